@@ -1,0 +1,1 @@
+"""The command line tool `vitpose_ros`."""

@@ -1,0 +1,1 @@
+"""From a frame to regions: where an object may be."""

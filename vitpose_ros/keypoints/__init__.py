@@ -1,0 +1,1 @@
+"""From regions to keypoints: warp, engine, codec."""

@@ -1,0 +1,1 @@
+"""The edge: the only room of the package that imports ROS."""

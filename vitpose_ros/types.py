@@ -1,0 +1,197 @@
+"""What flows through the core: one frozen dataclass per arrow of the design, shape-checked when it is made.
+
+Pixels: u to the right, v down, (0, 0) at the centre of the top left pixel (OpenCV, and ROS's camera_info). Boxes are
+(x, y, width, height). Camera frames are optical: x right, y down, z forward, metres. Angles are radians, positive turning x
+towards y (clockwise as seen in the image). Arrays inside these objects are not to be written to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import Layout
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+
+NO_ID = -1
+
+
+class Side(IntEnum):
+    """Whose hand it is, seen from its owner; the values of Skeleton.msg."""
+
+    UNKNOWN = 0
+    LEFT = 1
+    RIGHT = 2
+
+
+class JointState(IntEnum):
+    """How a joint is known; the values of Skeleton.msg."""
+
+    ABSENT = 0
+    PREDICTED = 1
+    OCCLUDED = 2
+    VISIBLE = 3
+
+
+class TrackState(IntEnum):
+    """How sure an identity is; the values of Skeleton.msg."""
+
+    NONE = 0
+    TENTATIVE = 1
+    CONFIRMED = 2
+    LOST = 3
+
+
+def _check_shape(owner: str, name: str, array: npt.NDArray, shape: tuple[int, ...], dtype: type) -> None:
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else repr(type(array))
+        raise ValueError(f"{owner}.{name}: expected {np.dtype(dtype).name} {shape}, got {given}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a camera.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8, BGR as OpenCV has it.
+    stamp_ns : time of capture, ns. Every temporal step uses this and no other clock.
+    """
+
+    image: ByteArray
+    stamp_ns: int = 0
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else repr(type(image))
+            raise ValueError(f"Frame.image: expected uint8 (H, W, 3) in BGR order, got {given}")
+        if image.shape[0] == 0 or image.shape[1] == 0:
+            raise ValueError(f"Frame.image: an image of {image.shape[1]}x{image.shape[0]} pixels has no content")
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rotated rectangle of the image that is believed to hold one object.
+
+    Attributes
+    ----------
+    cx, cy : centre, px.
+    width, height : sides along the rectangle's own axes, px.
+    rotation_rad : angle from the image's x axis to the rectangle's own, positive towards the image's y axis.
+    score : confidence of whoever proposed it, 0 .. 1.
+    track_id : the track that it follows, or NO_ID.
+    """
+
+    cx: float
+    cy: float
+    width: float
+    height: float
+    rotation_rad: float = 0.0
+    score: float = 1.0
+    track_id: int = NO_ID
+
+    def __post_init__(self) -> None:
+        numbers = (self.cx, self.cy, self.width, self.height, self.rotation_rad, self.score)
+        if not np.all(np.isfinite(numbers)) or self.width <= 0 or self.height <= 0:
+            raise ValueError(
+                "Region: expected finite numbers and positive sides, got "
+                f"centre ({self.cx}, {self.cy}), size {self.width} x {self.height}, rotation {self.rotation_rad}"
+            )
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """The joints of one object, in its layout's order.
+
+    Attributes
+    ----------
+    layout : the layout of the K joints.
+    uv : (K, 2) float32, px; NaN where the joint is absent.
+    score : (K,) float32, 0 .. 1; 0 where absent.
+    state : (K,) uint8, values of JointState.
+    xyz : (K, 3) float32, metres in the camera's optical frame; NaN where unknown.
+    shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical frame, origin at the object's
+        centre; NaN where the model gives none.
+    """
+
+    layout: Layout
+    uv: FloatArray
+    score: FloatArray
+    state: ByteArray
+    xyz: FloatArray = field(default=None)  # type: ignore[assignment]
+    shape_xyz: FloatArray = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        count = len(self.layout)
+        for name in ("xyz", "shape_xyz"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full((count, 3), np.nan, np.float32))
+        _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
+        _check_shape("Keypoints", "score", self.score, (count,), np.float32)
+        _check_shape("Keypoints", "state", self.state, (count,), np.uint8)
+        _check_shape("Keypoints", "xyz", self.xyz, (count, 3), np.float32)
+        _check_shape("Keypoints", "shape_xyz", self.shape_xyz, (count, 3), np.float32)
+        absent = self.state == JointState.ABSENT
+        if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
+            raise ValueError("Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they disagree")
+
+    def box(self) -> tuple[float, float, float, float]:
+        """(x, y, width, height) in px of the smallest upright box around the joints; NaN when every joint is absent."""
+        present = self.uv[self.state != JointState.ABSENT]
+        if present.size == 0:
+            return (float("nan"),) * 4  # type: ignore[return-value]
+        (x0, y0), (x1, y1) = present.min(axis=0), present.max(axis=0)
+        return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One body or hand in one image, with what is known of its identity.
+
+    Attributes
+    ----------
+    keypoints : the joints as published: smoothed when a filter is in use.
+    raw : the model's own joints for this image; the same object as `keypoints` when nothing is smoothed.
+    score : confidence that it is what the layout's kind says, 0 .. 1.
+    model : the network that gave the keypoints, by its name in the model catalogue.
+    side, side_score : which hand, and the probability of that, 0.5 .. 1 (NaN when UNKNOWN).
+    track_id, parent_id, track_state, track_age_s : identity; see Skeleton.msg.
+    """
+
+    keypoints: Keypoints
+    score: float
+    model: str
+    raw: Keypoints = field(default=None)  # type: ignore[assignment]
+    side: Side = Side.UNKNOWN
+    side_score: float = float("nan")
+    track_id: int = NO_ID
+    parent_id: int = NO_ID
+    track_state: TrackState = TrackState.NONE
+    track_age_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.raw is None:
+            object.__setattr__(self, "raw", self.keypoints)
+        if self.raw.layout is not self.keypoints.layout:
+            raise ValueError(
+                f"Instance: raw joints are of layout '{self.raw.layout.name}', "
+                f"smoothed ones of '{self.keypoints.layout.name}'; both must be the same"
+            )
+
+    @property
+    def layout(self) -> Layout:
+        return self.keypoints.layout
