@@ -1,0 +1,101 @@
+"""`vitpose_ros`: the command line tool. Each subcommand is a module of this folder with `register(subparsers)`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from xml.etree import ElementTree
+
+from vitpose_ros.cli import models
+from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
+
+COMMANDS = (models,)
+"""The subcommands' modules, in the order of the help."""
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+_EXIT_HELP = """exit codes:
+  0  done, and everything asked about is in order
+  1  something failed: a model is missing or damaged, or could not be pulled
+  2  the command cannot be understood: an unknown option or model, or a catalogue with an error"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool and give its exit code; every error is one sentence on stderr, with its traceback only after --debug."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        (getattr(options, "parser", None) or parser).print_help()
+        return EXIT_OK
+    try:
+        return int(options.run(options))
+    except (CatalogueError, UnknownModelError) as error:
+        return _fail(options, error, EXIT_USAGE)
+    except ModelError as error:
+        return _fail(options, error, EXIT_FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; say nothing more
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _fail(options, error, EXIT_FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="vitpose_ros",
+        description="Body and hand keypoints for robots: what is done ahead, while no robot runs.",
+        epilog=_EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vitpose_ros {version()}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in COMMANDS:
+        command.register(subparsers, _EXIT_HELP)
+    return parser
+
+
+def version() -> str:
+    """The package's version: package.xml's, beside the checkout or in the installed share folder; else pip's."""
+    package = Path(__file__).resolve().parent.parent
+    places = [package.parent / "package.xml"]
+    for start in (
+        package,
+        Path(__file__).parent.parent,
+    ):  # a symlinked installation is looked at from both ends
+        places += [parent / "share" / "vitpose_ros" / "package.xml" for parent in start.parents]
+    for place in places:
+        try:
+            root = ElementTree.parse(place).getroot()
+        except (OSError, ElementTree.ParseError):
+            continue
+        found = root.findtext("version")
+        if root.findtext("name") == "vitpose_ros" and found:
+            return found.strip()
+    try:
+        return metadata.version("vitpose_ros")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
+    if options.debug:
+        raise error
+    text = " ".join(str(error).split()) or type(error).__name__
+    known = isinstance(error, ModelError)
+    print(
+        f"vitpose_ros: {text if known else f'{type(error).__name__}: {text} (--debug shows where)'}",
+        file=sys.stderr,
+    )
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""`vitpose_ros models list|pull|verify`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitpose_ros.models.catalogue import ENVIRONMENT as CATALOGUE_ENVIRONMENT
+from vitpose_ros.models.catalogue import TASKS, load_catalogue
+from vitpose_ros.models.progress import make_progress, size_text
+from vitpose_ros.models.pull import ENVIRONMENT as MIRROR_ENVIRONMENT
+from vitpose_ros.models.pull import pull
+from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
+from vitpose_ros.models.store import ModelStore, State, Status
+
+_GOOD = (State.VERIFIED, State.RECORDED)
+
+
+def register(subparsers: Any, epilog: str) -> None:
+    """Add `models` and its actions to the tool's parser."""
+    parser = _add(subparsers, "models", "list, pull and verify the networks' weights", epilog)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+
+    action = _add(
+        actions, "list", "show the catalogue, and which models are on this machine", epilog
+    )
+    action.add_argument("--task", choices=tuple(TASKS), help="only models of this task")
+    action.add_argument("--json", action="store_true", help="print JSON")
+    _finish(action, _list)
+
+    action = _add(actions, "pull", "bring models onto this machine", epilog)
+    action.add_argument(
+        "names", nargs="*", metavar="NAME", help="a model's name, as in `vitpose_ros models list`"
+    )
+    action.add_argument("--all", action="store_true", help="every model of the catalogue")
+    action.add_argument(
+        "--force",
+        action="store_true",
+        help="pull again what is there already, also what is damaged",
+    )
+    action.add_argument(
+        "--mirror",
+        type=Path,
+        metavar="DIR",
+        help=f"a folder laid out like the store, looked at first (default: ${MIRROR_ENVIRONMENT})",
+    )
+    action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+    _finish(action, _pull)
+
+    action = _add(actions, "verify", "hash every byte of the models on this machine", epilog)
+    action.add_argument(
+        "names", nargs="*", metavar="NAME", help="models to verify (default: all that are present)"
+    )
+    action.add_argument("--json", action="store_true", help="print JSON")
+    _finish(action, _verify)
+
+
+def _add(subparsers: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
+    parser.add_argument(
+        "--catalogue",
+        type=Path,
+        metavar="FILE",
+        help=f"a second catalogue with models of your own (default: ${CATALOGUE_ENVIRONMENT})",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else ~/.local/share/vitpose_ros/models)",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+    parser.set_defaults(run=run)
+
+
+def _store(options: argparse.Namespace) -> ModelStore:
+    return ModelStore(options.store, load_catalogue(options.catalogue))
+
+
+def _list(options: argparse.Namespace) -> int:
+    store = _store(options)
+    statuses = store.list(options.task)
+    if options.json:
+        print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
+        return 0
+    columns = ("model", "task", "licence", "size", "state", "source")
+    rows = [
+        (
+            status.entry.name,
+            status.entry.task,
+            status.entry.licence.name,
+            size_text(status.entry.size),
+            status.state.value,
+            ", ".join(
+                dict.fromkeys(str(source) for file in status.entry.files for source in file.sources)
+            ),
+        )
+        for status in statuses
+    ]
+    _print_table(columns, rows)
+    print(f"store: {store.root}")
+    for status in statuses:
+        if status.state is State.DAMAGED:
+            print(status.problem)
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    if options.all == bool(options.names):
+        options.parser.error("name the models to pull, or give --all (and not both)")
+    store = _store(options)
+    names = store.catalogue.names() if options.all else options.names
+    progress = make_progress(sys.stderr, options.quiet)
+    pull(store, names, force=options.force, mirror=options.mirror, progress=progress)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    store = _store(options)
+    names = options.names or [
+        status.entry.name for status in store.list() if status.state is not State.ABSENT
+    ]
+    entries = [store.catalogue.get(name) for name in dict.fromkeys(names)]
+    statuses = [store.verify(entry.name) for entry in entries]
+    if options.json:
+        print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
+    elif not statuses:
+        print(f"no model is in the store {store.root}; see: vitpose_ros models pull --help")
+    for status in statuses:
+        if status.problem:
+            print(f"vitpose_ros: {status.problem}", file=sys.stderr)
+        elif not options.json:
+            print(f"{status.entry.name}: {status.state.value}")
+    return 0 if all(status.state in _GOOD for status in statuses) else 1
+
+
+def _as_json(store: ModelStore, status: Status) -> dict[str, Any]:
+    entry = status.entry
+    return {
+        "name": entry.name,
+        "task": entry.task,
+        "architecture": entry.architecture,
+        "layout": entry.layout.name if entry.layout else None,
+        "input": [entry.input_width, entry.input_height] if entry.input_width else None,
+        "parameters": entry.parameters,
+        "licence": {"name": entry.licence.name, "url": entry.licence.url},
+        "origin": entry.origin,
+        "accuracy": [vars(figure) for figure in entry.accuracy],
+        "verified_here": entry.verified_here,
+        "state": status.state.value,
+        "problem": status.problem,
+        "files": [
+            {
+                "path": str(store.path(entry, file)),
+                "size": file.size,
+                "sha256": file.sha256,
+                "sources": [str(source) for source in file.sources],
+            }
+            for file in entry.files
+        ],
+    }
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of rich on a terminal; elsewhere, plain columns that grep and cut understand."""
+    rows = list(rows)
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            from rich.console import Console
+            from rich.table import Table
+
+            table = Table(*columns)
+            for row in rows:
+                table.add_row(*row)
+            Console().print(table)
+            return
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,0 +1,67 @@
+"""Downloads a file of a Hugging Face repository with huggingface_hub, which is imported only when it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from vitpose_ros.models.errors import SourceError
+from vitpose_ros.models.progress import Progress, watched
+from vitpose_ros.models.sources import HubSource
+
+
+def fetch_hub(
+    source: HubSource, target: Path, progress: Progress, scratch: Path, size: int | None = None
+) -> None:
+    """Write the file to `target`.
+
+    HF_ENDPOINT, HF_TOKEN and the library's other variables hold. The library's partial files stay under `scratch` when the
+    download breaks, so that the next pull resumes it.
+
+    Raises
+    ------
+    SourceError : the library is missing, or it could not get the file.
+    """
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import disable_progress_bars
+    except ImportError as error:
+        raise SourceError(
+            f"{source.repo} lies on the Hugging Face hub, which needs the Python package huggingface_hub "
+            f"(python3 -m pip install huggingface_hub): {error}."
+        ) from error
+    disable_progress_bars()  # the pull shows its own
+    folder = scratch / hashlib.sha256(repr(source).encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    progress.start(f"{source.repo}/{source.file}", size)
+    try:
+        with watched(folder, progress):
+            path = hf_hub_download(
+                source.repo,
+                source.file,
+                revision=source.revision,
+                local_dir=folder,
+                endpoint=os.environ.get("HF_ENDPOINT") or None,
+            )
+    except OSError as error:
+        if error.errno is not None and error.filename is not None:
+            raise  # the disk, not the hub
+        raise _failed(source, error) from error
+    except (
+        Exception
+    ) as error:  # the library's errors share no class across its versions and its HTTP clients
+        raise _failed(source, error) from error
+    finally:
+        progress.finish()
+    os.replace(path, target)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _failed(source: HubSource, error: Exception) -> SourceError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(
+        f"the hub did not give {source.repo}/{source.file} at revision {source.revision}: "
+        f"{reason if len(reason) < 400 else reason[:400] + ' ...'}"
+    )

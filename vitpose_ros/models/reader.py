@@ -1,0 +1,181 @@
+"""Reads YAML field by field; every error names the file, the entry and the field."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from vitpose_ros.models.errors import CatalogueError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, except that a repeated key is an error: the later one would win in silence."""
+
+
+def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"'{key}' stands there twice", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_yaml(text: str) -> Any:
+    """Parse YAML of plain values; yaml.YAMLError says what is wrong and on which line."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader, see above)
+
+
+class Reader:
+    """The fields of one mapping, taken one by one; what is left at the end is unknown.
+
+    Parameters
+    ----------
+    owner : how errors name the entry, e.g. "models.yaml: model 'x'".
+    prefix : the path of this mapping inside the entry, e.g. "files[0]"; "" for the entry itself.
+    content : what YAML gave.
+    """
+
+    def __init__(self, owner: str, prefix: str, content: Any) -> None:
+        self._owner, self._prefix = owner, prefix
+        if not isinstance(content, dict):
+            where = f": field '{prefix}'" if prefix else ""
+            raise CatalogueError(
+                f"{owner}{where}: expected a mapping of fields, got {_shown(content)}."
+            )
+        self._known: list[str] = []
+        self._left = dict(content)
+
+    def path(self, name: str) -> str:
+        """The field's full path inside the entry."""
+        return f"{self._prefix}.{name}" if self._prefix else name
+
+    def error(self, name: str, problem: str) -> CatalogueError:
+        """An error about one field, to be raised."""
+        return CatalogueError(f"{self._owner}: field '{self.path(name)}': {problem}.")
+
+    def take(self, name: str) -> Any:
+        """A field as it is, None when absent."""
+        self._known.append(name)
+        return self._left.pop(name, None)
+
+    def finish(self) -> None:
+        """CatalogueError when a field is left that nobody asked for."""
+        if self._left:
+            name = str(next(iter(self._left)))
+            raise self.error(name, f"unknown; known are {', '.join(self._known)}")
+
+    def text(self, name: str) -> str:
+        value = self.take(name)
+        if not isinstance(value, str) or not value.strip():
+            raise self.error(name, f"expected a text, got {_shown(value)}")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return self.text(name) if self._left.get(name) is not None else self.take(name)
+
+    def matching(self, name: str, pattern: re.Pattern[str], meaning: str) -> str:
+        value = self.text(name)
+        if not pattern.fullmatch(value):
+            raise self.error(name, f"expected {meaning}, got '{value}'")
+        return value
+
+    def choice(self, name: str, allowed: Iterable[str]) -> str:
+        value = self.text(name)
+        if value not in allowed:
+            raise self.error(name, f"expected one of {', '.join(allowed)}, got '{value}'")
+        return value
+
+    def url(self, name: str) -> str:
+        value = self.text(name)
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise self.error(name, f"expected an http or https address, got '{value}'")
+        return value
+
+    def integer(self, name: str, least: int | None = None) -> int:
+        value = self.take(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.error(name, f"expected a whole number, got {_shown(value)}")
+        if least is not None and value < least:
+            raise self.error(name, f"expected at least {least}, got {value}")
+        return value
+
+    def optional_integer(self, name: str, least: int | None = None) -> int | None:
+        return self.integer(name, least) if self._left.get(name) is not None else self.take(name)
+
+    def number(self, name: str) -> float:
+        value = self.take(name)
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not math.isfinite(value)
+        ):
+            raise self.error(name, f"expected a number, got {_shown(value)}")
+        return float(value)
+
+    def boolean(self, name: str) -> bool:
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise self.error(name, f"expected true or false, got {_shown(value)}")
+        return value
+
+    def mapping(self, name: str) -> dict[Any, Any]:
+        value = self.take(name)
+        if not isinstance(value, dict):
+            raise self.error(name, f"expected a mapping, got {_shown(value)}")
+        return value
+
+    def nested(self, name: str, content: Any) -> Reader:
+        """A reader of a mapping that was taken out of this one, under the path `name`."""
+        return Reader(self._owner, self.path(name), content)
+
+    def required_child(self, name: str) -> Reader:
+        return self.nested(name, self.take(name))
+
+    def child(self, name: str, optional: bool) -> Reader | None:
+        if optional and self._left.get(name) is None:
+            return self.take(name)
+        return self.required_child(name)
+
+    def children(self, name: str) -> list[Reader]:
+        """A list of mappings; an absent list is an error, an empty one is not."""
+        value = self.take(name)
+        if not isinstance(value, list):
+            raise self.error(name, f"expected a list, got {_shown(value)}")
+        return [
+            Reader(self._owner, f"{self.path(name)}[{i}]", item) for i, item in enumerate(value)
+        ]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """A mapping, absent or not, of words to numbers, words, truth values and lists of them."""
+        value = self.take(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise self.error(name, f"expected a mapping of words, got {_shown(value)}")
+        for key, item in value.items():
+            for part in item if isinstance(item, list) else [item]:
+                if not isinstance(part, (int, float, str)):
+                    raise self.error(
+                        f"{name}.{key}", f"expected numbers or words, got {_shown(part)}"
+                    )
+        return value
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
