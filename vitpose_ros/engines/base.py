@@ -19,6 +19,10 @@ class TensorSpec:
     name: str
     shape: tuple[int | None, ...]
 
+    def __str__(self) -> str:
+        sizes = ["N" if size is None else str(size) for size in self.shape]
+        return f"{self.name} ({', '.join(sizes)})"
+
 
 class EngineError(RuntimeError):
     """A network could not be loaded or run; the text names the file, the reason and what to do."""

@@ -1,0 +1,123 @@
+"""MediaPipe's hand landmark network: regions of an image in, 21 joints each out.
+
+Numbers are those of MediaPipe's graph hand_landmark_cpu. The network sees 224x224 pixels of the
+turned region and gives joints in those pixels, the presence of a hand and its handedness as
+probabilities, and joints in metres around the hand's centre.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitpose_ros.engines.base import Engine, EngineError
+from vitpose_ros.geometry import apply_affine, crop_rgb, region_to_image
+from vitpose_ros.types import ByteArray, FloatArray, Region
+
+INPUT_PX = 224
+JOINTS = 21
+
+_OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
+"""Sizes of the outputs in their order: joints in px, presence, handedness, joints in metres."""
+
+
+@dataclass(frozen=True)
+class HandEstimate:
+    """What the network says of one region.
+
+    Attributes
+    ----------
+    uv : (21, 2) float32, px of the image.
+    shape_xyz : (21, 3) float32, metres around the hand's centre, axes of the optical frame (x
+        right, y down, z forward).
+    presence : probability that the region holds a hand, 0 .. 1.
+    right : probability that it is a right hand, if the image is not mirrored, 0 .. 1.
+    """
+
+    uv: FloatArray
+    shape_xyz: FloatArray
+    presence: float
+    right: float
+
+
+class HandLandmarks:
+    """Finds the joints of hands.
+
+    Parameters
+    ----------
+    engine : runs the network: one input (N, 224, 224, 3); outputs in this order (N, 63), (N, 1),
+        (N, 1), (N, 63).
+    name : the network's name in the model catalogue.
+
+    Raises
+    ------
+    EngineError : when the network has other inputs or outputs.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.name = name
+        self._engine = engine
+        _check(engine, name)
+
+    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[HandEstimate | None]:
+        """Find the joints in each region.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8, BGR.
+        regions : turned squares around hands; beyond the image its edge pixels are repeated.
+
+        Returns
+        -------
+        One estimate for each region, in their order; None where the network gave a value that is
+        not finite.
+        """
+        if not regions:
+            return []
+        tensor = np.empty((len(regions), INPUT_PX, INPUT_PX, 3), np.float32)
+        for region, target in zip(regions, tensor, strict=True):
+            crop_rgb(image, region, target)
+        outputs = self._engine.run({self._engine.inputs[0].name: tensor})
+        joints, presence, handedness, world = (outputs[spec.name] for spec in self._engine.outputs)
+        return [
+            _estimate(region, joints[i], float(presence[i, 0]), float(handedness[i, 0]), world[i])
+            for i, region in enumerate(regions)
+        ]
+
+
+def _estimate(
+    region: Region, joints: FloatArray, presence: float, handedness: float, world: FloatArray
+) -> HandEstimate | None:
+    """From the crop to the image.
+
+    The joints in metres have x right, y down and z away from the camera in the turned crop: turned
+    back about z, their axes are those of the optical frame.
+    """
+    if not all(np.isfinite(value).all() for value in (joints, world, presence, handedness)):
+        return None
+    uv = apply_affine(
+        region_to_image(region, (INPUT_PX, INPUT_PX)), joints.reshape(JOINTS, 3)[:, :2]
+    )
+    cos, sin = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
+    turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return HandEstimate(
+        uv=uv.astype(np.float32),
+        shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),
+        presence=min(max(presence, 0.0), 1.0),
+        right=min(max(handedness, 0.0), 1.0),
+    )
+
+
+def _check(engine: Engine, name: str) -> None:
+    inputs = [spec.shape[1:] for spec in engine.inputs]
+    outputs = [spec.shape[1:] for spec in engine.outputs]
+    if inputs != [(INPUT_PX, INPUT_PX, 3)] or outputs != [(size,) for size in _OUTPUT_SIZES]:
+        found = ", ".join(map(str, (*engine.inputs, *engine.outputs)))
+        wanted = ", ".join(f"(N, {size})" for size in _OUTPUT_SIZES)
+        raise EngineError(
+            f"'{name}' is no hand landmark network of MediaPipe: expected one input "
+            f"(N, {INPUT_PX}, {INPUT_PX}, 3) and the outputs {wanted}; the file has {found}"
+        )
