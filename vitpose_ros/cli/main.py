@@ -1,4 +1,6 @@
-"""`vitpose_ros`: the command line tool. Each subcommand is a module of this folder with `register(subparsers)`."""
+"""`vitpose_ros`: the command line tool. Each subcommand is a module of this folder with
+`register(subparsers)`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _EXIT_HELP = """exit codes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tool and give its exit code; every error is one sentence on stderr, with its traceback only after --debug."""
+    """Run the tool and give its exit code; every error is one sentence on stderr, with its
+    traceback only after --debug.
+    """
     parser = build_parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (users get a sentence; --debug shows the rest)
         return _fail(options, error, EXIT_FAILED)
 
 
@@ -63,7 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def version() -> str:
-    """The package's version: package.xml's, beside the checkout or in the installed share folder; else pip's."""
+    """The package's version: package.xml's, beside the checkout or in the installed share folder;
+    else pip's.
+    """
     package = Path(__file__).resolve().parent.parent
     places = [package.parent / "package.xml"]
     for start in (
@@ -89,11 +95,9 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    known = isinstance(error, ModelError)
-    print(
-        f"vitpose_ros: {text if known else f'{type(error).__name__}: {text} (--debug shows where)'}",
-        file=sys.stderr,
-    )
+    if not isinstance(error, ModelError):
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
+    print(f"vitpose_ros: {text}", file=sys.stderr)
     return code
 
 

@@ -18,6 +18,7 @@ from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
 from vitpose_ros.models.store import ModelStore, State, Status
 
+_DEFAULT_STORE = "~/.local/share/vitpose_ros/models"
 _GOOD = (State.VERIFIED, State.RECORDED)
 
 
@@ -83,7 +84,7 @@ def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
         "--store",
         type=Path,
         metavar="DIR",
-        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else ~/.local/share/vitpose_ros/models)",
+        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else {_DEFAULT_STORE})",
     )
     parser.add_argument(
         "--debug",
@@ -150,6 +151,12 @@ def _verify(options: argparse.Namespace) -> int:
     for status in statuses:
         if status.problem:
             print(f"vitpose_ros: {status.problem}", file=sys.stderr)
+        elif status.state is State.UNCHECKED:
+            print(
+                f"vitpose_ros: no sha256 of the model '{status.entry.name}' is known, and the "
+                f"store {store.root} is read-only, so that none can be recorded.",
+                file=sys.stderr,
+            )
         elif not options.json:
             print(f"{status.entry.name}: {status.state.value}")
     return 0 if all(status.state in _GOOD for status in statuses) else 1
@@ -197,4 +204,6 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             return
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for row in [columns, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )

@@ -1,7 +1,9 @@
-"""The catalogue of models: `config/models.yaml`, read once into frozen dataclasses, every field checked.
+"""The catalogue of models: `config/models.yaml`, read once into frozen dataclasses, every field
+checked.
 
-Users add entries of their own with a second file of the same format: the environment variable VITPOSE_ROS_CATALOGUE, or
-`--catalogue` on the command line. The format is explained in the shipped file itself.
+Users add entries of their own with a second file of the same format: the environment variable
+VITPOSE_ROS_CATALOGUE, or `--catalogue` on the command line. The format is explained in the shipped
+file itself.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which terms the weights are given: a short name (SPDX where one exists) and where the text stands."""
+    """Under which terms the weights are given: a short name (SPDX where one exists) and where the
+    text stands.
+    """
 
     name: str
     url: str
@@ -69,7 +73,8 @@ class ModelFile:
     name : its name in the store.
     sources : where it can be had, tried in this order.
     size : bytes, or None where not known beforehand.
-    sha256 : 64 lower-case hexadecimal digits, or None where not known: then the first pull records it.
+    sha256 : 64 lower-case hexadecimal digits, or None where not known: then the first pull records
+        it.
     """
 
     name: str
@@ -86,7 +91,8 @@ class Entry:
     ----------
     name : its name everywhere: command line, parameters, messages, folder in the store.
     task : one of TASKS.
-    architecture : the recipe that reads it ("mediapipe", "vitpose", ...): preprocessing and decoding follow from it.
+    architecture : the recipe that reads it ("mediapipe", "vitpose", ...): preprocessing and
+        decoding follow from it.
     layout : the joints it gives; None for a detector.
     input_width, input_height : the network's input, px; None where it has no image input.
     parameters : number of weights, or None where not counted.
@@ -129,7 +135,9 @@ class Catalogue:
         return [entry.name for entry in self.entries if task is None or entry.task == task]
 
     def get(self, name: str, task: str | None = None) -> Entry:
-        """The entry of that name; UnknownModelError says what is accepted (for `task`, when given)."""
+        """The entry of that name; UnknownModelError says what is accepted (for `task`, when
+        given).
+        """
         entry = next((entry for entry in self.entries if entry.name == name), None)
         if entry is not None and task in (None, entry.task):
             return entry
@@ -146,7 +154,8 @@ class Catalogue:
 
 
 def shipped_path() -> Path:
-    """The catalogue that comes with the package: inside it where it is installed, beside it in a checkout.
+    """The catalogue that comes with the package: inside it where it is installed, beside it in a
+    checkout.
 
     Raises
     ------
@@ -164,7 +173,8 @@ def shipped_path() -> Path:
 
 
 def load_catalogue(own: Path | None = None) -> Catalogue:
-    """The shipped catalogue, and the user's: `own`, or else the file that VITPOSE_ROS_CATALOGUE names.
+    """The shipped catalogue, and the user's: `own`, or else the file that VITPOSE_ROS_CATALOGUE
+    names.
 
     Raises
     ------
@@ -185,8 +195,8 @@ def read_catalogue(paths: Iterable[Path]) -> Catalogue:
         for entry in _read_file(path):
             if entry.name in entries:
                 raise CatalogueError(
-                    f"{path}: model '{entry.name}': another catalogue has an entry of this name already; "
-                    "give yours another name."
+                    f"{path}: model '{entry.name}': another catalogue has an entry of this name "
+                    "already; give yours another name."
                 )
             entries[entry.name] = entry
     return Catalogue(tuple(entries.values()))

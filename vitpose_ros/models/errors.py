@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class ModelError(RuntimeError):
-    """A model cannot be had or used; the text says what was given, what is expected and which command helps."""
+    """A model cannot be had or used; the text says what was given, what is expected and which
+    command helps.
+    """
 
 
 class CatalogueError(ModelError):

@@ -1,4 +1,6 @@
-"""Downloads a file of a Hugging Face repository with huggingface_hub, which is imported only when it is needed."""
+"""Downloads a file of a Hugging Face repository with huggingface_hub, which is imported only when
+it is needed.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ def fetch_hub(
 ) -> None:
     """Write the file to `target`.
 
-    HF_ENDPOINT, HF_TOKEN and the library's other variables hold. The library's partial files stay under `scratch` when the
-    download breaks, so that the next pull resumes it.
+    HF_ENDPOINT, HF_TOKEN and the library's other variables hold. The library's partial files stay
+    under `scratch` when the download breaks, so that the next pull resumes it.
 
     Raises
     ------
@@ -29,8 +31,8 @@ def fetch_hub(
         from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise SourceError(
-            f"{source.repo} lies on the Hugging Face hub, which needs the Python package huggingface_hub "
-            f"(python3 -m pip install huggingface_hub): {error}."
+            f"{source.repo} lies on the Hugging Face hub, which needs the Python package "
+            f"huggingface_hub (python3 -m pip install huggingface_hub): {error}."
         ) from error
     disable_progress_bars()  # the pull shows its own
     folder = scratch / hashlib.sha256(repr(source).encode()).hexdigest()[:16]
@@ -55,7 +57,10 @@ def fetch_hub(
         raise _failed(source, error) from error
     finally:
         progress.finish()
-    os.replace(path, target)
+    if os.path.islink(path):  # old versions of the library link large files into their cache
+        shutil.copyfile(path, target)
+    else:
+        os.replace(path, target)
     shutil.rmtree(folder, ignore_errors=True)
 
 

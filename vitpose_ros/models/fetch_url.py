@@ -1,14 +1,16 @@
-"""Downloads a file by http or https: resumes what a broken connection left, retries with limits, never waits for ever."""
+"""Downloads a file by http or https: resumes what a broken connection left, retries with limits,
+never waits for ever.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
+import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from vitpose_ros.models.errors import SourceError
@@ -21,6 +23,9 @@ TIMEOUT_S = 30.0
 ATTEMPTS = 5
 """Attempts in a row that bring nothing new before giving up."""
 
+BACKOFF_S = 0.5
+"""The wait before the second attempt is twice this; it doubles with each up to sixteen times."""
+
 _CHUNK = 1 << 16
 _RETRY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
@@ -29,28 +34,41 @@ class _BrokenError(OSError):
     """The connection ended before the file did."""
 
 
+_NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    TimeoutError,
+    ConnectionError,
+    ssl.SSLError,
+    _BrokenError,
+)
+
+
 def fetch_url(
     source: UrlSource,
     target: Path,
     progress: Progress,
     timeout_s: float = TIMEOUT_S,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Write the file to `target`, continuing what an earlier pull left there if the server still has the same file.
+    """Write the file to `target`, continuing what an earlier pull of the same address left.
 
-    What stands in `target` is continued only when the server's ETag or Last-Modified was noted beside it and the server confirms
-    (If-Range) that it still holds; otherwise the download starts afresh.
+    What is incomplete lies beside `target`, as <target>.download. It is continued only when the
+    server's ETag or Last-Modified was noted, and the server confirms (If-Range) that it still
+    holds; otherwise the download starts afresh.
 
     Raises
     ------
-    SourceError : the server refuses, or does not answer after several attempts; the partial file stays for the next pull.
+    SourceError : the server refuses, or does not answer after several attempts; the incomplete file
+        stays for the next pull.
     """
-    note = target.with_name(f"{target.name}.json")
+    part = target.with_name(f"{target.name}.download")
+    note = target.with_name(f"{target.name}.download.json")
     failures = 0
     while True:
-        before = _kept(source, target, note)[0]
+        before = _kept(source, part, note)[0]
         try:
-            _attempt(source, target, note, progress, timeout_s)
+            _attempt(source, part, note, progress, timeout_s)
+            os.replace(part, target)
             note.unlink(missing_ok=True)
             return
         except urllib.error.HTTPError as error:
@@ -59,27 +77,24 @@ def fetch_url(
                     f"{source.url} answers {error.code} {error.reason}; check the address."
                 ) from error
             reason = f"{error.code} {error.reason}"
-        except (
-            urllib.error.URLError,
-            http.client.HTTPException,
-            TimeoutError,
-            ConnectionError,
-            _BrokenError,
-        ) as error:
+        except _NETWORK_ERRORS as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         finally:
             progress.finish()
-        failures = 1 if _kept(source, target, note)[0] > before else failures + 1
+        failures = 1 if _kept(source, part, note)[0] > before else failures + 1
         if failures >= ATTEMPTS:
             raise SourceError(
-                f"{source.url} cannot be downloaded: {reason}; check the network and run the same command again, it resumes."
+                f"{source.url} cannot be downloaded: {reason}. Check the network and give the same "
+                "command again: it goes on where it stopped."
             )
         progress.note(f"{source.url}: {reason}; trying again")
-        sleep(min(0.5 * 2**failures, 8.0))
+        time.sleep(min(BACKOFF_S * 2**failures, 16 * BACKOFF_S))
 
 
 def _kept(source: UrlSource, target: Path, note: Path) -> tuple[int, str]:
-    """Bytes that an earlier attempt left and the validator under which they hold; (0, "") when they cannot be continued."""
+    """Bytes that an earlier attempt left and the validator under which they hold; (0, "") when they
+    cannot be continued.
+    """
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
         if noted["url"] == source.url and noted["validator"]:
@@ -130,6 +145,8 @@ def _attempt(
 
 
 def _validator(response: http.client.HTTPResponse) -> str:
-    """What proves later that the file is still the same: a strong ETag, else the time of its last change."""
+    """What proves later that the file is still the same: a strong ETag, else the time of its last
+    change.
+    """
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")

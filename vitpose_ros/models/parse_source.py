@@ -1,4 +1,6 @@
-"""Reads the field `source` of a catalogue's file: one source, or a list of them in the order of trial."""
+"""Reads the field `source` of a catalogue's file: one source, or a list of them in the order of
+trial.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def parse_sources(reader: Reader) -> tuple[Source, ...]:
         raise reader.error("source", "expected at least one source, got an empty list")
     many = isinstance(value, list)
     names = [f"source[{i}]" if many else "source" for i in range(len(items))]
-    return tuple(_parse(reader, name, item) for name, item in zip(names, items))
+    return tuple(_parse(reader, name, item) for name, item in zip(names, items, strict=True))
 
 
 def _parse(owner: Reader, name: str, item: object) -> Source:

