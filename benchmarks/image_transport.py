@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -78,10 +79,8 @@ def publish(size: str, frames: int, depth: int) -> None:
         message.data = data
         publisher.publish(message)
     print(json.dumps({"published": frames, "seconds": time.monotonic() - start}), flush=True)
-    # The last images are in shared memory that ends with this process.
+    # The last images are in shared memory that ends with this process: the parent ends it.
     sys.stdin.read()
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def subscribe(frames: int, depth: int) -> None:
@@ -140,8 +139,8 @@ def measure(size: str, profile: Path | None, frames: int, depth: int) -> Outcome
                 arrivals, _ = sink.communicate(timeout=1.0)
             except subprocess.TimeoutExpired:
                 arrivals, _ = sink.communicate(input="stop\n", timeout=10.0)
-            source.communicate(timeout=10.0)
         finally:
+            source.terminate()
             for process in (sink, source):
                 if process.poll() is None:
                     process.kill()
@@ -155,7 +154,7 @@ def evaluate(arrivals: list[list[int]], frames: int) -> Outcome:
     numbers = sorted({number for number, _, _ in arrivals})
     stamps = sorted(stamp for _, stamp, _ in arrivals)
     published = frames - numbers[0]
-    gaps = [(late - early) / 1e6 for early, late in zip(stamps, stamps[1:], strict=False)]
+    gaps = [(late - early) / 1e6 for early, late in pairwise(stamps)]
     gaps.append((frames - 1 - numbers[-1]) * 1000.0 / RATE_HZ)  # nothing more came until the end
     return Outcome(
         delivered=len(numbers) / published,
