@@ -39,14 +39,18 @@ class Layout:
     def __post_init__(self) -> None:
         count = len(self.joints)
         if self.kind not in ("body", "hand", "animal"):
-            raise ValueError(f"layout '{self.name}': kind '{self.kind}' is none of body, hand, animal")
+            raise ValueError(
+                f"layout '{self.name}': kind '{self.kind}' is none of body, hand, animal"
+            )
         if len(set(self.joints)) != count:
             raise ValueError(f"layout '{self.name}': joint names repeat")
         if len(self.sigmas) != count:
             raise ValueError(f"layout '{self.name}': {len(self.sigmas)} sigmas for {count} joints")
         for pair in self.edges + self.flip_pairs:
             if not all(0 <= joint < count for joint in pair) or pair[0] == pair[1]:
-                raise ValueError(f"layout '{self.name}': {pair} is no pair of two joints of 0..{count - 1}")
+                raise ValueError(
+                    f"layout '{self.name}': {pair} is no pair of two joints of 0..{count - 1}"
+                )
         paired = [joint for pair in self.flip_pairs for joint in pair]
         if len(set(paired)) != len(paired):
             raise ValueError(f"layout '{self.name}': a joint stands in two flip pairs")
@@ -179,4 +183,6 @@ def get_layout(name: str) -> Layout:
     try:
         return LAYOUTS[name]
     except KeyError:
-        raise ValueError(f"unknown layout '{name}'; known are {', '.join(sorted(LAYOUTS))}") from None
+        raise ValueError(
+            f"unknown layout '{name}'; known are {', '.join(sorted(LAYOUTS))}"
+        ) from None

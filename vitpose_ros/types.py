@@ -47,9 +47,24 @@ class TrackState(IntEnum):
     LOST = 3
 
 
-def _check_shape(owner: str, name: str, array: npt.NDArray, shape: tuple[int, ...], dtype: type) -> None:
+class ZSource(IntEnum):
+    """Where a joint's metric position comes from; the values of Skeleton.msg."""
+
+    NONE = 0
+    MEASURED = 1
+    TRIANGULATED = 2
+    INFERRED = 3
+    ASSUMED = 4
+    TRUTH = 5
+
+
+def _check_shape(
+    owner: str, name: str, array: npt.NDArray, shape: tuple[int, ...], dtype: type
+) -> None:
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
-        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else repr(type(array))
+        given = (
+            f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else repr(type(array))
+        )
         raise ValueError(f"{owner}.{name}: expected {np.dtype(dtype).name} {shape}, got {given}")
 
 
@@ -68,11 +83,22 @@ class Frame:
 
     def __post_init__(self) -> None:
         image = self.image
-        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else repr(type(image))
+        if (
+            not isinstance(image, np.ndarray)
+            or image.ndim != 3
+            or image.shape[2] != 3
+            or image.dtype != np.uint8
+        ):
+            given = (
+                f"{image.dtype} {image.shape}"
+                if isinstance(image, np.ndarray)
+                else repr(type(image))
+            )
             raise ValueError(f"Frame.image: expected uint8 (H, W, 3) in BGR order, got {given}")
         if image.shape[0] == 0 or image.shape[1] == 0:
-            raise ValueError(f"Frame.image: an image of {image.shape[1]}x{image.shape[0]} pixels has no content")
+            raise ValueError(
+                f"Frame.image: an image of {image.shape[1]}x{image.shape[0]} pixels has no content"
+            )
 
     @property
     def width(self) -> int:
@@ -124,6 +150,7 @@ class Keypoints:
     score : (K,) float32, 0 .. 1; 0 where absent.
     state : (K,) uint8, values of JointState.
     xyz : (K, 3) float32, metres in the camera's optical frame; NaN where unknown.
+    z_source : (K,) uint8, values of ZSource; NONE exactly where xyz is NaN.
     shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical frame, origin at the object's
         centre; NaN where the model gives none.
     """
@@ -133,6 +160,7 @@ class Keypoints:
     score: FloatArray
     state: ByteArray
     xyz: FloatArray = field(default=None)  # type: ignore[assignment]
+    z_source: ByteArray = field(default=None)  # type: ignore[assignment]
     shape_xyz: FloatArray = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -140,14 +168,23 @@ class Keypoints:
         for name in ("xyz", "shape_xyz"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full((count, 3), np.nan, np.float32))
+        if self.z_source is None:
+            object.__setattr__(self, "z_source", np.zeros(count, np.uint8))
         _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
         _check_shape("Keypoints", "score", self.score, (count,), np.float32)
         _check_shape("Keypoints", "state", self.state, (count,), np.uint8)
         _check_shape("Keypoints", "xyz", self.xyz, (count, 3), np.float32)
+        _check_shape("Keypoints", "z_source", self.z_source, (count,), np.uint8)
         _check_shape("Keypoints", "shape_xyz", self.shape_xyz, (count, 3), np.float32)
         absent = self.state == JointState.ABSENT
         if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
-            raise ValueError("Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they disagree")
+            raise ValueError(
+                "Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they disagree"
+            )
+        if not np.array_equal(self.z_source == ZSource.NONE, np.isnan(self.xyz).any(axis=1)):
+            raise ValueError(
+                "Keypoints: a joint's xyz is NaN exactly where its z_source is NONE; here they disagree"
+            )
 
     def box(self) -> tuple[float, float, float, float]:
         """(x, y, width, height) in px of the smallest upright box around the joints; NaN when every joint is absent."""

@@ -1,0 +1,78 @@
+"""The pose node on a camera's topic: ros2 launch vitpose_ros pose.launch.py image:=/camera/image_raw."""
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = get_package_share_directory("vitpose_ros")
+
+
+def fast_dds_profile():
+    """Actions that select the shipped Fast DDS profile, unless the user has selected one."""
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    if any(os.environ.get(name) for name in names):
+        return []
+    profile = os.path.join(SHARE, "config", "fastdds.xml")
+    return [SetEnvironmentVariable(name, profile) for name in names]
+
+
+def generate_launch_description():
+    arguments = [
+        DeclareLaunchArgument(
+            "image",
+            default_value="image",
+            description="The camera's image topic, without /compressed; camera_info is expected beside it.",
+        ),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=os.path.join(SHARE, "config", "pose.yaml"),
+            description="All parameters of the node; copy the shipped config/pose.yaml to change some.",
+        ),
+        DeclareLaunchArgument(
+            "namespace",
+            default_value="",
+            description="Namespace of the node and its topics, one for each camera.",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            choices=["true", "false"],
+            description="Take the time from /clock, for bags played with --clock and for simulation.",
+        ),
+        DeclareLaunchArgument(
+            "rviz",
+            default_value="false",
+            choices=["true", "false"],
+            description="Open RViz with the shipped configuration.",
+        ),
+        DeclareLaunchArgument(
+            "log_level", default_value="info", description="debug, info, warn, error or fatal."
+        ),
+    ]
+    pose_node = Node(
+        package="vitpose_ros",
+        executable="pose_node",
+        name="pose_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {"use_sim_time": LaunchConfiguration("use_sim_time")},
+        ],
+        remappings=[("image", LaunchConfiguration("image"))],
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+        emulate_tty=True,
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", os.path.join(SHARE, "config", "pose.rviz")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return LaunchDescription([*arguments, *fast_dds_profile(), pose_node, rviz])

@@ -1,0 +1,127 @@
+"""How good are found hands against true ones: matching, and the figures that the demo and the benchmarks report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from vitpose_ros.layouts import MIDDLE_MCP, WRIST
+from vitpose_ros.types import Side
+
+FOUND_WITHIN_PALMS = 0.5
+"""A true hand counts as found when the median joint of the found one lies within this many palm lengths."""
+
+
+def palm_length(uv: npt.NDArray) -> float:
+    """Distance from the wrist to the middle finger's MCP of (21, 2) joints, px: the unit of errors on hands."""
+    return float(np.linalg.norm(uv[MIDDLE_MCP] - uv[WRIST]))
+
+
+def match_hands(
+    true_uv: Sequence[npt.NDArray], found_uv: Sequence[npt.NDArray]
+) -> list[tuple[int, int, npt.NDArray]]:
+    """Which found hand is which true one: the assignment of the least distance, side ignored.
+
+    Parameters
+    ----------
+    true_uv, found_uv : (21, 2) px for each hand; absent joints of a found hand are NaN.
+
+    Returns
+    -------
+    (index of the true hand, index of the found one, (21,) joint errors in palm lengths of the true hand) for each match;
+    pairs farther apart than FOUND_WITHIN_PALMS are no match.
+    """
+    if not true_uv or not found_uv:
+        return []
+    errors = np.array(
+        [
+            [
+                np.linalg.norm(found - true, axis=1) / max(palm_length(true), 1e-6)
+                for found in found_uv
+            ]
+            for true in true_uv
+        ]
+    )
+    # A hand without any joint matches nothing; infinity would make the assignment impossible.
+    middle = np.nan_to_num(_median_present(errors), nan=1e6)
+    rows, columns = linear_sum_assignment(middle)
+    return [
+        (int(row), int(column), errors[row, column])
+        for row, column in zip(rows, columns)
+        if middle[row, column] <= FOUND_WITHIN_PALMS
+    ]
+
+
+def _median_present(errors: npt.NDArray) -> npt.NDArray:
+    present = np.isfinite(errors)
+    return np.array(
+        [
+            [np.median(e[p]) if p.any() else np.nan for e, p in zip(row, marks)]
+            for row, marks in zip(errors, present)
+        ]
+    )
+
+
+@dataclass
+class HandScore:
+    """Collects matches over many images.
+
+    Attributes
+    ----------
+    true_hands : true hands that should be found, so far.
+    found : how many of them were.
+    right_side : how many of those have the true side.
+    false_hands : found hands that are no true hand, be it one that should be found or not.
+    errors_palm : joint errors of the found hands, palm lengths; one array of 21 for each.
+    """
+
+    true_hands: int = 0
+    found: int = 0
+    right_side: int = 0
+    false_hands: int = 0
+    errors_palm: list[npt.NDArray] = field(default_factory=list)
+
+    def add(
+        self,
+        true_uv: Sequence[npt.NDArray],
+        true_sides: Sequence[Side],
+        counts: Sequence[bool],
+        found_uv: Sequence[npt.NDArray],
+        found_sides: Sequence[Side],
+    ) -> None:
+        """Add one image.
+
+        Parameters
+        ----------
+        true_uv, true_sides : every hand of the image.
+        counts : for each, whether it should be found; one that need not be is no false hand when it is.
+        found_uv, found_sides : what was found.
+        """
+        matches = match_hands(true_uv, found_uv)
+        self.true_hands += sum(counts)
+        self.false_hands += len(found_uv) - len(matches)
+        for true, found, errors in matches:
+            if counts[true]:
+                self.found += 1
+                self.right_side += true_sides[true] == found_sides[found]
+                self.errors_palm.append(errors)
+
+    @property
+    def detection_rate(self) -> float | None:
+        """Share of the true hands that were found; None before the first one."""
+        return self.found / self.true_hands if self.true_hands else None
+
+    @property
+    def side_accuracy(self) -> float | None:
+        """Share of the found hands with the true side; None before the first one."""
+        return self.right_side / self.found if self.found else None
+
+    def joint_error_palm(self, percentile: float) -> float | None:
+        """A percentile of all joint errors, in palm lengths; None before the first hand is found."""
+        if not self.errors_palm:
+            return None
+        return float(np.nanpercentile(np.concatenate(self.errors_palm), percentile))

@@ -1,0 +1,345 @@
+"""The demo: a camera and the pose node as two processes on real topics, watched by a third that shows what comes out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import rclpy
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from vitpose_ros.ros.monitor import Film, Monitor
+from vitpose_ros.synthetic.scene import SCRIPTS
+
+CAMERA = "camera"
+RATE = 30.0
+START_TIMEOUT_S = 30.0
+SILENCE_S = 5.0
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the text says why."""
+
+
+class Process:
+    """A program of this package, started by the demo and ended by it; its output goes to a file."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+        program = shutil.which(name) or str(_programs() / name)
+        if not Path(program).exists():
+            raise DemoError(
+                f"the program '{name}' of this package is not installed; build it: make build"
+            )
+        self.name, self.log = name, log
+        self._file: IO[str] = log.open("w")
+        self._process = subprocess.Popen(
+            [program, *arguments], stdout=self._file, stderr=subprocess.STDOUT, text=True
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Raise DemoError when it ended by itself with an error."""
+        code = self._process.poll()
+        if code not in (None, 0):
+            raise DemoError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of its output."""
+        self._file.flush()
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+
+    def end(self) -> None:
+        """Ask it to end, and make it end when it does not."""
+        if self.running:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(5.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._file.close()
+
+
+def _programs() -> Path:
+    """lib/vitpose_ros of the install space that this module is in."""
+    for parent in Path(__file__).parents:
+        if (parent / "lib" / "vitpose_ros").is_dir():
+            return parent / "lib" / "vitpose_ros"
+    return Path(sys.argv[0]).resolve().parent
+
+
+def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Run the demo; returns the summary.
+
+    Raises
+    ------
+    DemoError : a process failed, or no image came through.
+    """
+    output = Path(arguments.output)
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("overlay.mp4", "overlay.png", "summary.json"):
+        (output / name).unlink(missing_ok=True)  # nothing of an earlier run is taken for this one's
+    processes: list[Process] = []
+    rclpy.init(args=[])
+    film = Film(output)
+    monitor = Monitor(CAMERA, film)
+    interrupted = False
+    try:
+        node = Process("pose_node", _node_arguments(arguments), output / "pose_node.log")
+        processes.append(node)
+        name, options = _camera_arguments(arguments)
+        camera = Process(name, options, output / f"{name}.log")
+        processes.append(camera)
+        _wait_for_start(monitor, processes)
+        interrupted = _watch(monitor, processes, arguments.duration, console)
+    finally:
+        for process in reversed(processes):
+            process.end()
+        film.close()
+        monitor.destroy_node()
+        rclpy.try_shutdown()
+    summary = summarise(monitor, interrupted)
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _node_arguments(arguments: argparse.Namespace) -> list[str]:
+    options = ["--ros-args", "-r", f"image:=/{CAMERA}/image_raw"]
+    if arguments.hands:
+        options += ["-p", f"hands:={arguments.hands}"]
+    return options
+
+
+def _camera_arguments(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+    """The camera's program and its options: it begins when the node and the monitor listen."""
+    options = ["--ros-args", "-r", f"__ns:=/{CAMERA}", "-p", "wait_for_subscribers:=2"]
+    if arguments.source:
+        return "video_camera", [*options, "-p", f"source:={arguments.source}"]
+    images = round(arguments.duration * RATE)
+    options += ["-p", f"rate:={RATE}", "-p", f"images:={images}"]
+    return "synthetic_camera", [*options, "-p", f"script:={arguments.script}"]
+
+
+def _wait_for_start(monitor: Monitor, processes: Sequence[Process]) -> None:
+    """Until the first skeletons arrive."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not monitor.latencies_s:
+        rclpy.spin_once(monitor, timeout_sec=0.1)
+        for process in processes:
+            process.check()
+        if time.monotonic() > deadline_s:
+            tails = "\n".join(f"--- {process.name}\n{process.tail()}" for process in processes)
+            raise DemoError(f"no skeletons within {START_TIMEOUT_S:g} s of the start:\n{tails}")
+
+
+def _watch(
+    monitor: Monitor, processes: Sequence[Process], duration_s: float, console: Console
+) -> bool:
+    """Show the live table until the camera ends or the time is over; True when the user ended it earlier."""
+    camera = processes[-1]
+    end_s = (
+        time.monotonic() + duration_s + 2.0
+    )  # a camera of our own ends by itself, by the count of its images
+    shown_s = 0.0
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while camera.running and time.monotonic() < end_s:
+                rclpy.spin_once(monitor, timeout_sec=0.05)
+                for process in processes:
+                    process.check()
+                if camera.running and time.monotonic() - monitor.last_image_s > SILENCE_S:
+                    raise DemoError(f"no image for {SILENCE_S:g} s:\n{camera.tail()}")
+                period_s = 0.25 if console.is_terminal else 2.0
+                if time.monotonic() - shown_s >= period_s:
+                    shown_s = time.monotonic()
+                    if console.is_terminal:
+                        live.update(_table(monitor), refresh=True)
+                    else:
+                        console.print(_line(monitor))
+    except KeyboardInterrupt:
+        return True
+    camera.end()
+    # The node's next status has the final counts.
+    settled_s = time.monotonic() + 1.5
+    while time.monotonic() < settled_s:
+        rclpy.spin_once(monitor, timeout_sec=0.1)
+    return False
+
+
+def summarise(monitor: Monitor, interrupted: bool) -> dict[str, Any]:
+    """What the run showed; figures against the truth only where the camera knows it."""
+    score, counts = monitor.score, monitor.node_counts
+    summary: dict[str, Any] = {
+        "frames_published": monitor.published,
+        "frames_left_out_by_camera": monitor.left_out,
+        "frames_received": counts["received"],
+        "frames_processed": counts["processed"],
+        "frames_skipped": counts["skipped for newer"],
+        "frames_lost_before_arrival": counts["lost before arrival"],
+        "latency_ms": {
+            "p50": _round(monitor.latency_ms(50)),
+            "p95": _round(monitor.latency_ms(95)),
+        },
+        "engine": monitor.engine,
+        "interrupted": interrupted,
+    }
+    if score.true_hands:
+        summary.update(
+            true_hands=score.true_hands,
+            detection_rate=_round(score.detection_rate),
+            side_accuracy=_round(score.side_accuracy),
+            joint_error_palm={
+                "median": _round(score.joint_error_palm(50)),
+                "p95": _round(score.joint_error_palm(95)),
+            },
+            false_hands=score.false_hands,
+        )
+    return summary
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _rows(monitor: Monitor) -> list[tuple[str, str]]:
+    score = monitor.score
+    rows = [
+        ("images per second", f"{monitor.rate:.1f}"),
+        (
+            "latency p50 / p95",
+            f"{_text(monitor.latency_ms(50, 100))} / {_text(monitor.latency_ms(95, 100))} ms",
+        ),
+        ("hands now", str(monitor.hands_now)),
+    ]
+    if score.true_hands:
+        rows += [
+            ("hands found", _text(_percent(score.detection_rate)) + " %"),
+            ("side right", _text(_percent(score.side_accuracy)) + " %"),
+            ("joint error, median", _text(_percent(score.joint_error_palm(50))) + " % of the palm"),
+        ]
+    return rows
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _table(monitor: Monitor) -> Table:
+    table = Table(title="vitpose_ros", show_header=False, min_width=44)
+    for name, value in _rows(monitor):
+        table.add_row(name, value)
+    return table
+
+
+def _line(monitor: Monitor) -> str:
+    return " | ".join(f"{name} {value}" for name, value in _rows(monitor))
+
+
+def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
+    latency = summary["latency_ms"]
+    table = Table(title="What this run showed", show_header=False)
+    left_out = summary["frames_left_out_by_camera"]
+    table.add_row(
+        "images published",
+        str(summary["frames_published"])
+        + (f" ({left_out} left out: the camera is too slow)" if left_out else ""),
+    )
+    table.add_row("received by the node", str(summary["frames_received"]))
+    table.add_row(
+        "processed",
+        f"{summary['frames_processed']} ({summary['frames_skipped']} skipped for newer ones)",
+    )
+    table.add_row(
+        "latency, stamp to arrival",
+        f"{latency['p50']} ms median, {latency['p95']} ms 95th percentile",
+    )
+    if "detection_rate" in summary:
+        error = summary["joint_error_palm"]
+        table.add_row(
+            "hands found", f"{summary['detection_rate']:.1%} of {summary['true_hands']} in view"
+        )
+        if summary["side_accuracy"] is not None:
+            table.add_row("left and right told apart", f"{summary['side_accuracy']:.1%}")
+            table.add_row(
+                "joint error (palm length = 1)",
+                f"{error['median']} median, {error['p95']} 95th percentile",
+            )
+        table.add_row("hands that are none", str(summary["false_hands"]))
+    else:
+        table.add_row("error", "not known: nobody knows the true hands of this source")
+    table.add_row("engine", summary["engine"])
+    console.print(table)
+    for name in ("overlay.mp4", "overlay.png", "summary.json"):
+        if (output / name).exists():
+            console.print(f"  {output / name}")
+
+
+def _isolate() -> None:
+    """Keep the demo's topics on this host and out of other people's graphs, unless the user chose otherwise."""
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    else:
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="demo",
+        description="Hands from a camera topic: a rendered camera, a video or a device.",
+    )
+    parser.add_argument("--duration", type=float, default=20.0, help="seconds to run (20)")
+    parser.add_argument(
+        "--source", default="", help="a video file or a device; default: rendered hands"
+    )
+    parser.add_argument(
+        "--script", default="tour", choices=SCRIPTS, help="what rendered hands do (tour)"
+    )
+    parser.add_argument("--hands", default="", help="hand keypoint model, by its catalogue name")
+    parser.add_argument(
+        "--output", default="demo_output", help="folder for the results (demo_output)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; the exit code is 0 when skeletons came out, 1 when not, 2 for wrong arguments."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.duration > 0:
+        parser.error(f"--duration: expected a positive number of seconds, got {options.duration}")
+    console = Console()
+    _isolate()
+    console.print(
+        f"Starting the camera and the node (ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}); "
+        f"their output goes to {options.output}/*.log"
+    )
+    try:
+        summary = run(options, console)
+    except DemoError as error:
+        console.print(f"[bold red]The demo failed:[/] {error}", highlight=False)
+        return 1
+    _report(summary, Path(options.output), console)
+    return 0 if summary["frames_processed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""Results to messages: pure builders, one per message. Nothing here holds a node, a clock or a publisher."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from vitpose_ros.layouts import Layout, get_layout
+from vitpose_ros.msg import Skeleton, SkeletonArray, SkeletonLayout, SkeletonLayoutArray
+from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource
+
+KINDS = {"body": Skeleton.KIND_BODY, "hand": Skeleton.KIND_HAND, "animal": Skeleton.KIND_ANIMAL}
+
+
+def _floats(values: npt.NDArray) -> array.array:
+    """float32[] as rclpy takes it without looking at each element, in every distribution."""
+    out = array.array("f")
+    out.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+    return out
+
+
+def _bytes(values: npt.NDArray) -> array.array:
+    return array.array("B", np.ascontiguousarray(values, np.uint8).tobytes())
+
+
+def skeleton_message(instance: Instance) -> Skeleton:
+    """One skeleton of a SkeletonArray."""
+    now, raw = instance.keypoints, instance.raw
+    return Skeleton(
+        kind=KINDS[instance.layout.kind],
+        side=int(instance.side),
+        side_score=float(instance.side_score),
+        track_id=instance.track_id,
+        parent_id=instance.parent_id,
+        track_state=int(instance.track_state),
+        track_age=float(instance.track_age_s),
+        layout=instance.layout.name,
+        model=instance.model,
+        score=float(instance.score),
+        box=np.array(now.box(), np.float32),
+        state=_bytes(now.state),
+        joint_score=_floats(now.score),
+        u=_floats(now.uv[:, 0]),
+        v=_floats(now.uv[:, 1]),
+        raw_u=_floats(raw.uv[:, 0]),
+        raw_v=_floats(raw.uv[:, 1]),
+        x=_floats(now.xyz[:, 0]),
+        y=_floats(now.xyz[:, 1]),
+        z=_floats(now.xyz[:, 2]),
+        raw_x=_floats(raw.xyz[:, 0]),
+        raw_y=_floats(raw.xyz[:, 1]),
+        raw_z=_floats(raw.xyz[:, 2]),
+        z_source=_bytes(now.z_source),
+        shape_x=_floats(now.shape_xyz[:, 0]),
+        shape_y=_floats(now.shape_xyz[:, 1]),
+        shape_z=_floats(now.shape_xyz[:, 2]),
+    )
+
+
+def instance_from_message(message: Skeleton) -> Instance:
+    """A published skeleton as the core's own type: the inverse of skeleton_message.
+
+    Raises
+    ------
+    ValueError : the layout is unknown, or the arrays do not fit it.
+    """
+    layout = get_layout(message.layout)
+    shape = _points(message.shape_x, message.shape_y, message.shape_z)
+    state, score = np.array(message.state, np.uint8), np.array(message.joint_score, np.float32)
+    raw_uv, raw_xyz = (
+        _points(message.raw_u, message.raw_v),
+        _points(message.raw_x, message.raw_y, message.raw_z),
+    )
+    z_source = np.array(message.z_source, np.uint8)
+    return Instance(
+        keypoints=Keypoints(
+            layout=layout,
+            uv=_points(message.u, message.v),
+            score=score,
+            state=state,
+            xyz=_points(message.x, message.y, message.z),
+            z_source=z_source,
+            shape_xyz=shape,
+        ),
+        raw=Keypoints(
+            layout=layout,
+            uv=raw_uv,
+            score=score,
+            state=np.where(np.isnan(raw_uv).any(axis=1), JointState.ABSENT, state).astype(np.uint8),
+            xyz=raw_xyz,
+            z_source=np.where(np.isnan(raw_xyz).any(axis=1), ZSource.NONE, z_source).astype(
+                np.uint8
+            ),
+            shape_xyz=shape,
+        ),
+        score=message.score,
+        model=message.model,
+        side=Side(message.side),
+        side_score=message.side_score,
+        track_id=message.track_id,
+        parent_id=message.parent_id,
+        track_state=TrackState(message.track_state),
+        track_age_s=message.track_age,
+    )
+
+
+def _points(*coordinates: Iterable[float]) -> npt.NDArray[np.float32]:
+    return np.stack([np.array(values, np.float32) for values in coordinates], axis=1)
+
+
+def skeleton_array_message(
+    header: Header,
+    image_size: tuple[int, int],
+    instances: Iterable[Instance],
+    models: Iterable[str],
+    reset: bool = False,
+) -> SkeletonArray:
+    """All skeletons of one image.
+
+    Parameters
+    ----------
+    header : the image's own header; it is passed on, not copied.
+    image_size : (width, height) in px.
+    instances : what was found.
+    models : names of the networks that ran on this image.
+    reset : whether tracking started anew at this image.
+    """
+    return SkeletonArray(
+        header=header,
+        image_width=image_size[0],
+        image_height=image_size[1],
+        models=list(models),
+        view=SkeletonArray.VIEW_EGOCENTRIC,
+        smoothing="none",
+        prediction_horizon=0.0,
+        reset=reset,
+        skeletons=[skeleton_message(instance) for instance in instances],
+    )
+
+
+def layout_message(layout: Layout) -> SkeletonLayout:
+    """What the joints of a layout are."""
+    return SkeletonLayout(
+        name=layout.name,
+        kind=KINDS[layout.kind],
+        joints=list(layout.joints),
+        edge_from=array.array("H", [a for a, _ in layout.edges]),
+        edge_to=array.array("H", [b for _, b in layout.edges]),
+        flip_left=array.array("H", [left for left, _ in layout.flip_pairs]),
+        flip_right=array.array("H", [right for _, right in layout.flip_pairs]),
+        sigma=_floats(np.array(layout.sigmas)),
+    )
+
+
+def layouts_message(layouts: Iterable[Layout]) -> SkeletonLayoutArray:
+    """The latched message of every layout in use."""
+    return SkeletonLayoutArray(layouts=[layout_message(layout) for layout in layouts])
+
+
+def image_message(header: Header, image: npt.NDArray, encoding: str) -> Image:
+    """An array as sensor_msgs/Image, by the quickest way that every distribution's rclpy has.
+
+    Parameters
+    ----------
+    header : taken over as it is.
+    image : (H, W) or (H, W, C), of a type that `encoding` names.
+    encoding : e.g. "bgr8", "32FC1".
+    """
+    image = np.ascontiguousarray(image)
+    message = Image(
+        header=header,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        step=image.strides[0],
+        is_bigendian=0,
+    )
+    data = array.array("B")
+    data.frombytes(memoryview(image).cast("B"))
+    message.data = data
+    return message

@@ -1,0 +1,204 @@
+"""Watches a running pose node from outside: rate, latency, error against the truth, and a film of what it found."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from vitpose_ros.draw import draw_caption, draw_instances
+from vitpose_ros.evaluate import HandScore
+from vitpose_ros.msg import SkeletonArray
+from vitpose_ros.ros.camera import LEFT_OUT, PUBLISHED
+from vitpose_ros.ros.images import decode_image
+from vitpose_ros.ros.messages import instance_from_message
+from vitpose_ros.types import ByteArray, Instance, JointState
+
+_KEPT = 60  # images and truths that wait for their skeletons
+_RECENT_S = 2.0  # what the live rate looks back on
+
+
+class Film:
+    """overlay.mp4 and overlay.png: the images with the skeletons drawn in, at the pace of their stamps.
+
+    Parameters
+    ----------
+    folder : where both go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.video, self.picture = folder / "overlay.mp4", folder / "overlay.png"
+        self._writer: cv2.VideoWriter | None = None
+        self._period_ns, self._last_ns = 0, 0
+        self._waiting: list[tuple[int, ByteArray]] = []
+        self._best = (-1, -1.0)
+        self._size = (0, 0)
+
+    def add(self, stamp_ns: int, image: ByteArray, instances: list[Instance]) -> None:
+        """Add an image; an image that was left out by the node is filled by the one before it."""
+        worth = (len(instances), sum(min(i.keypoints.box()[2:]) for i in instances))
+        if worth > self._best:
+            self._best = worth
+            cv2.imwrite(str(self.picture), image)
+        if self._writer is None:
+            self._waiting.append((stamp_ns, image))
+            if len(self._waiting) == 10:
+                self._open()
+            return
+        self._write(stamp_ns, image)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is None and len(self._waiting) > 1:
+            self._open()
+        if self._writer is not None:
+            self._writer.release()
+
+    def _open(self) -> None:
+        stamps = [stamp for stamp, _ in self._waiting]
+        self._period_ns = max(1, int(np.median(np.diff(stamps))))
+        height, width = self._waiting[0][1].shape[:2]
+        self._size = (width, height)
+        code = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
+        self._writer = cv2.VideoWriter(str(self.video), code, 1e9 / self._period_ns, self._size)
+        self._last_ns = stamps[0] - self._period_ns
+        for stamp, image in self._waiting:
+            self._write(stamp, image)
+        self._waiting = []
+
+    def _write(self, stamp_ns: int, image: ByteArray) -> None:
+        assert self._writer is not None
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = cv2.resize(image, self._size)  # type: ignore[assignment]
+        times = min(max(1, round((stamp_ns - self._last_ns) / self._period_ns)), 30)
+        for _ in range(times):
+            self._writer.write(image)
+        self._last_ns = stamp_ns
+
+
+class Monitor(Node):
+    """Subscribes to what a camera and a pose node publish.
+
+    Parameters
+    ----------
+    camera : namespace of the camera's topics.
+    film : where overlays go, or None.
+
+    Attributes
+    ----------
+    score : hands against the truth, where the camera publishes it.
+    latencies_s : from each image's stamp to the arrival of its skeletons.
+    published, left_out : the camera's own counts.
+    node_counts, node_status, engine : from the node's diagnostic status.
+    """
+
+    def __init__(self, camera: str, film: Film | None) -> None:
+        super().__init__("demo_monitor")
+        self.score = HandScore()
+        self.latencies_s: list[float] = []
+        self.hands_now = 0
+        self.node_counts: Counter[str] = Counter()
+        self.node_status, self.engine = "", ""
+        self.published, self.left_out = 0, 0
+        self.last_image_s = time.monotonic()
+        self._film = film
+        self._images: dict[int, Any] = {}
+        self._truths: dict[int, SkeletonArray] = {}
+        self._unpaired: dict[int, SkeletonArray] = {}
+        self._arrivals: deque[float] = deque()
+        newest = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(SkeletonArray, "skeletons", self._on_skeletons, 10)
+        self.create_subscription(SkeletonArray, f"{camera}/true_skeletons", self._on_truth, 10)
+        self.create_subscription(Image, f"{camera}/image_raw", self._on_image, newest)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    @property
+    def rate(self) -> float:
+        """Skeleton messages per second, lately."""
+        now_s = time.monotonic()
+        while self._arrivals and now_s - self._arrivals[0] > _RECENT_S:
+            self._arrivals.popleft()
+        return len(self._arrivals) / _RECENT_S
+
+    def latency_ms(self, percentile: float, last: int = 0) -> float | None:
+        """A percentile of the latencies, of all or the last ones; None before the first."""
+        values = self.latencies_s[-last:]
+        return 1e3 * float(np.percentile(values, percentile)) if values else None
+
+    def _on_image(self, message: Image) -> None:
+        self.last_image_s = time.monotonic()
+        if self._film is not None:
+            _keep(self._images, _stamp_ns(message), message)
+
+    def _on_truth(self, message: SkeletonArray) -> None:
+        stamp_ns = _stamp_ns(message)
+        _keep(self._truths, stamp_ns, message)
+        found = self._unpaired.pop(stamp_ns, None)
+        if found is not None:
+            self._compare(found, message)
+
+    def _on_skeletons(self, message: SkeletonArray) -> None:
+        stamp_ns = _stamp_ns(message)
+        self.latencies_s.append(1e-9 * (self.get_clock().now().nanoseconds - stamp_ns))
+        self._arrivals.append(time.monotonic())
+        self.hands_now = len(message.skeletons)
+        truth = self._truths.get(stamp_ns)
+        if truth is not None:
+            self._compare(message, truth)
+        else:
+            _keep(self._unpaired, stamp_ns, message)
+        image = self._images.pop(stamp_ns, None)
+        if self._film is not None and image is not None:
+            instances = [instance_from_message(skeleton) for skeleton in message.skeletons]
+            drawn = draw_instances(decode_image(image).copy(), instances)
+            caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
+            self._film.add(stamp_ns, draw_caption(drawn, [caption]), instances)
+
+    def _compare(self, found: SkeletonArray, truth: SkeletonArray) -> None:
+        true = [instance_from_message(skeleton) for skeleton in truth.skeletons]
+        hands = [instance_from_message(skeleton) for skeleton in found.skeletons]
+        self.score.add(
+            [hand.keypoints.uv for hand in true],
+            [hand.side for hand in true],
+            [should_be_found(hand, found.image_width, found.image_height) for hand in true],
+            [hand.keypoints.uv for hand in hands],
+            [hand.side for hand in hands],
+        )
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {item.key: item.value for item in status.values}
+            if PUBLISHED in values:
+                self.published, self.left_out = int(values[PUBLISHED]), int(values[LEFT_OUT])
+            elif "received" in values:
+                self.node_status, self.engine = status.message, values["engine"]
+                self.node_counts = Counter(
+                    {key: int(value) for key, value in values.items() if value.isdecimal()}
+                )
+
+
+def should_be_found(hand: Instance, width: int, height: int) -> bool:
+    """Whether a true hand is in view and not leaving it: every joint inside the image, and at least half of them seen."""
+    u, v = hand.keypoints.uv.T
+    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+    seen = hand.keypoints.state == JointState.VISIBLE
+    return bool(inside.all() and 2 * seen.sum() >= len(seen))
+
+
+def _keep(store: dict[int, Any], stamp_ns: int, message: Any) -> None:
+    """Remember a message by its stamp, and forget the oldest."""
+    store[stamp_ns] = message
+    while len(store) > _KEPT:
+        store.pop(next(iter(store)))
+
+
+def _stamp_ns(message: Any) -> int:
+    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)

@@ -1,0 +1,127 @@
+"""The parameters of the pose node: one table, checked once into one frozen dataclass.
+
+The table is the truth: defaults, ranges, choices, descriptions, and when a parameter may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitpose_ros.pipeline import HandSettings
+from vitpose_ros.ros.declare import RUN, START, ParameterSpec
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters of the node at one moment. Field names are the parameters' names; TABLE gives units and ranges."""
+
+    autostart: bool
+    image_transport: str
+    models_dir: str
+    threads: int
+    detector: str
+    hands: str
+    max_hands: int
+    detection_threshold: float
+    presence_threshold: float
+    input_mirrored: bool
+    search: bool
+    search_tiles_per_frame: int
+    marker_distance: float
+    silence_timeout: float
+
+    def hand_settings(self) -> HandSettings:
+        """The part that the pipeline takes over while it runs."""
+        return HandSettings(
+            max_hands=self.max_hands,
+            detection_threshold=self.detection_threshold,
+            presence_threshold=self.presence_threshold,
+            input_mirrored=self.input_mirrored,
+            search=self.search,
+            search_tiles_per_frame=self.search_tiles_per_frame,
+        )
+
+
+_HANDS = HandSettings()
+
+TABLE: Mapping[str, ParameterSpec] = {
+    "autostart": ParameterSpec(
+        True,
+        "Configure and activate at the start. Set it to false under a lifecycle manager.",
+        changes=START,
+    ),
+    "models_dir": ParameterSpec(
+        "",
+        "Folder of the models; empty for the default ($VITPOSE_ROS_MODELS or ~/.local/share/vitpose_ros/models).",
+        changes=START,
+    ),
+    "image_transport": ParameterSpec(
+        "raw",
+        "'raw' subscribes to sensor_msgs/Image on the topic `image`, 'compressed' to sensor_msgs/CompressedImage on "
+        "`image`/compressed.",
+        choices=("raw", "compressed"),
+    ),
+    "detector": ParameterSpec(
+        "mediapipe-palm-full", "Hand detector, by its name in the model catalogue."
+    ),
+    "hands": ParameterSpec(
+        "mediapipe-hand-full", "Hand keypoint model, by its name in the model catalogue."
+    ),
+    "threads": ParameterSpec(
+        0, "CPU threads of the engine; 0 leaves the choice to the engine.", low=0, high=256
+    ),
+    "max_hands": ParameterSpec(
+        _HANDS.max_hands,
+        "Hands to follow at most. While fewer are followed, the detector runs on every image.",
+        low=1,
+        high=16,
+        changes=RUN,
+    ),
+    "detection_threshold": ParameterSpec(
+        _HANDS.detection_threshold,
+        "Least score of the palm detector for a new hand (probability).",
+        low=0.0,
+        high=1.0,
+        changes=RUN,
+    ),
+    "presence_threshold": ParameterSpec(
+        _HANDS.presence_threshold,
+        "Least hand presence of the keypoint model for a hand to be published and followed (probability).",
+        low=0.0,
+        high=1.0,
+        changes=RUN,
+    ),
+    "input_mirrored": ParameterSpec(
+        _HANDS.input_mirrored,
+        "True when the image is mirrored, as a selfie view is; left and right are then exchanged.",
+        changes=RUN,
+    ),
+    "search": ParameterSpec(
+        _HANDS.search,
+        "Search for small hands in tiles of the image while fewer than max_hands are followed.",
+        changes=RUN,
+    ),
+    "search_tiles_per_frame": ParameterSpec(
+        _HANDS.search_tiles_per_frame,
+        "Tiles that are searched per image, in rotation. Each costs one run of the detector.",
+        low=1,
+        high=16,
+        changes=RUN,
+    ),
+    "marker_distance": ParameterSpec(
+        0.5,
+        "Where markers are drawn for joints without a known depth: on a plane this far in front of the camera, m.",
+        low=0.01,
+        high=100.0,
+        changes=RUN,
+    ),
+    "silence_timeout": ParameterSpec(
+        5.0,
+        "After this time without an image the node says so once, with what is offered on the topic, s.",
+        low=0.5,
+        high=3600.0,
+        changes=RUN,
+    ),
+}
+"""Every parameter of the node."""
