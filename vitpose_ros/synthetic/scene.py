@@ -1,0 +1,382 @@
+"""A first-person camera over a table, with one or two hands whose every joint is known exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import MIDDLE_MCP, WRIST
+from vitpose_ros.synthetic import setting
+from vitpose_ros.synthetic.anatomy import JOINT_RADIUS_MM, PALM, bone_maps, hand21_m
+from vitpose_ros.synthetic.mesh import HandMesh, hand_mesh
+from vitpose_ros.synthetic.motion import SCRIPTS, Motion, elbow_m, grasp_pose
+from vitpose_ros.synthetic.raster import rasterise
+from vitpose_ros.types import ByteArray, FloatArray, Side
+
+__all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
+
+_MIN_SIDE_PX = 64
+_NOISE_MARGIN_PX = 64
+_HIDDEN_BEYOND = 1.9
+"""A joint counts as hidden when something lies nearer than this many times half the flesh's thickness, and 3 mm."""
+
+
+@dataclass(frozen=True)
+class TrueHand:
+    """One hand as it is.
+
+    Attributes
+    ----------
+    side : whose hand it is.
+    uv : (21, 2) float32, px; may lie outside the image.
+    xyz : (21, 3) float32, metres in the camera's optical frame.
+    visible : (21,) bool, inside the image and not hidden by another hand, a thing, or another part of the same hand.
+    width, height : of the image, px.
+    """
+
+    side: Side
+    uv: FloatArray
+    xyz: FloatArray
+    visible: npt.NDArray[np.bool_]
+    width: int
+    height: int
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """(21,) bool, whether the joint's pixel exists, hidden or not."""
+        u, v = np.round(self.uv).T
+        return (u >= 0) & (v >= 0) & (u < self.width) & (v < self.height) & (self.xyz[:, 2] > 0)
+
+    @property
+    def in_view(self) -> bool:
+        """All 21 joints lie inside the image."""
+        return bool(self.inside.all())
+
+    @property
+    def palm_px(self) -> float:
+        """Distance from the wrist to the middle finger's MCP joint in the image, px: the size that errors are divided by."""
+        return float(np.linalg.norm(self.uv[WRIST] - self.uv[MIDDLE_MCP]))
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What the camera sees at one time, and what is true.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8, BGR.
+    depth_m : (H, W) float32, metres along the optical axis, without noise; NaN where nothing is hit.
+    hands : the true hands, the right one first.
+    time_s : the time asked for.
+    """
+
+    image: ByteArray
+    depth_m: FloatArray
+    hands: tuple[TrueHand, ...]
+    time_s: float
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """A mesh in the camera's frame, ready to be drawn."""
+
+    points: FloatArray
+    colours: FloatArray
+    faces: npt.NDArray[np.int64]
+
+
+class Scene:
+    """A scripted motion in one seeded setting.
+
+    Parameters
+    ----------
+    script : one of SCRIPTS.
+    seed : of everything that is chosen: skin, light, table, things, sway, noise.
+    width, height : of the image, px, at least 64 each.
+    hands : 1 (the right one) or 2.
+    horizontal_fov_deg : angle of view of the image's width.
+    blur_px : standard deviation of the lens's blur.
+    exposure_s : how long a moving hand is smeared; 0 for none.
+    noise : standard deviation of the sensor's noise, of 255.
+
+    Raises
+    ------
+    ValueError : an unknown script, or a number that no camera has.
+    """
+
+    def __init__(
+        self,
+        script: str = "tour",
+        seed: int = 0,
+        width: int = 640,
+        height: int = 480,
+        hands: int = 2,
+        horizontal_fov_deg: float = 70.0,
+        *,
+        blur_px: float = 0.7,
+        exposure_s: float = 0.006,
+        noise: float = 2.5,
+    ) -> None:
+        _check(width, height, hands, horizontal_fov_deg, blur_px, exposure_s, noise)
+        self._motion = Motion(script, seed)
+        self.script, self.seed, self.width, self.height = script, int(seed), int(width), int(height)
+        self.duration_s = self._motion.duration_s
+        focal = 0.5 * width / math.tan(math.radians(horizontal_fov_deg) / 2)
+        self.camera_matrix = np.array(
+            ((focal, 0.0, (width - 1) / 2), (0.0, focal, (height - 1) / 2), (0.0, 0.0, 1.0))
+        )
+        self._sides = (Side.RIGHT, Side.LEFT)[:hands]
+        self._blur_px, self._exposure_s = float(blur_px), float(exposure_s)
+
+        rng = np.random.default_rng((self.seed, 1))
+        self._rotation = setting.camera_rotation(rng.uniform(49.0, 53.0))
+        self._light = setting.make_light(rng)
+        self._size = rng.uniform(0.93, 1.05)
+        self._mesh = hand_mesh(
+            (0.95, 1.0, 1.06)[rng.integers(3)], (70.0, 110.0, 170.0)[rng.integers(3)]
+        )
+        self._skin = _skin(self._mesh, rng)
+        self._plate, self._can = setting.make_plate(rng), setting.make_can(rng)
+        self._table, self._table_inverse = setting.background(
+            self.camera_matrix, self._rotation, width, height, self._light, rng
+        )
+        self._still_image = self._blurred(self._table)
+        shape = (height + _NOISE_MARGIN_PX, width + _NOISE_MARGIN_PX, 3)
+        self._grain = np.round(rng.normal(0.0, noise, shape)).astype(np.int16) if noise else None
+        self._can_stands_m = self._can_in_hand(grasp_pose().to_vector())
+
+    def truth(self, time_s: float) -> tuple[TrueHand, ...]:
+        """The hands at a time without drawing them; `visible` then says only which joints lie inside the image."""
+        time_s = _checked_time(time_s)
+        return tuple(
+            self._true_hand(index, self._pose(index, time_s)[1], None)
+            for index in range(len(self._sides))
+        )
+
+    def render(self, time_s: float) -> Rendering:
+        """Draw the scene at a time; the same time gives the same image, whatever was drawn before.
+
+        Raises
+        ------
+        ValueError : when the time is not finite.
+        """
+        time_s = _checked_time(time_s)
+        poses = [self._pose(index, time_s) for index in range(len(self._sides))]
+        hands = [self._hand_surface(index, maps) for index, (maps, _) in enumerate(poses)]
+        things = self._things(time_s)
+        inverse = self._table_inverse.copy()
+        image = self._paint(hands + things, inverse)
+        with np.errstate(divide="ignore"):
+            depth = np.where(inverse > 0, 1.0 / inverse, np.float32(np.nan)).astype(np.float32)
+        truths = tuple(
+            self._true_hand(index, joints, depth) for index, (_, joints) in enumerate(poses)
+        )
+        return Rendering(self._noisy(image, time_s), depth, truths, time_s)
+
+    # --- where things are ----------------------------------------------------------------------------------------------------
+
+    def _pose(
+        self, index: int, time_s: float
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Maps (33, 3, 4) from the resting hand to the camera's frame, and the joints (21, 3) there."""
+        pose = self._motion.hand(index, time_s)
+        bones, joints = bone_maps(pose, self._size, elbow_m(pose.wrist_m))
+        to_camera = self._rotation * (
+            (1.0, 1.0, 1.0) if self._sides[index] is Side.RIGHT else (-1.0, 1.0, 1.0)
+        )
+        return to_camera @ np.concatenate([bones, joints]), hand21_m(bones) @ to_camera.T
+
+    def _true_hand(
+        self, index: int, joints: npt.NDArray[np.float64], depth: FloatArray | None
+    ) -> TrueHand:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            image = joints @ self.camera_matrix.T
+            uv = (image[:, :2] / image[:, 2:]).astype(np.float32)
+        hand = TrueHand(
+            self._sides[index],
+            uv,
+            joints.astype(np.float32),
+            np.ones(21, bool),
+            self.width,
+            self.height,
+        )
+        visible = hand.inside
+        if depth is not None:
+            u, v = np.round(uv[visible]).astype(int).T
+            allowed = JOINT_RADIUS_MM[visible] * (1e-3 * self._size * _HIDDEN_BEYOND) + 0.003
+            visible[visible] = depth[v, u] > joints[visible, 2] - allowed
+        return TrueHand(hand.side, uv, hand.xyz, visible, self.width, self.height)
+
+    def _can_in_hand(self, vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        pose = type(grasp_pose()).from_vector(vector)
+        palm = bone_maps(pose, self._size, elbow_m(pose.wrist_m))[0][PALM]
+        return palm[:, :3] @ np.array((84.0, 2.0, -44.0)) + palm[:, 3]
+
+    def _things(self, time_s: float) -> list[_Surface]:
+        held = self._motion.hold(time_s)
+        stands = self._can_stands_m * (1, 1, 0) + (
+            0,
+            0,
+            setting.TABLE_Z_M + setting.CAN_HEIGHT_M / 2,
+        )
+        lift = (
+            self._can_in_hand(self._motion.hand(0, time_s).to_vector()) - self._can_stands_m
+            if held
+            else np.zeros(3)
+        )
+        surfaces = []
+        if self.script in ("grasp", "tour"):
+            surfaces.append(self._solid_surface(self._can, stands + held * lift, np.eye(3)))
+        if self.script in ("occlude", "tour"):
+            tilt = 0.45
+            turn = np.array(
+                (
+                    (1, 0, 0),
+                    (0, math.cos(tilt), -math.sin(tilt)),
+                    (0, math.sin(tilt), math.cos(tilt)),
+                )
+            )
+            surfaces.append(self._solid_surface(self._plate, self._motion.plate_m(time_s), turn))
+        return surfaces
+
+    # --- how things look -----------------------------------------------------------------------------------------------------
+
+    def _lit(
+        self, albedo: FloatArray, normals: FloatArray, open_sky: FloatArray, soft: float
+    ) -> FloatArray:
+        light = self._light
+        sun = (self._rotation @ light.to_sun).astype(np.float32)
+        up = (self._rotation @ np.array((0.0, 0.0, 1.0))).astype(np.float32)
+        lambert = np.clip((normals @ sun + soft) / (1.0 + soft), 0.0, 1.0)
+        sky = light.sky * open_sky * (0.78 + 0.22 * (normals @ up))
+        return (
+            albedo
+            * (sky + light.sun * lambert * (0.4 + 0.6 * open_sky))[:, None]
+            * light.tint.astype(np.float32)
+        )
+
+    def _hand_surface(self, index: int, maps: npt.NDArray[np.float64]) -> _Surface:
+        mesh, skin = self._mesh, self._skin
+        carried = (skin.influence @ maps.reshape(33, 12).astype(np.float32)).reshape(-1, 3, 4)
+        points = (carried * skin.vertices[:, None, :]).sum(axis=2)
+        normals = (carried[:, :, :3] * skin.normals[:, None, :]).sum(axis=2)
+        normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
+        colours = self._lit(skin.albedo, normals, skin.open_sky, 0.25)
+        faces = mesh.faces if self._sides[index] is Side.RIGHT else mesh.faces[:, ::-1]
+        return _Surface(points, colours, faces)
+
+    def _solid_surface(
+        self, solid: setting.Solid, place_m: npt.NDArray[np.float64], turn: npt.NDArray
+    ) -> _Surface:
+        to_camera = self._rotation @ turn
+        points = (solid.vertices_m @ to_camera.T + self._rotation @ place_m).astype(np.float32)
+        normals = (solid.normals @ to_camera.T).astype(np.float32)
+        colours = self._lit(
+            solid.colours.astype(np.float32), normals, np.ones(len(points), np.float32), 0.0
+        )
+        return _Surface(points, colours, solid.faces)
+
+    def _paint(self, surfaces: list[_Surface], inverse: FloatArray) -> ByteArray:
+        counts = np.cumsum([0] + [len(surface.points) for surface in surfaces])
+        points = np.concatenate([surface.points for surface in surfaces])
+        colours = np.concatenate([surface.colours for surface in surfaces])
+        faces = np.concatenate([surface.faces + first for surface, first in zip(surfaces, counts)])
+        z = np.maximum(points[:, 2], 1e-3)
+        focal, centre = (
+            np.float32(self.camera_matrix[0, 0]),
+            self.camera_matrix[:2, 2].astype(np.float32),
+        )
+        uv = points[:, :2] * (focal / z)[:, None] + centre
+        nearness = np.where(points[:, 2] > 0.05, 1.0 / z, 0.0).astype(np.float32)
+        drawn = rasterise(uv, nearness, faces, inverse)
+        image = self._still_image.copy()
+        if not len(drawn.pixel):
+            return image
+        v, u = np.divmod(drawn.pixel, self.width)
+        margin = 4
+        x0, x1 = max(int(u.min()) - margin, 0), min(int(u.max()) + margin + 1, self.width)
+        y0, y1 = max(int(v.min()) - margin, 0), min(int(v.max()) + margin + 1, self.height)
+        corner = colours[faces[drawn.face]]
+        colour = (corner * drawn.weights[:, :, None]).sum(axis=1)
+        sharp = self._table.copy()
+        sharp.reshape(-1, 3)[drawn.pixel] = np.clip(colour, 0, 255)
+        image[y0:y1, x0:x1] = self._blurred(np.ascontiguousarray(sharp[y0:y1, x0:x1]))
+        return image
+
+    def _blurred(self, image: ByteArray) -> ByteArray:
+        return cv2.GaussianBlur(image, (0, 0), self._blur_px) if self._blur_px > 0 else image.copy()
+
+    def _noisy(self, image: ByteArray, time_s: float) -> ByteArray:
+        if self._grain is None:
+            return image
+        x, y = np.random.default_rng((self.seed, int(round(abs(time_s) * 1e6)))).integers(
+            0, _NOISE_MARGIN_PX, 2
+        )
+        return cv2.add(image, self._grain[y : y + self.height, x : x + self.width], dtype=cv2.CV_8U)
+
+
+@dataclass(frozen=True)
+class _Skin:
+    """The mesh as the renderer wants it: float32, homogeneous, coloured."""
+
+    vertices: FloatArray
+    normals: FloatArray
+    influence: FloatArray
+    albedo: FloatArray
+    open_sky: FloatArray
+
+
+def _skin(mesh: HandMesh, rng: np.random.Generator) -> _Skin:
+    tone = int(rng.integers(len(setting.SKINS)))
+    back = np.array(setting.SKINS[tone], float) * rng.uniform(0.95, 1.05)
+    palm = back + (np.array((165.0, 180.0, 230.0)) - back) * (0.12 + 0.09 * tone)
+    nail = back + (np.array((190.0, 190.0, 235.0)) - back) * 0.45
+    albedo = back + (palm - back) * mesh.palmar[:, None]
+    albedo *= 1.0 - mesh.flush[:, None] * np.array((0.12, 0.12, 0.0))
+    albedo *= 1.0 - (0.22 * mesh.crease + 0.14 * mesh.knuckle)[:, None]
+    blotch = sum(
+        np.sin(mesh.vertices_mm @ rng.normal(0, scale, 3) + rng.uniform(0, 6.3))
+        for scale in (0.03, 0.05, 0.09, 0.15, 0.3)
+    )
+    albedo *= 1.0 + 0.014 * np.asarray(blotch)[:, None]
+    albedo += (nail - albedo) * (0.8 * mesh.nail)[:, None]
+    albedo += (setting.sleeve_colour(rng) - albedo) * mesh.sleeve[:, None]
+    homogeneous = np.concatenate([mesh.vertices_mm, np.ones((len(albedo), 1))], axis=1)
+    parts = (homogeneous, mesh.normals, mesh.influence, albedo, 1.0 - 0.75 * mesh.cavity)
+    return _Skin(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
+
+
+def _checked_time(time_s: float) -> float:
+    if not math.isfinite(time_s):
+        raise ValueError(f"time_s: expected a finite number of seconds, got {time_s}")
+    return float(time_s)
+
+
+def _check(
+    width: int,
+    height: int,
+    hands: int,
+    fov_deg: float,
+    blur_px: float,
+    exposure_s: float,
+    noise: float,
+) -> None:
+    if not (isinstance(width, (int, np.integer)) and isinstance(height, (int, np.integer))):
+        raise ValueError(
+            f"width and height are whole numbers of pixels, got {width!r} x {height!r}"
+        )
+    if min(width, height) < _MIN_SIDE_PX:
+        raise ValueError(
+            f"an image of {width}x{height} px is too small to show a hand; at least 64x64 is needed"
+        )
+    if hands not in (1, 2):
+        raise ValueError(f"hands: expected 1 (the right one) or 2, got {hands!r}")
+    if not (math.isfinite(fov_deg) and 20.0 <= fov_deg <= 140.0):
+        raise ValueError(f"horizontal_fov_deg: expected 20 to 140, got {fov_deg}")
+    for name, value in (("blur_px", blur_px), ("exposure_s", exposure_s), ("noise", noise)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}: expected a finite number that is not negative, got {value}")
