@@ -1,0 +1,179 @@
+"""What the ROS node adds to the pipeline: time per image, memory, and the time until it is active.
+
+The real `pose_node` runs as a process of its own, with default parameters. This process publishes a
+rendered clip with two hands, rendered beforehand, at 30 Hz as bgr8 of 640x480, and reads what the
+node says of itself on /diagnostics: overhead is the time from an image's receipt to the publishing
+of its skeletons, less the pipeline's own time. Memory is the process's resident set after the run,
+with what it shares with others. The start is from the launch of the process to its word that it is
+active, models already on the disk.
+
+JSON: overhead_ms_p50, overhead_ms_p95, rss_mb, start_s; besides inference_ms_p50, latency_ms_p50
+(from the stamp to the skeletons' arrival in this process), processed and published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import re
+import signal
+import subprocess
+import time
+from statistics import median
+from typing import Any
+
+import rclpy
+from common import machine, parser, report, write_json
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from vitpose_ros.msg import SkeletonArray
+from vitpose_ros.synthetic.scene import Scene
+
+RATE_HZ = 30.0
+SIZE = (640, 480)
+CLIP_IMAGES = 150
+START_TIMEOUT_S = 30.0
+
+
+class Probe(Node):
+    """Publishes the clip and listens to the node."""
+
+    def __init__(self) -> None:
+        super().__init__("node_overhead")
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.images = self.create_publisher(Image, "image", qos)
+        self.status: dict[str, str] = {}
+        self.latencies_s: list[float] = []
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.create_subscription(SkeletonArray, "skeletons", self._on_skeletons, 10)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.status = {item.key: item.value for item in status.values}
+
+    def _on_skeletons(self, message: SkeletonArray) -> None:
+        stamp = message.header.stamp
+        now_ns = self.get_clock().now().nanoseconds
+        self.latencies_s.append(1e-9 * now_ns - stamp.sec - 1e-9 * stamp.nanosec)
+
+
+def start_node() -> tuple[subprocess.Popen[str], float]:
+    """Start pose_node; returns it and the seconds until it said that it is active."""
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        ["pose_node"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "active: waiting for images" in line:
+            return process, time.monotonic() - begun
+        if "not active" in line or time.monotonic() - begun > START_TIMEOUT_S:
+            break
+    process.send_signal(signal.SIGINT)
+    raise SystemExit("pose_node did not become active:\n" + "".join(said))
+
+
+def clip() -> list[array.array[int]]:
+    """The pixels of a rendered clip, as rclpy takes them."""
+    scene = Scene(width=SIZE[0], height=SIZE[1])
+    pixels = []
+    for number in range(CLIP_IMAGES):
+        data = array.array("B")
+        data.frombytes(memoryview(scene.render(number / RATE_HZ).image).cast("B"))
+        pixels.append(data)
+    return pixels
+
+
+def play(probe: Probe, pixels: list[array.array[int]], count: int) -> None:
+    """Publish `count` images of the clip at 30 Hz, to and fro so that no hand jumps."""
+    message = Image(
+        width=SIZE[0], height=SIZE[1], encoding="bgr8", step=3 * SIZE[0]
+    )
+    there_and_back = [*range(len(pixels)), *reversed(range(len(pixels)))]
+    begin = time.monotonic()
+    for number in range(count):
+        due = begin + number / RATE_HZ
+        while (left := due - time.monotonic()) > 0:
+            rclpy.spin_once(probe, timeout_sec=left)
+        message.header.stamp = probe.get_clock().now().to_msg()
+        message.data = pixels[there_and_back[number % len(there_and_back)]]
+        probe.images.publish(message)
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process, MB."""
+    with open(f"/proc/{pid}/status") as status:
+        found = re.search(r"VmRSS:\s+(\d+) kB", status.read())
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
+def measure(seconds: float, starts: int) -> dict[str, Any]:
+    """All figures of one run."""
+    pixels = clip()
+    rclpy.init()
+    probe = Probe()
+    start_s = []
+    try:
+        for attempt in range(starts):
+            process, took_s = start_node()
+            start_s.append(took_s)
+            if attempt < starts - 1:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=10)
+        while probe.images.get_subscription_count() == 0:
+            rclpy.spin_once(probe, timeout_sec=0.05)
+        published = round(seconds * RATE_HZ)
+        play(probe, pixels, published)
+        settle = time.monotonic() + 1.5  # the node's next status has all of it
+        while time.monotonic() < settle:
+            rclpy.spin_once(probe, timeout_sec=0.1)
+        rss_mb = resident_mb(process.pid)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        probe.destroy_node()
+        rclpy.try_shutdown()
+    return {
+        "overhead_ms_p50": float(probe.status["overhead (ms) median"]),
+        "overhead_ms_p95": float(probe.status["overhead (ms) p95"]),
+        "inference_ms_p50": float(probe.status["inference (ms) median"]),
+        "latency_ms_p50": 1e3 * median(probe.latencies_s),
+        "rss_mb": rss_mb,
+        "start_s": median(start_s),
+        "processed": int(probe.status["processed"]),
+        "published": published,
+    }
+
+
+def main() -> None:
+    """Measure, show, and write."""
+    options = parser(__doc__)
+    options.add_argument("--seconds", type=float, default=15.0, help="length of the run (15)")
+    options.add_argument("--starts", type=int, default=3, help="starts of the node, median (3)")
+    arguments: argparse.Namespace = options.parse_args()
+    figures = measure(arguments.seconds, arguments.starts)
+    report(
+        f"pose_node on a 640x480 camera at 30 Hz, two hands ({machine()})",
+        ("", "measured", "at most"),
+        [
+            ("overhead per image, median, ms", figures["overhead_ms_p50"], 2.0),
+            ("overhead per image, 95th percentile, ms", figures["overhead_ms_p95"], None),
+            ("pipeline per image, median, ms", figures["inference_ms_p50"], None),
+            ("stamp to skeletons' arrival, median, ms", figures["latency_ms_p50"], None),
+            ("resident memory, MB", figures["rss_mb"], 400.0),
+            ("start to active, s", figures["start_s"], 3.0),
+            ("images processed", figures["processed"], None),
+            ("images published", figures["published"], None),
+        ],
+    )
+    write_json(arguments.json, figures)
+
+
+if __name__ == "__main__":
+    main()
