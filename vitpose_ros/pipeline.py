@@ -184,6 +184,11 @@ class HandPipeline:
         self._reset_asked = False
 
     @property
+    def engine(self) -> str:
+        """What the networks run on, for people."""
+        return self._landmarks.engine
+
+    @property
     def settings(self) -> HandSettings:
         """The settings in use."""
         return self._settings
@@ -375,7 +380,7 @@ def load_hand_pipeline(
     EngineError : a file cannot be read, or is not the network it is taken for.
     """
     return HandPipeline(
-        PalmDetector(OpenVinoEngine(store.get(detector).path, threads), detector),
-        HandLandmarks(OpenVinoEngine(store.get(model).path, threads), model),
+        PalmDetector(OpenVinoEngine(store.get(detector, "hand_detector").path, threads), detector),
+        HandLandmarks(OpenVinoEngine(store.get(model, "hand_keypoints").path, threads), model),
         settings,
     )

@@ -93,6 +93,7 @@ class OpenVinoEngine:
                     want in (None, have) for want, have in zip(spec.shape, array.shape, strict=True)
                 )
                 and array.flags.c_contiguous
+                and array.size > 0
             )
             if not fits:
                 raise EngineError(

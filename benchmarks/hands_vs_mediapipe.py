@@ -1,0 +1,380 @@
+"""Hands of this package beside MediaPipe's own Hands API (0.10.21): same images, same weights.
+
+Static mode: each image on its own, this package's search for small hands switched off, so that both
+follow the same recipe: how far the joints lie apart, as a fraction of the palm (wrist to middle
+finger's MCP joint), and whether both call a hand the same side. Images are rendered, and real ones
+from VITPOSE_ROS_TEST_DATA or ../shared/data where that is.
+
+Tracking mode: a rendered clip with two hands, its true joints known. Both work on it in turns, some
+frames each, so that whatever else the machine does hits both.
+
+Small hands: hands of about 100 px in images of 1920x1080, static mode.
+
+MediaPipe needs NumPy below 2, so it runs in an environment of its own, which the first use makes.
+
+JSON: median_difference_palm, same_side, speed_ratio, detection_ratio, and the rows of the tables.
+Targets: at most 0.01, 1.0, at least 1.5, at least 1.0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from common import machine, parser, report, write_json
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
+from vitpose_ros.pipeline import HandPipeline, HandSettings, load_hand_pipeline
+from vitpose_ros.synthetic.scene import Rendering, Scene
+from vitpose_ros.types import ByteArray, Frame, Side
+
+MEDIAPIPE = "mediapipe==0.10.21"
+ROOT = Path(__file__).resolve().parent.parent
+WORKER = Path(__file__).resolve().with_name("_mediapipe_hands.py")
+REAL_IMAGES = ("onehand10k_9.jpg", "onehand10k_784.jpg")
+COMPLEXITY = {"full": 1, "lite": 0}
+RATE_HZ = 30
+TURN_FRAMES = 15
+FOUND_WITHIN_PALM = 0.5  # a true hand is found when the median joint is nearer than half a palm
+
+
+@dataclass
+class Hands:
+    """What one side found: per image its hands as ((21, 2) px, side), and the time it took."""
+
+    found: list[list[tuple[npt.NDArray[Any], Side]]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def extend(self, other: Hands) -> None:
+        """Append the results for further images."""
+        self.found += other.found
+        self.seconds += other.seconds
+
+
+class MediaPipe:
+    """MediaPipe's API in its own process."""
+
+    def __init__(self, python: Path, folder: Path) -> None:
+        self._folder = folder
+        self._log = folder / "mediapipe.log"
+        keep = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+        self._process = subprocess.Popen(
+            [str(python), "-I", str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log.open("w"),
+            env=keep,
+            text=True,
+        )
+
+    def __call__(self, images: Sequence[ByteArray], static: bool, kind: str) -> Hands:
+        """Find the hands in BGR images, with the networks "full" or "lite"."""
+        source, result = self._folder / "images.npz", self._folder / "result.npz"
+        arrays: dict[str, Any] = {f"{i:05d}": im[..., ::-1] for i, im in enumerate(images)}
+        np.savez(source, **arrays)
+        request = {"images": str(source), "static": static, "complexity": COMPLEXITY[kind]}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({**request, "result": str(result)}) + "\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline().strip() != "done":
+            raise SystemExit(f"MediaPipe's process ended:\n{self._log.read_text()[-2000:]}")
+        with np.load(result) as answer:
+            hands = Hands([[] for _ in images], list(answer["seconds"]))
+            # The API takes its input for mirrored, which ours is not: its left is a right hand.
+            for frame, uv, label in zip(
+                answer["frame"], answer["uv"], answer["label"], strict=True
+            ):
+                hands.found[frame].append((uv, Side.RIGHT if label == "Left" else Side.LEFT))
+        return hands
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+
+
+def ours(pipeline: HandPipeline, images: Sequence[ByteArray], first: int = 0) -> Hands:
+    """Find the hands in BGR images at 30 Hz, beginning with image number `first`."""
+    hands = Hands()
+    for number, image in enumerate(images, start=first):
+        frame = Frame(image, 1 + round(number * 1e9 / RATE_HZ))
+        start = time.perf_counter()
+        result = pipeline(frame)
+        hands.seconds.append(time.perf_counter() - start)
+        hands.found.append([(i.keypoints.uv, i.side) for i in result.instances])
+    return hands
+
+
+def mediapipe_python(folder: Path | None) -> Path:
+    """Return the interpreter that has MediaPipe; make its environment on first use."""
+    folder = folder or ROOT / ".workspace" / "mediapipe"
+    python = folder / "bin" / "python"
+    check = "import mediapipe as m; assert m.__version__ == '0.10.21'; m.solutions.hands"
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+
+    def works() -> bool:
+        if not python.exists():
+            return False
+        command = [str(python), "-I", "-c", check]
+        return subprocess.run(command, capture_output=True, env=clean, check=False).returncode == 0
+
+    if not works():
+        print(
+            f"Making an environment for {MEDIAPIPE} in {folder} (once, some minutes) ...",
+            flush=True,
+        )
+        steps = (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "--disable-pip-version-check", MEDIAPIPE],
+        )
+        if (
+            any(subprocess.run(step, env=clean, check=False).returncode for step in steps)
+            or not works()
+        ):
+            raise SystemExit(
+                f"MediaPipe could not be installed in {folder}. It has wheels for Python 3.9 to "
+                f"3.12, this is {sys.version_info.major}.{sys.version_info.minor}; give an environment "
+                f"that has {MEDIAPIPE} with --venv DIR"
+            )
+    return python
+
+
+def palm_px(uv: npt.NDArray[Any]) -> float:
+    """Size of a hand: wrist to the middle finger's MCP joint."""
+    return float(np.linalg.norm(uv[0] - uv[9]))
+
+
+def distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Distance of each of the 21 joints, px."""
+    return np.asarray(np.linalg.norm(a - b, axis=1), np.float64)
+
+
+def compare(name: str, reference: Hands, own: Hands) -> tuple[list[Any], list[float], list[bool]]:
+    """Compare two results: a table's row, the joints' differences in palms, and equal sides."""
+    differences: list[float] = []
+    sides: list[bool] = []
+    for theirs, mine in zip(reference.found, own.found, strict=True):
+        for uv, side in theirs:
+            near = min(mine, key=lambda hand: float(distances(hand[0], uv).sum()), default=None)
+            if near is not None and np.median(distances(near[0], uv)) < palm_px(uv):
+                differences += list(distances(near[0], uv) / palm_px(uv))
+                sides.append(near[1] == side)
+    row = [
+        name,
+        len(own.found),
+        sum(map(len, reference.found)),
+        sum(map(len, own.found)),
+        len(sides),
+        float(np.median(differences)) if differences else None,
+        float(np.quantile(differences, 0.95)) if differences else None,
+        float(np.mean(sides)) if sides else None,
+    ]
+    return row, differences, sides
+
+
+def against_truth(name: str, hands: Hands, clip: Sequence[Rendering]) -> dict[str, Any]:
+    """Rate, side and error of the hands that are wholly in view."""
+    true, errors, sides = 0, [], []
+    for rendering, found in zip(clip, hands.found, strict=True):
+        for hand in (h for h in rendering.hands if h.in_view):
+            true += 1
+            near = min(found, key=lambda f: float(distances(f[0], hand.uv).sum()), default=None)
+            error = (
+                np.inf if near is None else np.median(distances(near[0], hand.uv)) / hand.palm_px
+            )
+            if near is not None and error < FOUND_WITHIN_PALM:
+                errors.append(float(error))
+                sides.append(near[1] == hand.side)
+    milliseconds = 1e3 * np.array(hands.seconds)
+    return {
+        "name": name,
+        "ms_median": float(np.median(milliseconds)),
+        "ms_p95": float(np.quantile(milliseconds, 0.95)),
+        "detection_rate": len(errors) / max(true, 1),
+        "side_accuracy": float(np.mean(sides)) if sides else None,
+        "error_palm_median": float(np.median(errors)) if errors else None,
+    }
+
+
+def real_images() -> list[ByteArray]:
+    """Return the hand images of the test data, and their mirror images; none where they are not."""
+    folder = Path(os.environ.get("VITPOSE_ROS_TEST_DATA", ROOT.parent / "shared" / "data"))
+    read = [cv2.imread(str(folder / name)) for name in REAL_IMAGES if (folder / name).is_file()]
+    found = [image.astype(np.uint8, copy=False) for image in read if image is not None]
+    if not found:
+        print(
+            f"No real images: {folder} has none of {', '.join(REAL_IMAGES)}; "
+            "set VITPOSE_ROS_TEST_DATA to a folder that has them"
+        )
+    return [np.ascontiguousarray(i) for image in found for i in (image, image[:, ::-1])]
+
+
+def small_hands(images: Sequence[Rendering], seed: int = 0) -> list[tuple[ByteArray, npt.NDArray]]:
+    """Paste rendered hands into images of 1920x1080, 100 px long; each with its joints."""
+    rng = np.random.default_rng(seed)
+    pasted = []
+    for rendering in images:
+        hand = next((h for h in rendering.hands if h.in_view), None)
+        if hand is None:
+            continue
+        (x0, y0), (x1, y1) = hand.uv.min(axis=0), hand.uv.max(axis=0)
+        scale = 100 / max(x1 - x0, y1 - y0)
+        patch = cv2.resize(rendering.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        canvas = np.full((1080, 1920, 3), 110, np.uint8)
+        canvas += rng.integers(0, 12, canvas.shape, np.uint8)
+        x, y = rng.integers(0, 1920 - patch.shape[1]), rng.integers(0, 1080 - patch.shape[0])
+        canvas[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
+        pasted.append((canvas, (hand.uv + 0.5) * scale - 0.5 + (x, y)))
+    return pasted
+
+
+def static_rows(
+    reference: MediaPipe, store: ModelStore, kinds: Sequence[str], rendered: Sequence[Rendering]
+) -> tuple[list[list[Any]], float, float]:
+    """Compare in static mode: the table's rows, and the full networks' difference and sides."""
+    sets = {"rendered": [r.image for r in rendered], "real": real_images()}
+    rows: list[list[Any]] = []
+    differences: list[float] = []
+    sides: list[bool] = []
+    for kind in kinds:
+        pipeline = load(store, kind, HandSettings(static=True, search=False))
+        for name, images in sets.items():
+            if images:
+                theirs = reference(images, True, kind)
+                row, apart, same = compare(f"{name}, {kind}", theirs, ours(pipeline, images))
+                rows.append(row)
+                if kind == "full":
+                    differences += apart
+                    sides += same
+    return rows, float(np.median(differences)), float(np.mean(sides))
+
+
+def tracking_rows(
+    reference: MediaPipe, store: ModelStore, kinds: Sequence[str], clip: Sequence[Rendering]
+) -> list[dict[str, Any]]:
+    """Run both over the clip in turns; for each kind MediaPipe's row, then this package's."""
+    rows = []
+    images = [rendering.image for rendering in clip]
+    for kind in kinds:
+        pipeline = load(store, kind, HandSettings())
+        theirs, mine = Hands(), Hands()
+        for start in range(0, len(images), TURN_FRAMES):
+            turn = images[start : start + TURN_FRAMES]
+            theirs.extend(reference(turn, False, kind))
+            mine.extend(ours(pipeline, turn, start))
+        rows.append(against_truth(f"MediaPipe, {kind}", theirs, clip))
+        rows.append(against_truth(f"vitpose_ros, {kind}", mine, clip))
+    return rows
+
+
+def small_rows(
+    reference: MediaPipe, store: ModelStore, rendered: Sequence[Rendering]
+) -> list[list[Any]]:
+    """Count the small hands that each finds, and the hands where none is."""
+    pasted = small_hands(rendered)
+    images = [image for image, _ in pasted]
+    results = {
+        "MediaPipe": reference(images, True, "full"),
+        "vitpose_ros, search off": ours(
+            load(store, "full", HandSettings(static=True, search=False)), images
+        ),
+        "vitpose_ros": ours(load(store, "full", HandSettings(static=True)), images),
+    }
+    rows: list[list[Any]] = []
+    for name, hands in results.items():
+        hits = [
+            any(
+                np.median(distances(uv, truth)) < FOUND_WITHIN_PALM * palm_px(truth)
+                for uv, _ in found
+            )
+            for found, (_, truth) in zip(hands.found, pasted, strict=True)
+        ]
+        milliseconds = 1e3 * float(np.median(hands.seconds))
+        rows.append([name, len(images), float(np.mean(hits)), milliseconds])
+    return rows
+
+
+def load(store: ModelStore, kind: str, settings: HandSettings) -> HandPipeline:
+    """Return a pipeline with the networks "full" or "lite"."""
+    return load_hand_pipeline(store, f"mediapipe-palm-{kind}", f"mediapipe-hand-{kind}", settings)
+
+
+def main() -> None:
+    """Measure, print the tables, write the figures."""
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--venv", type=Path, metavar="DIR", help="an environment with " + MEDIAPIPE
+    )
+    arguments.add_argument("--frames", type=int, default=300, help="frames of the clip (300)")
+    arguments.add_argument("--images", type=int, default=60, help="rendered static images (60)")
+    options = arguments.parse_args()
+
+    store = ModelStore()
+    try:
+        load(store, "full", HandSettings())
+    except (ModelError, EngineError) as error:
+        raise SystemExit(str(error)) from error
+    kinds = ["full"]
+    try:
+        load(store, "lite", HandSettings())
+        kinds.append("lite")
+    except (ModelError, EngineError) as error:
+        print(f"Without the rows for 'lite': {error}")
+    python = mediapipe_python(options.venv)
+
+    print("Rendering ...", flush=True)
+    scenes = [Scene(script="tour", seed=seed) for seed in range(4)]
+    step = [scene.duration_s * len(scenes) / options.images for scene in scenes]
+    rendered = [scenes[i % 4].render(i // 4 * step[i % 4]) for i in range(options.images)]
+    clip = [scenes[0].render(i / RATE_HZ) for i in range(options.frames)]
+
+    with tempfile.TemporaryDirectory() as folder:
+        reference = MediaPipe(python, Path(folder))
+        parity, median, same_side = static_rows(reference, store, kinds, rendered)
+        tracking = tracking_rows(reference, store, kinds, clip)
+        small = small_rows(reference, store, rendered)
+        reference.close()
+
+    report(
+        f"Static mode: vitpose_ros against MediaPipe ({machine()}); difference in palm sizes",
+        ("images", "number", "MediaPipe's hands", "ours", "both", "median", "p95", "same side"),
+        parity,
+    )
+    columns = ("ms_median", "ms_p95", "detection_rate", "side_accuracy", "error_palm_median")
+    report(
+        f"Tracking mode: {options.frames} rendered frames of 640x480, two hands, in turns",
+        ("", "ms median", "ms p95", "detection rate", "side accuracy", "error (palms)"),
+        [[row["name"], *(row[column] for column in columns)] for row in tracking],
+    )
+    report(
+        "Small hands: 100 px in images of 1920x1080, static mode",
+        ("", "images", "found", "ms median"),
+        small,
+    )
+    figures = {
+        "median_difference_palm": median,
+        "same_side": same_side,
+        "speed_ratio": tracking[0]["ms_median"] / tracking[1]["ms_median"],
+        "detection_ratio": tracking[1]["detection_rate"] / tracking[0]["detection_rate"],
+    }
+    report("Figures", ("", "value"), list(figures.items()))
+    write_json(options.json, {**figures, "static": parity, "tracking": tracking, "small": small})
+
+
+if __name__ == "__main__":
+    main()
