@@ -13,7 +13,7 @@ from typing import Any
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser that has `--json FILE`; pass the script's ``__doc__`` and add its own options."""
+    """Return a parser that has `--json FILE`, described by the script's ``__doc__``."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,8 +36,7 @@ def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     """
     texts = [[_cell(value) for value in row] for row in rows]
     widths = [
-        max(len(head), *(len(row[index]) for row in texts), 0)
-        for index, head in enumerate(columns)
+        max(len(head), *(len(row[index]) for row in texts), 0) for index, head in enumerate(columns)
     ]
     print(f"\n{title}")
     for row in (list(columns), ["-" * width for width in widths], *texts):

@@ -75,7 +75,7 @@ def publish(size: str, frames: int, depth: int) -> None:
         message.header.frame_id = str(number)
         data = array.array("B")
         # The one fast way on every distribution: an ndarray or bytes is checked byte by byte.
-        data.frombytes(memoryview(pixels).cast("B"))
+        data.frombytes(pixels.data.cast("B"))
         message.data = data
         publisher.publish(message)
     print(json.dumps({"published": frames, "seconds": time.monotonic() - start}), flush=True)
@@ -193,9 +193,7 @@ def main() -> None:
             figures[name][size] = round(outcome.delivered, 4)
             received = f"{outcome.received} of {outcome.published}"
             share = f"{100 * outcome.delivered:.1f}"
-            rows.append(
-                [size, name, received, share, outcome.latency_ms, outcome.longest_gap_ms]
-            )
+            rows.append([size, name, received, share, outcome.latency_ms, outcome.longest_gap_ms])
     report(
         f"bgr8 images at {RATE_HZ:.0f} Hz, best effort, depth {options.depth}, between two "
         f"processes ({machine()})",

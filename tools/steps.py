@@ -1,4 +1,4 @@
-"""One step of a set-up: done once per input, shown while it runs, logged to a file, and started anew if it was interrupted."""
+"""One step of a set-up: done once per input, shown while it runs, logged, and redone if cut off."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class WorkspaceError(RuntimeError):
 
 
 def say(text: str) -> None:
-    """One line for people, on stderr, so that stdout stays what a command prints."""
+    """Tell people one line, on stderr, so that stdout stays what a command prints."""
     sys.stderr.write(f"[workspace] {text}\n")
     sys.stderr.flush()
 
 
 def digest(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
-    """A hash over texts and over the names, modes and contents of files."""
+    """Hash texts, and names, modes and contents of files."""
     sha = hashlib.sha256()
     for text in texts:
         sha.update(text.encode() + b"\0")
@@ -39,17 +39,17 @@ def digest(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
 
 
 class Stamps:
-    """Which steps were done with which inputs: one small file per step, written only after the step has succeeded."""
+    """Which steps ended well, with which inputs: one small file per step."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def is_done(self, step: str, key: str) -> bool:
-        """Whether the step ended well with exactly these inputs."""
+    def read(self, step: str) -> str | None:
+        """Return the inputs' hash of the last success, None where there was none."""
         try:
-            return (self.folder / step).read_text() == key
+            return (self.folder / step).read_text()
         except OSError:
-            return False
+            return None
 
     def clear(self, step: str) -> None:
         """Forget the step."""
@@ -64,7 +64,7 @@ class Stamps:
 
 
 class Lock:
-    """One set-up at a time per checkout; it ends with the processes that hold it, however they end."""
+    """One set-up at a time per checkout; it ends with the processes that hold it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class Lock:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """To be inherited by child processes: if this process is killed, its pip or compiler still holds the lock until it ends."""
+        """For child programs to inherit: if this process is killed, they hold on to the lock."""
         return () if self._file is None else (self._file,)
 
     @contextlib.contextmanager
@@ -84,8 +84,11 @@ class Lock:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.pread(self._file, 100, 0).decode(errors="replace").strip() or "unknown"
-                say(f"another command (process {holder}) is setting up this workspace; waiting until it ends (Ctrl-C gives up)")
+                holder = os.pread(self._file, 100, 0).decode(errors="replace").strip()
+                say(
+                    f"another command (process {holder or 'unknown'}), or what it started, is "
+                    "setting up this workspace; waiting until it ends (Ctrl-C gives up)"
+                )
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
@@ -96,7 +99,7 @@ class Lock:
 
 
 class Runner:
-    """Runs the programs of a step: their output goes to the step's log, and one line shows how far they are."""
+    """Runs the programs of a step: output to the step's log, one line on how far they are."""
 
     def __init__(self, log_folder: Path, lock: Lock) -> None:
         self.log_folder = log_folder
@@ -105,10 +108,12 @@ class Runner:
 
     @contextlib.contextmanager
     def step(self, name: str, title: str, advice: str) -> Iterator[Callable[..., None]]:
-        """Announce a step and its time; hand out `run(command, env=..., cwd=...)`, whose failure ends it with the log's tail.
+        """Announce a step and its time; give `run(command, env, cwd)` for its programs.
 
-        Raises:
-            WorkspaceError: a program failed; the text has the end of its log and ``advice``.
+        Raises
+        ------
+        WorkspaceError
+            A program failed; the text has the end of its log and ``advice``.
         """
         self.log_folder.mkdir(parents=True, exist_ok=True)
         log = self.log_folder / f"{name}.log"
@@ -117,14 +122,17 @@ class Runner:
         if not self.live:
             say(f"{title} ... (log: {log})")
 
-        def run(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None = None) -> None:
-            status = self._run([str(part) for part in command], env, cwd, log, title, started)
+        def run(
+            command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None = None
+        ) -> None:
+            parts = [str(part) for part in command]
+            status = self._run(parts, env, cwd, log, title, started)
             if status != 0:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
                 self._clear_line()
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
                 raise WorkspaceError(
                     f"{title}: failed with status {status}. The end of {log}:\n{tail}\n"
-                    f"The command was: {' '.join(str(part) for part in command)}\n{advice}"
+                    f"The command was: {' '.join(parts)}\n{advice}"
                 )
 
         yield run
@@ -158,9 +166,10 @@ class Runner:
                     try:
                         return child.wait(timeout=0.2)
                     except subprocess.TimeoutExpired:
-                        lines = [line for line in source.read().decode(errors="replace").splitlines() if line.strip()]
-                        last = lines[-1].strip() if lines else last
-                        self._show(f"{title} ... {time.monotonic() - started:3.0f} s  {last}")
+                        fresh = source.read().decode(errors="replace").split("\n")
+                        last = next((line for line in reversed(fresh) if line.strip()), last)
+                        seconds = time.monotonic() - started
+                        self._show(f"{title} ... {seconds:.0f} s  {last.strip()}")
             finally:
                 if child.poll() is None:
                     _end_group(child)
@@ -177,7 +186,7 @@ class Runner:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started: first politely, so that pip and make clean up, then for good."""
+    """End a program and all that it started: politely first, so that it cleans up."""
     for number, patience_s in ((signal.SIGINT, 5.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
