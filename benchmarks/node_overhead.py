@@ -84,16 +84,14 @@ def clip() -> list[array.array[int]]:
     pixels = []
     for number in range(CLIP_IMAGES):
         data = array.array("B")
-        data.frombytes(memoryview(scene.render(number / RATE_HZ).image).cast("B"))
+        data.frombytes(scene.render(number / RATE_HZ).image.data.cast("B"))
         pixels.append(data)
     return pixels
 
 
 def play(probe: Probe, pixels: list[array.array[int]], count: int) -> None:
     """Publish `count` images of the clip at 30 Hz, to and fro so that no hand jumps."""
-    message = Image(
-        width=SIZE[0], height=SIZE[1], encoding="bgr8", step=3 * SIZE[0]
-    )
+    message = Image(width=SIZE[0], height=SIZE[1], encoding="bgr8", step=3 * SIZE[0])
     there_and_back = [*range(len(pixels)), *reversed(range(len(pixels)))]
     begin = time.monotonic()
     for number in range(count):

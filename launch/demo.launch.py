@@ -1,13 +1,16 @@
-"""A rendered first-person camera and the pose node on it: ros2 launch vitpose_ros demo.launch.py rviz:=true."""
+"""A rendered first-person camera and the pose node on it: ros2 launch vitpose_ros demo.launch.py
+rviz:=true.
+"""
 
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchDescription
 
 SHARE = get_package_share_directory("vitpose_ros")
 
@@ -17,7 +20,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "script",
             default_value="tour",
-            description="What the rendered hands do: tour, reach, grasp, rotate, cross, leave, occlude or still.",
+            description="What hands do: tour, reach, grasp, rotate, cross, leave, occlude, still.",
         ),
         DeclareLaunchArgument(
             "rviz",

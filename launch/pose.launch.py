@@ -1,13 +1,16 @@
-"""The pose node on a camera's topic: ros2 launch vitpose_ros pose.launch.py image:=/camera/image_raw."""
+"""The pose node on a camera's topic: ros2 launch vitpose_ros pose.launch.py
+image:=/camera/image_raw.
+"""
 
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchDescription
 
 SHARE = get_package_share_directory("vitpose_ros")
 
@@ -26,12 +29,12 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "image",
             default_value="image",
-            description="The camera's image topic, without /compressed; camera_info is expected beside it.",
+            description="Image topic, without /compressed; camera_info is expected beside it.",
         ),
         DeclareLaunchArgument(
             "params_file",
             default_value=os.path.join(SHARE, "config", "pose.yaml"),
-            description="All parameters of the node; copy the shipped config/pose.yaml to change some.",
+            description="Parameters of the node; copy the shipped config/pose.yaml to change some.",
         ),
         DeclareLaunchArgument(
             "namespace",
@@ -42,7 +45,7 @@ def generate_launch_description():
             "use_sim_time",
             default_value="false",
             choices=["true", "false"],
-            description="Take the time from /clock, for bags played with --clock and for simulation.",
+            description="Take the time from /clock: bags played with --clock, and simulation.",
         ),
         DeclareLaunchArgument(
             "rviz",

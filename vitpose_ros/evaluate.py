@@ -1,4 +1,6 @@
-"""How good are found hands against true ones: matching, and the figures that the demo and the benchmarks report."""
+"""How good are found hands against true ones: matching, and the figures that the demo and the
+benchmarks report.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,15 @@ from vitpose_ros.layouts import MIDDLE_MCP, WRIST
 from vitpose_ros.types import Side
 
 FOUND_WITHIN_PALMS = 0.5
-"""A true hand counts as found when the median joint of the found one lies within this many palm lengths."""
+"""A true hand counts as found when the median joint of the found one lies within this many palm
+lengths.
+"""
 
 
 def palm_length(uv: npt.NDArray) -> float:
-    """Distance from the wrist to the middle finger's MCP of (21, 2) joints, px: the unit of errors on hands."""
+    """Distance from the wrist to the middle finger's MCP of (21, 2) joints, px: the unit of errors
+    on hands.
+    """
     return float(np.linalg.norm(uv[MIDDLE_MCP] - uv[WRIST]))
 
 
@@ -32,8 +38,8 @@ def match_hands(
 
     Returns
     -------
-    (index of the true hand, index of the found one, (21,) joint errors in palm lengths of the true hand) for each match;
-    pairs farther apart than FOUND_WITHIN_PALMS are no match.
+    (index of the true hand, index of the found one, (21,) joint errors in palm lengths of the true
+    hand) for each match; pairs farther apart than FOUND_WITHIN_PALMS are no match.
     """
     if not true_uv or not found_uv:
         return []
@@ -51,7 +57,7 @@ def match_hands(
     rows, columns = linear_sum_assignment(middle)
     return [
         (int(row), int(column), errors[row, column])
-        for row, column in zip(rows, columns)
+        for row, column in zip(rows, columns, strict=True)
         if middle[row, column] <= FOUND_WITHIN_PALMS
     ]
 
@@ -60,8 +66,8 @@ def _median_present(errors: npt.NDArray) -> npt.NDArray:
     present = np.isfinite(errors)
     return np.array(
         [
-            [np.median(e[p]) if p.any() else np.nan for e, p in zip(row, marks)]
-            for row, marks in zip(errors, present)
+            [np.median(e[p]) if p.any() else np.nan for e, p in zip(row, marks, strict=True)]
+            for row, marks in zip(errors, present, strict=True)
         ]
     )
 
@@ -98,7 +104,8 @@ class HandScore:
         Parameters
         ----------
         true_uv, true_sides : every hand of the image.
-        counts : for each, whether it should be found; one that need not be is no false hand when it is.
+        counts : for each, whether it should be found; one that need not be is no false hand when
+            it is.
         found_uv, found_sides : what was found.
         """
         matches = match_hands(true_uv, found_uv)
@@ -121,7 +128,9 @@ class HandScore:
         return self.right_side / self.found if self.found else None
 
     def joint_error_palm(self, percentile: float) -> float | None:
-        """A percentile of all joint errors, in palm lengths; None before the first hand is found."""
+        """A percentile of all joint errors, in palm lengths; None before the first hand is
+        found.
+        """
         if not self.errors_palm:
             return None
         return float(np.nanpercentile(np.concatenate(self.errors_palm), percentile))

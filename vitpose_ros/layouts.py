@@ -1,12 +1,14 @@
 """Skeletons as data: joint names, bones, left/right pairs and OKS sigmas of every layout.
 
-A layout is the contract between a network's output and everything behind it. Joint orders are those of the datasets: COCO 2017,
-COCO-WholeBody (Jin et al., ECCV 2020) and MediaPipe's 21 hand landmarks, which are also COCO-WholeBody's order inside a hand.
+A layout is the contract between a network's output and everything behind it. Joint orders are
+those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020) and MediaPipe's 21 hand
+landmarks, which are also COCO-WholeBody's order inside a hand.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -22,7 +24,8 @@ class Layout:
     joints : K joint names.
     edges : bones as pairs of joint indices.
     flip_pairs : (left, right) joint indices; empty for a single hand.
-    sigmas : K numbers, the annotators' standard deviation as a fraction of the object's size (OKS); NaN where none is published.
+    sigmas : K numbers, the annotators' standard deviation as a fraction of the object's size
+        (OKS); NaN where none is published.
 
     Raises
     ------
@@ -68,7 +71,9 @@ class Layout:
             ) from None
 
     def flip_permutation(self) -> tuple[int, ...]:
-        """For each joint the index of its counterpart in a mirrored image (itself when it has none)."""
+        """For each joint the index of its counterpart in a mirrored image (itself when it has
+        none).
+        """
         order = list(range(len(self)))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
@@ -76,14 +81,14 @@ class Layout:
 
 
 def _chain(*joints: int) -> Pairs:
-    return tuple(zip(joints[:-1], joints[1:]))
+    return tuple(pairwise(joints))
 
 
 def _shifted(pairs: Pairs, by: int) -> Pairs:
     return tuple((a + by, b + by) for a, b in pairs)
 
 
-# --- hand: 21 joints, wrist, then four per finger from the palm to the tip ---------------------------------------------------
+# --- hand: 21 joints, wrist, then four per finger from the palm to the tip
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 """Fingers in the order of hand21; finger f has joints 1 + 4 f .. 4 + 4 f."""
@@ -91,8 +96,9 @@ FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 WRIST, THUMB_TIP, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP = 0, 4, 5, 9, 13, 17
 """Joints of hand21 that other rooms need by number."""
 
-_HAND_JOINTS = ("wrist", "thumb_cmc", "thumb_mcp", "thumb_ip", "thumb_tip") + tuple(
-    f"{finger}_{joint}" for finger in FINGERS[1:] for joint in ("mcp", "pip", "dip", "tip")
+_HAND_JOINTS = (
+    *("wrist", "thumb_cmc", "thumb_mcp", "thumb_ip", "thumb_tip"),
+    *(f"{finger}_{joint}" for finger in FINGERS[1:] for joint in ("mcp", "pip", "dip", "tip")),
 )
 _HAND_EDGES = (
     _chain(0, 1, 2, 3, 4)
@@ -103,47 +109,62 @@ _HAND_EDGES = (
     + _chain(5, 9, 13, 17)
 )
 # fmt: off
-_HAND_SIGMAS = (0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026,
-                0.017, 0.021, 0.021, 0.032, 0.02, 0.019, 0.022, 0.031)
+_HAND_SIGMAS = (
+    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026,
+    0.017, 0.021, 0.021, 0.032, 0.02, 0.019, 0.022, 0.031,
+)
 
-# --- body: COCO's 17 ---------------------------------------------------------------------------------------------------------
+# --- body: COCO's 17
 
-_BODY_JOINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-                "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-                "left_knee", "right_knee", "left_ankle", "right_ankle")
-_BODY_EDGES: Pairs = ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
-                      (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))
+_BODY_JOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)
+_BODY_EDGES: Pairs = (
+    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
+    (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+)
 _BODY_FLIPS = tuple((i, i + 1) for i in range(1, 17, 2))
-_BODY_SIGMAS = (0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-                0.087, 0.087, 0.089, 0.089)
+_BODY_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
+    0.087, 0.087, 0.089, 0.089,
+)
 
-# --- whole body: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand -------------------------------------------------------
+# --- whole body: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand
 
-_FEET_JOINTS = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+_FEET_JOINTS = (
+    "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe",
+    "right_heel",
+)
 _FEET_EDGES: Pairs = ((15, 17), (15, 18), (15, 19), (16, 20), (16, 21), (16, 22))
 _FEET_FLIPS: Pairs = ((17, 20), (18, 21), (19, 22))
 _FEET_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 
-# The face's 68 points are numbered as in the iBUG annotation; pairs are (left, right) of the person, who looks at the camera.
+# The face's 68 points are numbered as in the iBUG annotation; pairs are (left, right) of the
+# person, who looks at the camera.
 _FACE_EDGES = (
-    _chain(*range(0, 17)) + _chain(*range(17, 22)) + _chain(*range(22, 27)) + _chain(*range(27, 31))
+    _chain(*range(17)) + _chain(*range(17, 22)) + _chain(*range(22, 27)) + _chain(*range(27, 31))
     + _chain(*range(31, 36)) + _chain(*range(36, 42), 36) + _chain(*range(42, 48), 42)
     + _chain(*range(48, 60), 48) + _chain(*range(60, 68), 60)
 )
 _FACE_FLIPS = (
     tuple((16 - i, i) for i in range(8)) + tuple((43 - i, i) for i in range(17, 22))
-    + ((35, 31), (34, 32), (45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41), (54, 48), (53, 49),
-       (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67))
+    + ((35, 31), (34, 32), (45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41), (54, 48))
+    + ((53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67))
 )
-_FACE_SIGMAS = (0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037, 0.038,
-                0.043, 0.041, 0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013, 0.015, 0.009,
-                0.007, 0.007, 0.007, 0.012, 0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009, 0.011, 0.009, 0.007,
-                0.013, 0.008, 0.011, 0.012, 0.010, 0.034, 0.008, 0.008, 0.009, 0.008, 0.008, 0.007, 0.010, 0.008,
-                0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008, 0.008, 0.008, 0.010, 0.008)
+_FACE_SIGMAS = (
+    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037,
+    0.038, 0.043, 0.041, 0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013,
+    0.015, 0.009, 0.007, 0.007, 0.007, 0.012, 0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009,
+    0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034, 0.008, 0.008, 0.009, 0.008,
+    0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008, 0.008,
+    0.008, 0.010, 0.008,
+)
 # fmt: on
 
 FACE_START, LEFT_HAND_START, RIGHT_HAND_START = 23, 91, 112
-"""Where the parts of coco_wholebody133 begin: the face, and the 21 joints of each hand in hand21's order."""
+"""Where parts of coco_wholebody133 begin: the face, and each hand's 21 joints in hand21's order."""
 
 HAND21 = Layout("hand21", "hand", _HAND_JOINTS, _HAND_EDGES, (), _HAND_SIGMAS)
 COCO17 = Layout("coco17", "body", _BODY_JOINTS, _BODY_EDGES, _BODY_FLIPS, _BODY_SIGMAS)

@@ -1,14 +1,17 @@
-"""What flows through the core: one frozen dataclass per arrow of the design, shape-checked when it is made.
+"""What flows through the core: one frozen dataclass per arrow of the design, shape-checked when it
+is made.
 
-Pixels: u to the right, v down, (0, 0) at the centre of the top left pixel (OpenCV, and ROS's camera_info). Boxes are
-(x, y, width, height). Camera frames are optical: x right, y down, z forward, metres. Angles are radians, positive turning x
-towards y (clockwise as seen in the image). Arrays inside these objects are not to be written to.
+Pixels: u to the right, v down, (0, 0) at the centre of the top left pixel (OpenCV, and ROS's
+camera_info). Boxes are (x, y, width, height). Camera frames are optical: x right, y down, z
+forward, metres. Angles are radians, positive turning x towards y (clockwise as seen in the image).
+Arrays inside these objects are not to be written to.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,9 @@ FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
 NO_ID = -1
+
+_NOT_GIVEN: Any = None
+"""The default of a field whose default depends on the other fields."""
 
 
 class Side(IntEnum):
@@ -102,10 +108,12 @@ class Frame:
 
     @property
     def width(self) -> int:
+        """Columns, px."""
         return int(self.image.shape[1])
 
     @property
     def height(self) -> int:
+        """Rows, px."""
         return int(self.image.shape[0])
 
 
@@ -117,7 +125,8 @@ class Region:
     ----------
     cx, cy : centre, px.
     width, height : sides along the rectangle's own axes, px.
-    rotation_rad : angle from the image's x axis to the rectangle's own, positive towards the image's y axis.
+    rotation_rad : angle from the image's x axis to the rectangle's own, positive towards the
+        image's y axis.
     score : confidence of whoever proposed it, 0 .. 1.
     track_id : the track that it follows, or NO_ID.
     """
@@ -135,7 +144,8 @@ class Region:
         if not np.all(np.isfinite(numbers)) or self.width <= 0 or self.height <= 0:
             raise ValueError(
                 "Region: expected finite numbers and positive sides, got "
-                f"centre ({self.cx}, {self.cy}), size {self.width} x {self.height}, rotation {self.rotation_rad}"
+                f"centre ({self.cx}, {self.cy}), size {self.width} x {self.height}, rotation "
+                f"{self.rotation_rad}"
             )
 
 
@@ -151,24 +161,24 @@ class Keypoints:
     state : (K,) uint8, values of JointState.
     xyz : (K, 3) float32, metres in the camera's optical frame; NaN where unknown.
     z_source : (K,) uint8, values of ZSource; NONE exactly where xyz is NaN.
-    shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical frame, origin at the object's
-        centre; NaN where the model gives none.
+    shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical
+        frame, origin at the object's centre; NaN where the model gives none.
     """
 
     layout: Layout
     uv: FloatArray
     score: FloatArray
     state: ByteArray
-    xyz: FloatArray = field(default=None)  # type: ignore[assignment]
-    z_source: ByteArray = field(default=None)  # type: ignore[assignment]
-    shape_xyz: FloatArray = field(default=None)  # type: ignore[assignment]
+    xyz: FloatArray = _NOT_GIVEN
+    z_source: ByteArray = _NOT_GIVEN
+    shape_xyz: FloatArray = _NOT_GIVEN
 
     def __post_init__(self) -> None:
         count = len(self.layout)
         for name in ("xyz", "shape_xyz"):
-            if getattr(self, name) is None:
+            if getattr(self, name) is _NOT_GIVEN:
                 object.__setattr__(self, name, np.full((count, 3), np.nan, np.float32))
-        if self.z_source is None:
+        if self.z_source is _NOT_GIVEN:
             object.__setattr__(self, "z_source", np.zeros(count, np.uint8))
         _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
         _check_shape("Keypoints", "score", self.score, (count,), np.float32)
@@ -179,18 +189,22 @@ class Keypoints:
         absent = self.state == JointState.ABSENT
         if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
             raise ValueError(
-                "Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they disagree"
+                "Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they "
+                "disagree"
             )
         if not np.array_equal(self.z_source == ZSource.NONE, np.isnan(self.xyz).any(axis=1)):
             raise ValueError(
-                "Keypoints: a joint's xyz is NaN exactly where its z_source is NONE; here they disagree"
+                "Keypoints: a joint's xyz is NaN exactly where its z_source is NONE; here they "
+                "disagree"
             )
 
     def box(self) -> tuple[float, float, float, float]:
-        """(x, y, width, height) in px of the smallest upright box around the joints; NaN when every joint is absent."""
+        """(x, y, width, height) in px of the smallest upright box around the joints; NaN when
+        every joint is absent.
+        """
         present = self.uv[self.state != JointState.ABSENT]
         if present.size == 0:
-            return (float("nan"),) * 4  # type: ignore[return-value]
+            return float("nan"), float("nan"), float("nan"), float("nan")
         (x0, y0), (x1, y1) = present.min(axis=0), present.max(axis=0)
         return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
 
@@ -202,7 +216,8 @@ class Instance:
     Attributes
     ----------
     keypoints : the joints as published: smoothed when a filter is in use.
-    raw : the model's own joints for this image; the same object as `keypoints` when nothing is smoothed.
+    raw : the model's own joints for this image; the same object as `keypoints` when nothing is
+        smoothed.
     score : confidence that it is what the layout's kind says, 0 .. 1.
     model : the network that gave the keypoints, by its name in the model catalogue.
     side, side_score : which hand, and the probability of that, 0.5 .. 1 (NaN when UNKNOWN).
@@ -212,7 +227,7 @@ class Instance:
     keypoints: Keypoints
     score: float
     model: str
-    raw: Keypoints = field(default=None)  # type: ignore[assignment]
+    raw: Keypoints = _NOT_GIVEN
     side: Side = Side.UNKNOWN
     side_score: float = float("nan")
     track_id: int = NO_ID
@@ -221,7 +236,7 @@ class Instance:
     track_age_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.raw is None:
+        if self.raw is _NOT_GIVEN:
             object.__setattr__(self, "raw", self.keypoints)
         if self.raw.layout is not self.keypoints.layout:
             raise ValueError(
@@ -231,4 +246,5 @@ class Instance:
 
     @property
     def layout(self) -> Layout:
+        """The layout of its joints."""
         return self.keypoints.layout

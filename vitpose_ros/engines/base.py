@@ -14,7 +14,9 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name and shape of a network's input or output; None stands for a dimension that may vary (the batch)."""
+    """Name and shape of a network's input or output; None stands for a dimension that may vary
+    (the batch).
+    """
 
     name: str
     shape: tuple[int | None, ...]
@@ -49,6 +51,7 @@ class Engine(Protocol):
 
         Raises
         ------
-        EngineError : when an input is missing, unknown or of another shape or type; it says which and what is expected.
+        EngineError : when an input is missing, unknown or of another shape or type; it says which
+            and what is expected.
         """
         ...

@@ -1,10 +1,14 @@
-"""What the package's own cameras share: pace, stamps, camera_info and the count of published images."""
+"""What the package's own cameras share: pace, stamps, camera_info and the count of published
+images.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -14,9 +18,9 @@ import numpy.typing as npt
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -27,7 +31,9 @@ NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 PUBLISHED = "published"
 LEFT_OUT = "left out"
-"""Keys of the camera's diagnostic status: images published, and images for which there was no time."""
+"""Keys of the camera's diagnostic status: images published, and images for which there was no
+time.
+"""
 
 COMMON_TABLE: Mapping[str, ParameterSpec] = {
     "frame_id": ParameterSpec(
@@ -51,7 +57,8 @@ class CameraError(RuntimeError):
 class CameraNode(Node, ABC, Generic[Shot]):
     """A camera that publishes image_raw and whatever its kind adds.
 
-    A kind of camera says how a shot is taken, how long the time between two is, and what is published of it.
+    A kind of camera says how a shot is taken, how long the time between two is, and what is
+    published of it.
 
     Raises
     ------
@@ -154,34 +161,44 @@ class CameraNode(Node, ABC, Generic[Shot]):
 def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | None) -> int:
     """The main program of a camera: run it until it is told to end, or until its last image.
 
-    Returns the process's exit code: 0, or 2 when the camera cannot be made.
+    Returns the process's exit code: 0; 1 when the camera failed; 2 when it could not be made.
     """
-    rclpy.init(args=list(arguments) if arguments is not None else None)
+    # rclpy's own handlers would take the publishers away while an image is being published.
+    rclpy.init(
+        args=list(arguments) if arguments is not None else None,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         camera = make()
     except (CameraError, ValueError) as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         rclpy.try_shutdown()
         return 2
-    thread = threading.Thread(target=camera.run, name="camera", daemon=True)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            camera.run()
+        except Exception as error:  # noqa: BLE001 - reported here, and by the exit code
+            failures.append(error)
+            camera.get_logger().error(f"the camera failed: {error}\n{traceback.format_exc()}")
+
+    thread = threading.Thread(target=work, name="camera", daemon=True)
     thread.start()
     try:
         while thread.is_alive():
             rclpy.spin_once(camera, timeout_sec=0.1)
-        camera.publish_status()
-        # So that the last messages leave before their publishers do.
-        rclpy.spin_once(camera, timeout_sec=0.3)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
+    except KeyboardInterrupt:
         camera.stop()
         thread.join(timeout=2.0)
-        if camera.left_out:
-            print(
-                f"{camera.get_name()}: {camera.left_out} images were left out, since taking one takes longer than the "
-                "time between two: ask for a lower rate or a smaller image",
-                file=sys.stderr,
-            )
-        camera.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    camera.publish_status()
+    rclpy.spin_once(camera, timeout_sec=0.2)  # the last messages leave before their publishers do
+    if camera.left_out:
+        camera.get_logger().warning(
+            f"{camera.left_out} images were left out, since taking one takes longer than the time "
+            "between two: ask for a lower rate or a smaller image"
+        )
+    camera.destroy_node()
+    rclpy.try_shutdown()
+    return 1 if failures else 0

@@ -1,7 +1,8 @@
-"""Parameters from a table: declared with ranges and read-only flags, checked, and explained when they do not fit.
+"""Parameters from a table: declared with ranges and read-only flags, checked, and explained when
+they do not fit.
 
-A value from a file or the command line that does not fit does not end the process: its sentence is kept, and a good
-value that is set later is taken.
+A value from a file or the command line that does not fit does not end the process: its sentence is
+kept, and a good value that is set later is taken.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 START, CONFIGURE, RUN = "start", "configure", "run"
-"""When a parameter may change: never after the start (read-only), while the node is unconfigured, or at any time."""
+"""When a parameter may change: never after the start (read-only), while the node is unconfigured,
+or at any time.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class ParameterSpec:
         return f"{kind} from {self.low:g} to {self.high:g}"
 
     def problem(self, value: Any) -> str | None:
-        """Why `value` cannot be taken, or None. As in ROS, 1 is no floating-point number and true is no whole number."""
+        """Why `value` cannot be taken, or None. As in ROS, 1 is no floating-point number and true
+        is no whole number.
+        """
         if type(value) is not type(self.default):
             hint = ""
             if isinstance(self.default, float) and type(value) is int:
@@ -56,7 +61,11 @@ class ParameterSpec:
             return f"accepted is {self.accepted()}{hint}"
         if self.choices and value not in self.choices:
             return f"accepted is {self.accepted()}"
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+        if (
+            self.low is not None
+            and self.high is not None
+            and not self.low <= float(value) <= self.high
+        ):
             return f"accepted is {self.accepted()}"
         return None
 
@@ -104,8 +113,8 @@ class DeclaredParameters:
 
     Attributes
     ----------
-    problems : for each parameter whose given value was refused at the start, the sentence about it. Until it is empty,
-        the node must not become active.
+    problems : for each parameter whose given value was refused at the start, the sentence about
+        it. Until it is empty, the node must not become active.
     """
 
     def __init__(self, node: Node, table: Mapping[str, ParameterSpec]) -> None:
@@ -113,7 +122,8 @@ class DeclaredParameters:
         self._table = table
         self.problems: dict[str, str] = {}
         for name, spec in table.items():
-            # Read what was given before it is enforced: rclpy would raise without saying what is accepted.
+            # Read what was given before it is enforced: rclpy would raise without saying what is
+            # accepted.
             given = node.declare_parameter(
                 name, spec.default, ParameterDescriptor(dynamic_typing=True)
             ).value
@@ -134,8 +144,11 @@ class DeclaredParameters:
         return f"parameter '{name}' was given as {given!r}, but {problem}; {remedy}"
 
     def unknown(self) -> list[str]:
-        """Names that were given to this node but that it does not have: most often a slip of the pen in a file."""
-        # rclpy has no public way to ask for this; without the attribute the service to the user is lost, and nothing else.
+        """Names that were given to this node but that it does not have: most often a slip of the
+        pen in a file.
+        """
+        # rclpy has no public way to ask for this; without the attribute the service to the user is
+        # lost, and nothing else.
         given: Mapping[str, Any] = getattr(self._node, "_parameter_overrides", {})
         return sorted(
             name for name in given if name not in self._table and not name.startswith(_ROS_OWN)
@@ -166,13 +179,16 @@ class DeclaredParameters:
             if configured and spec.changes == CONFIGURE:
                 node = self._node.get_fully_qualified_name()
                 return None, (
-                    f"'{parameter.name}' can change only while the node is unconfigured: ros2 lifecycle set {node} "
+                    f"'{parameter.name}' can change only while the node is unconfigured: ros2 "
+                    f"lifecycle set {node} "
                     "deactivate, then cleanup; set it; then configure and activate"
                 )
             values[parameter.name] = parameter.value
         return {**self.values(), **values}, ""
 
     def accept(self, changes: Sequence[Parameter]) -> None:
-        """Note that these changes were taken: a parameter that was refused at the start is now mended."""
+        """Note that these changes were taken: a parameter that was refused at the start is now
+        mended.
+        """
         for parameter in changes:
             self.problems.pop(parameter.name, None)

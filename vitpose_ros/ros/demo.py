@@ -1,4 +1,6 @@
-"""The demo: a camera and the pose node as two processes on real topics, watched by a third that shows what comes out."""
+"""The demo: a camera and the pose node as two processes on real topics, watched by a third that
+shows what comes out.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,7 @@ class Process:
 
     @property
     def running(self) -> bool:
+        """Whether it has not ended yet."""
         return self._process.poll() is None
 
     def check(self) -> None:
@@ -149,7 +152,9 @@ def _wait_for_start(monitor: Monitor, processes: Sequence[Process]) -> None:
 def _watch(
     monitor: Monitor, processes: Sequence[Process], duration_s: float, console: Console
 ) -> bool:
-    """Show the live table until the camera ends or the time is over; True when the user ended it earlier."""
+    """Show the live table until the camera ends or the time is over; True when the user ended it
+    earlier.
+    """
     camera = processes[-1]
     end_s = (
         time.monotonic() + duration_s + 2.0
@@ -293,7 +298,9 @@ def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
 
 
 def _isolate() -> None:
-    """Keep the demo's topics on this host and out of other people's graphs, unless the user chose otherwise."""
+    """Keep the demo's topics on this host and out of other people's graphs, unless the user chose
+    otherwise.
+    """
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     else:
@@ -321,7 +328,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; the exit code is 0 when skeletons came out, 1 when not, 2 for wrong arguments."""
+    """Run the demo; the exit code is 0 when skeletons came out, 1 when not, 2 for wrong
+    arguments.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.duration > 0:

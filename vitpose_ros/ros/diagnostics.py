@@ -13,7 +13,8 @@ OLD_S = 1.0
 
 DDS_ADVICE = (
     "a larger shared-memory segment cures this with Fast DDS: launch with pose.launch.py, or set "
-    "FASTRTPS_DEFAULT_PROFILES_FILE to the package's config/fastdds.xml for the camera and this node"
+    "FASTRTPS_DEFAULT_PROFILES_FILE to the package's config/fastdds.xml for the camera and this "
+    "node"
 )
 
 
@@ -61,7 +62,8 @@ def node_status(
     elif flow.age_s is not None and flow.age_s[0] > OLD_S:
         level = DiagnosticStatus.WARN
         message = (
-            f"skeletons are {flow.age_s[0]:.1f} s old when published: images arrive late, or their stamps "
+            f"skeletons are {flow.age_s[0]:.1f} s old when published: images arrive late, or their "
+            "stamps "
             "are not of this machine's clock"
         )
     elif flow.age_s is not None and flow.age_s[0] < 0.0:

@@ -1,4 +1,6 @@
-"""Counts and times of the node's images, for diagnostics. Pure Python: no ROS, no clock of its own."""
+"""Counts and times of the node's images, for diagnostics. Pure Python: no ROS, no clock of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ class FlowReport:
 
     Attributes
     ----------
-    rate_in, rate_out : images received and processed per second, over the time since the report before.
-    age_s, inference_s, overhead_s : (median, 95th percentile) over the last images; None before the first one. Age is from
-        the image's stamp to the publishing of its skeletons; overhead from receipt to publishing, less the time waiting
-        for the image before and less the pipeline's own time.
-    new, total : counts since the report before, and since the start: "received", "processed", "skipped", "lost",
-        "failed", and "rejected: KIND" for images that could not be used.
+    rate_in, rate_out : images received and processed per second, over the time since the report
+        before.
+    age_s, inference_s, overhead_s : (median, 95th percentile) over the last images; None before
+        the first one. Age is from the image's stamp to the publishing of its skeletons; overhead
+        from receipt to publishing, less the time waiting for the image before and less the
+        pipeline's own time.
+    new, total : counts since the report before, and since the start: "received", "processed",
+        "skipped", "lost", "failed", and "rejected: KIND" for images that could not be used.
     """
 
     rate_in: float
@@ -71,7 +75,7 @@ class Flow:
             new = self._total - self._reported
             span = now_s - self._reported_at_s if self._reported_at_s is not None else 0.0
             self._reported, self._reported_at_s = Counter(self._total), now_s
-            columns = list(zip(*self._times))
+            columns = list(zip(*self._times, strict=True))
             total = Counter(self._total)
         age, inference, overhead = (
             [_percentiles(column) for column in columns] if columns else [None] * 3

@@ -1,8 +1,9 @@
-"""Image messages to BGR arrays, without cv_bridge: one copy at most, `step` and `is_bigendian` honoured.
+"""Image messages to BGR arrays, without cv_bridge: one copy at most, `step` and `is_bigendian`
+honoured.
 
-Nothing here imports ROS: every function takes any object with the fields of sensor_msgs/Image or CompressedImage.
-Checks that need no look at the pixels are apart from the conversion, so that a bad image is refused before it takes a
-good one's place.
+Nothing here imports ROS: every function takes any object with the fields of sensor_msgs/Image or
+CompressedImage. Checks that need no look at the pixels are apart from the conversion, so that a
+bad image is refused before it takes a good one's place.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class _Encoding:
-    """How pixels lie in memory: channels per pixel, bytes per channel, and the way to BGR (None: it is BGR)."""
+    """How pixels lie in memory: channels per pixel, bytes per channel, and the way to BGR (None:
+    it is BGR).
+    """
 
     channels: int
     depth: int
@@ -41,7 +44,8 @@ class _Encoding:
     multiple: int = 1  # width (and, for Bayer and NV12, height) must be a multiple of this
 
 
-# ROS names a Bayer pattern by its first row from the left; OpenCV by the second row from the second pixel.
+# ROS names a Bayer pattern by its first row from the left; OpenCV by the second row from the
+# second pixel.
 _BAYER = {
     "rggb": cv2.COLOR_BayerBG2BGR,
     "bggr": cv2.COLOR_BayerRG2BGR,
@@ -70,7 +74,9 @@ ENCODINGS: dict[str, _Encoding] = {
     **{f"bayer_{p}8": _Encoding(1, 1, code, multiple=2) for p, code in _BAYER.items()},
     **{f"bayer_{p}16": _Encoding(1, 2, code, multiple=2) for p, code in _BAYER.items()},
 }
-"""The accepted encodings of sensor_msgs/Image. 16-bit images use the full range: their high byte is taken."""
+"""The accepted encodings of sensor_msgs/Image. 16-bit images use the full range: their high byte
+is taken.
+"""
 
 COMPRESSED_FORMATS = ("jpeg", "jpg", "png")
 """The accepted kinds of sensor_msgs/CompressedImage, as they stand in its `format`."""
@@ -83,7 +89,8 @@ def check_image(message: Any) -> None:
 
     Raises
     ------
-    ImageError : no size, an unknown encoding, a step shorter than a row, or fewer bytes than the size needs.
+    ImageError : no size, an unknown encoding, a step shorter than a row, or fewer bytes than the
+        size needs.
     """
     width, height, step = int(message.width), int(message.height), int(message.step)
     if width == 0 or height == 0:
@@ -95,7 +102,8 @@ def check_image(message: Any) -> None:
             hint = " (this looks like a depth image: name the colour topic)"
         raise ImageError(
             "encoding",
-            f"encoding '{message.encoding}' is not known{hint}; accepted are {', '.join(ENCODINGS)}",
+            f"encoding '{message.encoding}' is not known{hint}; accepted are "
+            f"{', '.join(ENCODINGS)}",
         )
     tall = message.encoding == "nv12" or message.encoding.startswith("bayer")
     if width % encoding.multiple or (tall and height % encoding.multiple):
@@ -114,7 +122,8 @@ def check_image(message: Any) -> None:
     if len(message.data) < needed:
         raise ImageError(
             "data",
-            f"{len(message.data)} bytes of data, but {width}x{height} {message.encoding} with step {step} "
+            f"{len(message.data)} bytes of data, but {width}x{height} {message.encoding} with step "
+            f"{step} "
             f"needs {step * rows}",
         )
 
@@ -148,7 +157,8 @@ def decode_image(message: Any) -> ByteArray:
 def check_compressed(message: Any) -> None:
     """Refuse a sensor_msgs/CompressedImage that is of an unknown kind, empty or cut off.
 
-    OpenCV decodes a JPEG without its end and fills the rest with grey: such an image is refused here.
+    OpenCV decodes a JPEG without its end and fills the rest with grey: such an image is refused
+    here.
 
     Raises
     ------
@@ -174,14 +184,16 @@ def check_compressed(message: Any) -> None:
     else:
         raise ImageError(
             "compressed",
-            f"format is '{message.format}', but the {size} bytes begin as neither JPEG nor PNG does",
+            f"format is '{message.format}', but the {size} bytes begin as neither JPEG nor PNG "
+            "does",
         )
 
 
 def decode_compressed(message: Any) -> ByteArray:
     """A sensor_msgs/CompressedImage (JPEG or PNG) as (H, W, 3) uint8 in BGR order.
 
-    An orientation tag in the file is not followed: camera_info describes the sensor's own rows and columns.
+    An orientation tag in the file is not followed: camera_info describes the sensor's own rows and
+    columns.
 
     Raises
     ------
@@ -204,7 +216,9 @@ def decode_compressed(message: Any) -> ByteArray:
 
 @dataclass(frozen=True)
 class Transport:
-    """How images come: what is checked on arrival, how it is decoded, and what is appended to the topic's name."""
+    """How images come: what is checked on arrival, how it is decoded, and what is appended to the
+    topic's name.
+    """
 
     check: Callable[[Any], None]
     decode: Callable[[Any], ByteArray]

@@ -1,7 +1,8 @@
 """Skeletons as RViz markers: a pure builder.
 
-A joint whose metric position is known is drawn there. One that is known in the image only is drawn where its ray meets a
-plane in front of the camera: the picture is right, the depth is not, and the label says so.
+A joint whose metric position is known is drawn there. One that is known in the image only is drawn
+where its ray meets a plane in front of the camera: the picture is right, the depth is not, and the
+label says so.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Intrinsics:
         return cls(float(focal), float(focal), 0.5 * (width - 1), 0.5 * (height - 1))
 
     def on_plane(self, uv: npt.NDArray, distance_m: float) -> npt.NDArray:
-        """(K, 3) points, metres in the optical frame, where the rays of (K, 2) pixels meet the plane z = distance_m."""
+        """(K, 3) points, metres in the optical frame, where the rays of (K, 2) pixels meet the
+        plane z = distance_m.
+        """
         x = (uv[:, 0] - self.cx) / self.fx * distance_m
         y = (uv[:, 1] - self.cy) / self.fy * distance_m
         return np.stack([x, y, np.full(len(uv), distance_m)], axis=1)
@@ -53,7 +56,8 @@ def marker_array(
     intrinsics: Intrinsics,
     distance_m: float,
 ) -> MarkerArray:
-    """Bones, joints and a label for each instance, in header.frame_id; markers of earlier images are removed.
+    """Bones, joints and a label for each instance, in header.frame_id; markers of earlier images
+    are removed.
 
     Parameters
     ----------
@@ -74,7 +78,7 @@ def marker_array(
         blue, green, red = (channel / 255.0 for channel in SIDE_COLOURS[instance.side])
         points = {
             int(i): Point(x=float(p[0]), y=float(p[1]), z=float(p[2]))
-            for i, p in zip(present, positions[present])
+            for i, p in zip(present, positions[present], strict=True)
         }
         colors = {
             i: ColorRGBA(r=red, g=green, b=blue, a=_ALPHA[JointState(keypoints.state[i])])

@@ -1,4 +1,6 @@
-"""Results to messages: pure builders, one per message. Nothing here holds a node, a clock or a publisher."""
+"""Results to messages: pure builders, one per message. Nothing here holds a node, a clock or a
+publisher.
+"""
 
 from __future__ import annotations
 
@@ -181,6 +183,6 @@ def image_message(header: Header, image: npt.NDArray, encoding: str) -> Image:
         is_bigendian=0,
     )
     data = array.array("B")
-    data.frombytes(memoryview(image).cast("B"))
+    data.frombytes(image.data.cast("B"))
     message.data = data
     return message

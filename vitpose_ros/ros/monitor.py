@@ -1,4 +1,6 @@
-"""Watches a running pose node from outside: rate, latency, error against the truth, and a film of what it found."""
+"""Watches a running pose node from outside: rate, latency, error against the truth, and a film of
+what it found.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _RECENT_S = 2.0  # what the live rate looks back on
 
 
 class Film:
-    """overlay.mp4 and overlay.png: the images with the skeletons drawn in, at the pace of their stamps.
+    """overlay.mp4 and overlay.png: the images with the skeletons drawn in, at the pace of their
+    stamps.
 
     Parameters
     ----------
@@ -186,7 +189,9 @@ class Monitor(Node):
 
 
 def should_be_found(hand: Instance, width: int, height: int) -> bool:
-    """Whether a true hand is in view and not leaving it: every joint inside the image, and at least half of them seen."""
+    """Whether a true hand is in view and not leaving it: every joint inside the image, and at
+    least half of them seen.
+    """
     u, v = hand.keypoints.uv.T
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
     seen = hand.keypoints.state == JointState.VISIBLE

@@ -10,7 +10,8 @@ IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
 def describe_offers(node: Node, topic: str, wanted_type: str) -> str:
-    """Who publishes on `topic`, with type and QoS; or, when nobody does, which image topics there are.
+    """Who publishes on `topic`, with type and QoS; or, when nobody does, which image topics there
+    are.
 
     Parameters
     ----------
@@ -22,16 +23,19 @@ def describe_offers(node: Node, topic: str, wanted_type: str) -> str:
     if offers:
         listed = "; ".join(
             f"{offer.node_namespace.rstrip('/')}/{offer.node_name} publishes {offer.topic_type} "
-            f"({offer.qos_profile.reliability.name.lower()}, {offer.qos_profile.durability.name.lower()})"
+            f"({offer.qos_profile.reliability.name.lower()}, "
+            f"{offer.qos_profile.durability.name.lower()})"
             for offer in offers
         )
         if all(offer.topic_type != wanted_type for offer in offers):
             return (
-                f"{listed}; this node wants {wanted_type}: set its parameter image_transport, or remap its topic "
+                f"{listed}; this node wants {wanted_type}: set its parameter image_transport, or "
+                "remap its topic "
                 "'image'"
             )
         return (
-            f"{listed}; its images are not sent, or are lost on the way, as large ones are with default DDS settings: "
+            f"{listed}; its images are not sent, or are lost on the way, as large ones are with "
+            "default DDS settings: "
             f"{DDS_ADVICE}"
         )
     images = sorted(
@@ -41,8 +45,14 @@ def describe_offers(node: Node, topic: str, wanted_type: str) -> str:
         if kind in IMAGE_TYPES and _published_by_others(node, name)
     )
     if not images:
-        return "nobody publishes on it, and there is no image topic at all: is the camera's driver running?"
-    return f"nobody publishes on it; image topics are {', '.join(images)}: remap this node's topic 'image'"
+        return (
+            "nobody publishes on it, and there is no image topic at all: "
+            "is the camera's driver running?"
+        )
+    return (
+        f"nobody publishes on it; image topics are {', '.join(images)}: "
+        "remap this node's topic 'image'"
+    )
 
 
 def _published_by_others(node: Node, topic: str) -> bool:

@@ -14,7 +14,9 @@ from vitpose_ros.ros.declare import RUN, START, ParameterSpec
 
 @dataclass(frozen=True)
 class Parameters:
-    """All parameters of the node at one moment. Field names are the parameters' names; TABLE gives units and ranges."""
+    """All parameters of the node at one moment. Field names are the parameters' names; TABLE gives
+    units and ranges.
+    """
 
     autostart: bool
     image_transport: str
@@ -53,12 +55,14 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "models_dir": ParameterSpec(
         "",
-        "Folder of the models; empty for the default ($VITPOSE_ROS_MODELS or ~/.local/share/vitpose_ros/models).",
+        "Folder of the models; empty for the default ($VITPOSE_ROS_MODELS or "
+        "~/.local/share/vitpose_ros/models).",
         changes=START,
     ),
     "image_transport": ParameterSpec(
         "raw",
-        "'raw' subscribes to sensor_msgs/Image on the topic `image`, 'compressed' to sensor_msgs/CompressedImage on "
+        "'raw' subscribes to sensor_msgs/Image on the topic `image`, 'compressed' to "
+        "sensor_msgs/CompressedImage on "
         "`image`/compressed.",
         choices=("raw", "compressed"),
     ),
@@ -87,7 +91,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "presence_threshold": ParameterSpec(
         _HANDS.presence_threshold,
-        "Least hand presence of the keypoint model for a hand to be published and followed (probability).",
+        "Least hand presence of the keypoint model for a hand to be published and followed "
+        "(probability).",
         low=0.0,
         high=1.0,
         changes=RUN,
@@ -111,14 +116,16 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "marker_distance": ParameterSpec(
         0.5,
-        "Where markers are drawn for joints without a known depth: on a plane this far in front of the camera, m.",
+        "Where markers are drawn for joints without a known depth: on a plane this far in front of "
+        "the camera, m.",
         low=0.01,
         high=100.0,
         changes=RUN,
     ),
     "silence_timeout": ParameterSpec(
         5.0,
-        "After this time without an image the node says so once, with what is offered on the topic, s.",
+        "After this time without an image the node says so once, with what is offered on the "
+        "topic, s.",
         low=0.5,
         high=3600.0,
         changes=RUN,

@@ -1,7 +1,8 @@
 """The node: a camera topic goes in, skeletons come out.
 
-This module wires: subscriptions, the worker thread, publishers and the life cycle. What is in a message is decided in
-messages.py, markers.py and diagnostics.py, what a parameter may be in parameters.py, what a hand is in the core.
+This module wires: subscriptions, the worker thread, publishers and the life cycle. What is in a
+message is decided in messages.py, markers.py and diagnostics.py, what a parameter may be in
+parameters.py, what a hand is in the core.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.draw import draw_instances
+from vitpose_ros.engines.base import EngineError
 from vitpose_ros.layouts import HAND21
+from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.pipeline import HandPipeline, Result, load_hand_pipeline
@@ -54,26 +57,29 @@ Transition = Callable[["PoseNode", LifecycleState], TransitionCallbackReturn]
 
 
 def _reported(transition: Transition) -> Transition:
-    """Log what goes wrong in a transition: rclpy turns an exception there into an error state without a word."""
+    """Log what goes wrong in a transition: rclpy turns an exception there into an error state
+    without a word.
+    """
 
     @wraps(transition)
     def wrapper(node: PoseNode, state: LifecycleState) -> TransitionCallbackReturn:
         name = transition.__name__.removeprefix("on_")
         try:
             return transition(node, state)
-        except Refusal as refusal:
+        except (RefusalError, ModelError, EngineError) as refusal:
             node.refuse(f"{name} refused: {refusal}")
-        except Exception as error:  # whatever it is, the node lives on and says so
+        except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and says so
             node.refuse(
                 f"{name} failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-                "The node stays as it was. If the message above does not name the remedy, please report it with this text."
+                "The node stays as it was. If the message above does not name the remedy, please "
+                "report it with this text."
             )
         return TransitionCallbackReturn.FAILURE
 
     return wrapper
 
 
-class Refusal(RuntimeError):
+class RefusalError(RuntimeError):
     """A transition cannot be made, for a reason that the text explains to the user."""
 
 
@@ -88,9 +94,9 @@ class _Arrival:
 class PoseNode(LifecycleNode):
     """Hand skeletons from a camera topic.
 
-    Subscribes to `image` (or `image`/compressed) and to the `camera_info` beside it. Publishes `skeletons`,
-    `skeleton_layouts` (latched), `skeleton_markers` and `~/debug_image` (both only while subscribed), and
-    /diagnostics once a second. All parameters are in parameters.py.
+    Subscribes to `image` (or `image`/compressed) and to the `camera_info` beside it. Publishes
+    `skeletons`, `skeleton_layouts` (latched), `skeleton_markers` and `~/debug_image` (both only
+    while subscribed), and /diagnostics once a second. All parameters are in parameters.py.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -124,13 +130,15 @@ class PoseNode(LifecycleNode):
         """Whether the node configures and activates itself."""
         return self._settings.autostart
 
-    # --- life cycle ------------------------------------------------------------------------------------------------
+    # --- life cycle
+    #     #
+    #     #
 
     @_reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take up the parameters, load the models, create the publishers."""
         if self._declared.problems:
-            raise Refusal("; ".join(self._declared.problems.values()))
+            raise RefusalError("; ".join(self._declared.problems.values()))
         self._settings = parameters = Parameters(**self._declared.values())
         begun = time.monotonic()
         store = ModelStore(
@@ -143,7 +151,7 @@ class PoseNode(LifecycleNode):
             settings=parameters.hand_settings(),
             threads=parameters.threads,
         )
-        # The first run of a network takes longer than the others: here, where no robot waits for it.
+        # The first run of a network takes longer: here, where no robot waits for it.
         pipeline(Frame(np.zeros((48, 64, 3), np.uint8)))
         pipeline.reset()
         self._pipeline, self._applied = pipeline, parameters
@@ -155,7 +163,8 @@ class PoseNode(LifecycleNode):
         self._layouts.publish(layouts_message([HAND21]))
         self._become("inactive")
         self.get_logger().info(
-            f"configured in {time.monotonic() - begun:.1f} s: {parameters.detector} and {parameters.hands} "
+            f"configured in {time.monotonic() - begun:.1f} s: "
+            f"{parameters.detector} and {parameters.hands} "
             f"on {pipeline.engine}"
         )
         return TransitionCallbackReturn.SUCCESS
@@ -207,7 +216,7 @@ class PoseNode(LifecycleNode):
 
     @_reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After an error outside our own code: back to unconfigured, from where it can be configured again."""
+        """After an error outside our own code: unconfigured, ready to be configured again."""
         self._release()
         self._become("unconfigured")
         return TransitionCallbackReturn.SUCCESS
@@ -217,8 +226,8 @@ class PoseNode(LifecycleNode):
         self._reason = reason.splitlines()[0]
         node = self.get_fully_qualified_name()
         self.get_logger().error(
-            f"{reason}\nThe node is not active. When this is mended: ros2 lifecycle set {node} configure, "
-            f"then: ros2 lifecycle set {node} activate"
+            f"{reason}\nThe node is not active. When this is mended: "
+            f"ros2 lifecycle set {node} configure, then: ros2 lifecycle set {node} activate"
         )
 
     def _become(self, state: str) -> None:
@@ -230,7 +239,7 @@ class PoseNode(LifecycleNode):
         self._inputs = []
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop():
-            raise Refusal("the image in work did not end within 10 s; try again")
+            raise RefusalError("the image in work did not end within 10 s; try again")
 
     def _release(self) -> None:
         self._stop()
@@ -244,7 +253,7 @@ class PoseNode(LifecycleNode):
         self._stop()
         super().destroy_node()
 
-    # --- parameters ------------------------------------------------------------------------------------------------
+    # --- parameters
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
         changed, reason = self._declared.preview(changes, configured=self._pipeline is not None)
@@ -254,7 +263,7 @@ class PoseNode(LifecycleNode):
         self._settings = Parameters(**changed)  # the worker takes it up with the next image
         return SetParametersResult(successful=True)
 
-    # --- images ----------------------------------------------------------------------------------------------------
+    # --- images
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if message.k[0] > 0.0 and message.k[4] > 0.0:  # an uncalibrated camera publishes zeros
@@ -277,7 +286,8 @@ class PoseNode(LifecycleNode):
         self._flow.count("lost", arrival.lost)
         if arrival.went_back:
             self.get_logger().warning(
-                f"{self._image_topic}: time went back (a bag that starts again?): tracking starts anew"
+                f"{self._image_topic}: time went back (a bag that starts again?): "
+                "tracking starts anew"
             )
         if self._worker is not None and self._worker.put(_Arrival(message, received_s)):
             self._flow.count("skipped")
@@ -294,7 +304,7 @@ class PoseNode(LifecycleNode):
             self._process(arrival)
         except ImageError as error:
             self._reject(error)
-        except Exception as error:  # one bad image must not end the others
+        except Exception as error:  # noqa: BLE001 - one bad image must not end the others
             if not self.context.ok():
                 return  # the process is ending, and with it the publishers
             self._flow.count("failed")
@@ -347,7 +357,7 @@ class PoseNode(LifecycleNode):
             drawn = draw_instances(frame.image.copy(), result.instances)
             self._debug_image.publish(image_message(message.header, drawn, "bgr8"))
 
-    # --- diagnostics -----------------------------------------------------------------------------------------------
+    # --- diagnostics
 
     def _on_second(self) -> None:
         now_s = time.monotonic()

@@ -1,4 +1,6 @@
-"""Which stamps are usable, and what they say about images that never arrived. Pure Python: no ROS, no clock."""
+"""Which stamps are usable, and what they say about images that never arrived. Pure Python: no ROS,
+no clock.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ JUMP_BACK_NS = NS
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a good stamp tells: how many images are missing before it, and whether time went back."""
+    """What a good stamp tells: how many images are missing before it, and whether time went
+    back.
+    """
 
     lost: int
     went_back: bool
@@ -23,9 +27,10 @@ class Arrival:
 class StampGate:
     """Judges the stamps of one topic, in the order of arrival.
 
-    An image without a stamp, or one that is not newer than its predecessor, is refused: nothing could be said about when
-    its hands were where. Time that goes back as a whole (a looping bag) is accepted and reported: at once when the jump is
-    a second or more, else with the second older image that is in order with the first.
+    An image without a stamp, or one that is not newer than its predecessor, is refused: nothing
+    could be said about when its hands were where. Time that goes back as a whole (a looping bag)
+    is accepted and reported: at once when the jump is a second or more, else with the second older
+    image that is in order with the first.
     """
 
     def __init__(self) -> None:
@@ -61,7 +66,8 @@ class StampGate:
             self._refused_ns = stamp_ns
             raise ImageError(
                 "stamp",
-                f"the stamp goes back by {(last - stamp_ns) / NS:.3f} s: the image is older than the one before it",
+                f"the stamp goes back by {(last - stamp_ns) / NS:.3f} s: the image is older than "
+                "the one before it",
             )
         self._last_ns, self._refused_ns = stamp_ns, None
         self._steps.clear()
@@ -70,7 +76,8 @@ class StampGate:
     def _missing(self, step_ns: int) -> int:
         """How many images fit between two that arrived, judged by the shortest steps seen lately.
 
-        Not by the median step: with default DDS settings most images can be lost, and the median is then several periods.
+        Not by the median step: with default DDS settings most images can be lost, and the median
+        is then several periods.
         """
         self._steps.append(step_ns)
         if len(self._steps) < 10:

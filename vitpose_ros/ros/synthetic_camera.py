@@ -1,4 +1,6 @@
-"""A camera that renders hands: image, depth, camera_info and the true skeletons, as a driver would publish them."""
+"""A camera that renders hands: image, depth, camera_info and the true skeletons, as a driver would
+publish them.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def _true_instance(hand: TrueHand) -> Instance:
 
 
 class SyntheticCamera(CameraNode[Rendering]):
-    """Publishes image_raw, camera_info, depth/image_raw, true_skeletons and skeleton_layouts (latched)."""
+    """Publishes image_raw, camera_info, depth/image_raw, true_skeletons and skeleton_layouts
+    (latched).
+    """
 
     def __init__(self) -> None:
         super().__init__("synthetic_camera", TABLE)

@@ -1,4 +1,6 @@
-"""Messages that would come with every image: said at once, then seldom, with the number that was left out."""
+"""Messages that would come with every image: said at once, then seldom, with the number that was
+left out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from collections.abc import Callable
 class Throttle:
     """Says a text of one kind at most once in `period_s` seconds, each kind by itself.
 
-    rclpy's own throttle goes by the line of code, so that a second reason from the same line would stay unsaid.
+    rclpy's own throttle goes by the line of code, so that a second reason from the same line would
+    stay unsaid.
     """
 
     def __init__(self, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,7 +1,7 @@
 """A video file or a camera device as an image topic, for trying the package without a driver.
 
-A robot's camera should have its own driver: this one knows no calibration, and stamps a device's images when they have
-been read.
+A robot's camera should have its own driver: this one knows no calibration, and stamps a device's
+images when they have been read.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ class VideoCamera(CameraNode[ByteArray]):
         source = self.values["source"]
         if not Path(source).exists():
             raise CameraError(
-                f"video_camera: there is no '{source}'; give the parameter 'source' a video file or a device such as "
+                f"video_camera: there is no '{source}'; give the parameter 'source' a video file "
+                "or a device such as "
                 "/dev/video0"
             )
         self._device = Path(source).is_char_device()
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             raise CameraError(
-                f"video_camera: OpenCV cannot open '{source}'; accepted are video files that it can decode (try: "
-                "ffmpeg -i IN -c:v libx264 OUT.mp4) and capture devices that you may read (group 'video')"
+                f"video_camera: OpenCV cannot open '{source}'; accepted are video files that it "
+                "can decode (try: "
+                "ffmpeg -i IN -c:v libx264 OUT.mp4) and capture devices that you may read (group "
+                "'video')"
             )
         if not self._device:
             rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -52,7 +55,9 @@ class VideoCamera(CameraNode[ByteArray]):
         self._taken_to_ns = 0
 
     def take(self, time_ns: int) -> ByteArray | None:
-        """The next image; of a file the one of that time, so that a slow machine leaves images out instead of lagging."""
+        """The next image; of a file the one of that time, so that a slow machine leaves images out
+        instead of lagging.
+        """
         while self._taken_to_ns < time_ns and self._capture.grab():
             self._taken_to_ns += self.period_ns
         good, image = self._capture.read()

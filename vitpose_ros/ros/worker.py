@@ -10,9 +10,11 @@ Item = TypeVar("Item")
 
 
 class Worker(Generic[Item]):
-    """Hands the newest item to `work`, on a thread of its own; an item that is still waiting gives way to a newer one.
+    """Hands the newest item to `work`, on a thread of its own; an item that is still waiting gives
+    way to a newer one.
 
-    A queue would let results grow old: a robot that follows images of half a second ago is worse than one that misses some.
+    A queue would let results grow old: a robot that follows images of half a second ago is worse
+    than one that misses some.
 
     Parameters
     ----------
@@ -37,7 +39,9 @@ class Worker(Generic[Item]):
         return displaced
 
     def stop(self, timeout_s: float = 10.0) -> bool:
-        """End the thread after the item in work, dropping a waiting one; False when it did not end in time."""
+        """End the thread after the item in work, dropping a waiting one; False when it did not end
+        in time.
+        """
         with self._condition:
             self._stopped = True
             self._condition.notify()
