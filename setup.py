@@ -1,0 +1,33 @@
+"""The ROS-free core for pip: `pip install .` gives the library and the `vitpose_ros` command.
+
+colcon does not read this file: package.xml makes the package an ament_cmake one (CMakeLists.txt).
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+def requirements(name: str) -> list[str]:
+    """Read requirements/<name>.txt, the one place where versions are bounded."""
+    lines = Path(__file__).parent.joinpath("requirements", f"{name}.txt").read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and line[0] not in "#-"]
+
+
+setup(
+    name="vitpose_ros",
+    version="0.1.0",
+    description="Body and hand skeletons from images, and the ROS 2 node around them",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # vitpose_ros.ros is of use only in a ROS workspace, where colcon installs it.
+    packages=[
+        *find_packages(include=["vitpose_ros", "vitpose_ros.*"], exclude=["vitpose_ros.ros*"]),
+        "vitpose_ros.config",
+    ],
+    package_dir={"vitpose_ros.config": "config"},
+    package_data={"vitpose_ros": ["py.typed"], "vitpose_ros.config": ["models.yaml"]},
+    install_requires=requirements("core"),
+    extras_require={"hub": requirements("hub"), "test": requirements("test")},
+    entry_points={"console_scripts": ["vitpose_ros = vitpose_ros.cli.main:main"]},
+)
