@@ -15,7 +15,6 @@ In a shell with ROS sourced, that ROS is used, and .workspace/venv adds what onl
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import platform
 import re
@@ -119,7 +118,7 @@ class Workspace:
             env = for_installing(self.environ, self.sourced_ros)
             create = [sys.executable, "-m", "venv"]
             create += ["--system-site-packages"] if self.sourced_ros else []
-            if importlib.util.find_spec("ensurepip"):
+            if _has_ensurepip():
                 run([*create, self.venv], env)
             else:
                 # Debian without python3-venv: any pip can fetch a newer one, whose wheel can
@@ -277,6 +276,14 @@ def _require_compiler() -> None:
             f"Missing: {', '.join(missing)}. They build the package's messages. On Debian and "
             "Ubuntu: sudo apt install build-essential python3-dev"
         )
+
+
+def _has_ensurepip() -> bool:
+    try:
+        from ensurepip import version
+    except ImportError:
+        return False
+    return bool(version())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
