@@ -37,12 +37,12 @@ def fetch_hub(
     disable_progress_bars()  # the pull shows its own
     folder = scratch / hashlib.sha256(repr(source).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    progress.start(f"{source.repo}/{source.file}", size)
+    progress.start(f"{source.repo}/{source.member}", size)
     try:
         with watched(folder, progress):
             path = hf_hub_download(
                 source.repo,
-                source.file,
+                source.member,
                 revision=source.revision,
                 local_dir=folder,
                 endpoint=os.environ.get("HF_ENDPOINT") or None,
@@ -67,6 +67,6 @@ def fetch_hub(
 def _failed(source: HubSource, error: Exception) -> SourceError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return SourceError(
-        f"the hub did not give {source.repo}/{source.file} at revision {source.revision}: "
+        f"the hub did not give {source.repo}/{source.member} at revision {source.revision}: "
         f"{reason if len(reason) < 400 else reason[:400] + ' ...'}"
     )

@@ -41,7 +41,7 @@ def _parse(owner: Reader, name: str, item: object) -> Source:
     elif "hub" in item:
         source = HubSource(
             reader.matching("hub", _REPO, "a repository such as owner/name"),
-            reader.matching("file", _MEMBER, "a path inside the repository"),
+            reader.matching("member", _MEMBER, "a path inside the repository"),
             reader.matching("revision", _REVISION, "a commit, tag or branch"),
         )
     elif "url" in item:

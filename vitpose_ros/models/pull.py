@@ -194,7 +194,8 @@ class _Session:
             problem = "is a pickle, and loading one runs code of whoever wrote it"
         if problem:
             raise ModelError(
-                f"the model '{entry.name}': what {origin} gave as {file.name} {problem}. Nothing "
-                "was stored: the file there has been changed or damaged; try another source or mirror."
+                f"the model '{entry.name}': what {origin} gave as {file.name} {problem}. "
+                "Nothing was stored: the file there has been changed or damaged; "
+                "try another source or mirror."
             )
         return sha256

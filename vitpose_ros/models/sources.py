@@ -25,10 +25,12 @@ class WheelSource:
 
 @dataclass(frozen=True)
 class HubSource:
-    """A file of a Hugging Face repository; `revision` is a commit, tag or branch."""
+    """A file of a Hugging Face repository: `member` is its path inside, `revision` a commit, tag or
+    branch.
+    """
 
     repo: str
-    file: str
+    member: str
     revision: str = "main"
 
     def __str__(self) -> str:
