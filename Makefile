@@ -1,6 +1,7 @@
 # `make help` lists the commands. Each does all the set-up that it needs; tools/workspace.py says how.
 PYTHON ?= python3
-WORKSPACE = $(PYTHON) tools/workspace.py
+CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
+WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
 ARGS ?= test
 MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite
 

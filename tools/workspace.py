@@ -132,6 +132,7 @@ class Workspace:
                 run([self.python, wheel / "pip", "install", "--ignore-installed", wheel], env)
                 shutil.rmtree(wheels)
         self.stamps.write("venv", key)
+        self.stamps.write("python", sys.executable)
         unfinished.unlink()
 
     def _pip_install(self, pending: list[str], files: list[Path], unfinished: Path) -> None:
@@ -286,6 +287,20 @@ def _has_ensurepip() -> bool:
     return bool(version())
 
 
+def _use_python_of(workspace: Workspace) -> None:
+    """Go on in the Python that made the workspace, unless another was asked for (make PYTHON=...).
+
+    Otherwise a shell with another python3 in its PATH would make everything anew.
+    """
+    made_with = workspace.stamps.read("python")
+    chosen = os.environ.pop("WORKSPACE_PYTHON_CHOSEN", "")
+    if chosen or not made_with or made_with == sys.executable or not os.access(made_with, os.X_OK):
+        return
+    # The variable ends the matter, should that Python name itself otherwise.
+    env = {**os.environ, "WORKSPACE_PYTHON_CHOSEN": "1"}
+    os.execve(made_with, [made_with, *sys.argv], env)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -322,6 +337,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         workspace = Workspace()
+        if not workspace.sourced_ros:
+            _use_python_of(workspace)
         with workspace.lock.held():
             if options.command == "clean":
                 workspace.clean(options.all)

@@ -132,3 +132,24 @@ def test_graphs_stay_on_this_host_unless_the_user_says_otherwise(tmp_path):
     assert environment(tmp_path)[name] == "LOCALHOST"
     assert environment(tmp_path, **{name: "SUBNET"})[name] == "SUBNET"
     assert "ROS_DOMAIN_ID" not in environment(tmp_path)
+
+
+def test_clean_keeps_the_models_unless_all_is_asked_for(tmp_path):
+    from workspace import Workspace
+
+    made = Workspace(tmp_path, {"PATH": "/usr/bin"})
+    for name in ("venv", "models"):
+        (made.folder / name).mkdir(parents=True)
+    (made.folder / "venv.unfinished").touch()
+    made.clean(everything=False)
+    assert [path.name for path in made.folder.iterdir()] == ["models"]
+    made.clean(everything=True)
+    assert not list(made.folder.iterdir())
+
+
+def test_the_stage_holds_what_a_build_reads_and_nothing_compiled(tmp_path):
+    from workspace import SOURCES, Workspace
+
+    staged = Workspace(ROOT).stage(tmp_path / "src")
+    assert {path.name for path in staged.iterdir()} == set(SOURCES)
+    assert not list(staged.rglob("__pycache__"))
