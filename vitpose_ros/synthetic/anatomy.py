@@ -2,8 +2,8 @@
 
 The hand is described once, as a right hand at rest: flat, fingers spread, thumb abducted. Its axes are x from the wrist to the
 middle finger, y towards the thumb, z out of the back of the hand; origin at the wrist; millimetres. A left hand is the mirror
-image, made by whoever places the hand in the world. Lengths follow adult anthropometry (phalanges of 43/25, 47/29, 43/28 and
-34/20 mm, wrist to middle knuckle 93 mm, hand 193 mm long); limits are those of the AAOS tables.
+image, made by whoever places the hand in the world. Lengths follow adult anthropometry (phalanges of 43/25, 47/29, 43/27 and
+33/19 mm, end of the forearm to middle knuckle 93 mm, hand 193 mm long); limits are those of the AAOS tables.
 """
 
 from __future__ import annotations
@@ -21,28 +21,16 @@ BONES = 17
 FOREARM, PALM = 0, 1
 
 _ORIGINS_MM = np.array(
-    [
-        (19.0, 25.0, -10.0),
-        (91.0, 25.0, 0.0),
-        (93.0, 3.0, 3.0),
-        (87.0, -17.0, 1.0),
-        (78.0, -35.0, -5.0),
-    ]
+    ((25.0, 29.0, -11.0), (91.0, 25.0, 0.0), (93.0, 3.0, 3.0), (89.0, -17.0, 1.0), (83.0, -35.0, -5.0))
 )
 _LENGTHS_MM = np.array(
-    [
-        (45.0, 33.0, 26.0),
-        (43.0, 25.0, 21.0),
-        (47.0, 29.0, 22.0),
-        (43.0, 28.0, 22.0),
-        (34.0, 20.0, 19.0),
-    ]
+    ((38.0, 30.0, 29.0), (43.0, 25.0, 21.0), (47.0, 29.0, 22.0), (43.0, 27.0, 22.0), (33.0, 19.0, 18.0))
 )
 _SPLAY_DEG = np.array((10.0, 1.0, -8.0, -18.0))
 _THUMB_AXIS, _THUMB_DORSAL = np.array((0.78, 0.55, -0.30)), np.array((-0.35, 0.66, 0.66))
 
-WRIST_OFFSET_MM = np.array((0.0, 2.0, 0.0))
-"""The wrist joint of hand21: between the styloids, where the creases are."""
+WRIST_OFFSET_MM = np.array((11.0, 1.0, 0.0))
+"""The wrist joint of hand21: among the carpal bones, where annotators put it, not at the end of the forearm."""
 
 JOINT_RADIUS_MM = np.array(
     (

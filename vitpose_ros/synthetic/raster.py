@@ -42,81 +42,101 @@ def rasterise(
     inverse_depth : (H, W) float32, 1/m, 0 where nothing is; what is already there hides what is behind it.
     """
     height, width = inverse_depth.shape
-    nearness = inverse_z[faces]
-    corner = uv[faces]
-    a, ab, ac = corner[:, 0], corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-    area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
-    low = np.ceil(corner.min(axis=1))
-    high = np.floor(corner.max(axis=1))
-    drawn = (area > 1e-6) & (nearness.min(axis=1) > 0)
-    drawn &= (low[:, 0] <= high[:, 0]) & (low[:, 1] <= high[:, 1])
-    drawn &= (high >= 0).all(axis=1) & (low[:, 0] < width) & (low[:, 1] < height)
-    index = np.flatnonzero(drawn)
-    index = index[
-        np.argsort(nearness[index].sum(axis=1), kind="stable")
-    ]  # far ones first, so that near ones overwrite them
+    u, v = np.ascontiguousarray(uv[:, 0]), np.ascontiguousarray(uv[:, 1])
+    # Culling first, on as little as possible: about half of a closed mesh looks away.
+    a, b, c = faces[:, 0], faces[:, 1], faces[:, 2]
+    ua, va = u[a], v[a]
+    abu, abv, acu, acv = u[b] - ua, v[b] - va, u[c] - ua, v[c] - va
+    area = abu * acv - abv * acu
+    front = np.flatnonzero(area > 1e-6)
+    a, b, c = a[front], b[front], c[front]
+    ua, va, abu, abv, acu, acv = ua[front], va[front], abu[front], abv[front], acu[front], acv[front]
+    near_a, near_b, near_c = inverse_z[a], inverse_z[b], inverse_z[c]
+    left = np.ceil(ua + np.minimum(np.minimum(abu, acu), 0))
+    right = np.floor(ua + np.maximum(np.maximum(abu, acu), 0))
+    top = np.ceil(va + np.minimum(np.minimum(abv, acv), 0))
+    bottom = np.floor(va + np.maximum(np.maximum(abv, acv), 0))
+    left, top = np.maximum(left, 0), np.maximum(top, 0)
+    right, bottom = np.minimum(right, width - 1), np.minimum(bottom, height - 1)
+    shown = np.flatnonzero(
+        (left <= right) & (top <= bottom) & (np.minimum(np.minimum(near_a, near_b), near_c) > 0)
+    )
+    # Far ones first, so that near ones overwrite them.
+    shown = shown[np.argsort((near_a + near_b + near_c)[shown])]
+    ua, va, abu, abv, acu, acv = (x[shown] for x in (ua, va, abu, abv, acu, acv))
+    near_a, near_b, near_c = near_a[shown], near_b[shown], near_c[shown]
+    index = front[shown]
+    left, right, top, bottom = (x[shown].astype(np.int32) for x in (left, right, top, bottom))
+    columns, rows = right - left + 1, bottom - top + 1
 
-    a, ab, ac, area, nearness = a[index], ab[index], ac[index], area[index], nearness[index]
-    low = np.maximum(low[index], 0).astype(np.int32)
-    high = np.minimum(high[index], (width - 1, height - 1)).astype(np.int32)
-    columns, rows = high[:, 0] - low[:, 0] + 1, high[:, 1] - low[:, 1] + 1
-
-    # Barycentric coordinates are affine in the pixel: b = b0 + bx x + by y, measured from the box's own corner.
-    scale = 1.0 / area
-    b_x, b_y = ac[:, 1] * scale, -ac[:, 0] * scale
-    c_x, c_y = -ab[:, 1] * scale, ab[:, 0] * scale
-    start = low - a
-    b_0 = start[:, 0] * b_x + start[:, 1] * b_y
-    c_0 = start[:, 0] * c_x + start[:, 1] * c_y
+    # Barycentric coordinates are affine in the pixel: b = b_0 + b_x x + b_y y, measured from the
+    # first pixel of the triangle's box.
+    scale = 1.0 / area[index]
+    b_x, b_y = acv * scale, -acu * scale
+    c_x, c_y = -abv * scale, abu * scale
+    b_0 = (left - ua) * b_x + (top - va) * b_y
+    c_0 = (left - ua) * c_x + (top - va) * c_y
 
     # One entry per row of each triangle's box, then one per pixel.
-    row_face = np.repeat(np.arange(len(index)), rows)
-    row_in_face = np.arange(len(row_face)) - np.repeat(np.cumsum(rows) - rows, rows)
-    row_b = b_0[row_face] + row_in_face * b_y[row_face]
-    row_c = c_0[row_face] + row_in_face * c_y[row_face]
+    row_face = np.repeat(np.arange(len(index), dtype=np.int32), rows)
+    row_in_face = _counted(rows)
+    row_b = (b_0[row_face] + row_in_face * b_y[row_face]).astype(np.float32)
+    row_c = (c_0[row_face] + row_in_face * c_y[row_face]).astype(np.float32)
     first, last = _span(row_b, row_c, b_x[row_face], c_x[row_face], columns[row_face])
     count = np.maximum(last - first + 1, 0)
-    row_pixel = (low[row_face, 1] + row_in_face) * width + low[row_face, 0] + first
-    entry = np.repeat(np.arange(len(count)), count)
-    step = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count)
-    face = row_face[entry]
-    x = (step + first[entry]).astype(np.float32)
-    b = (row_b[entry] + x * b_x[face]).astype(np.float32)
-    c = (row_c[entry] + x * c_x[face]).astype(np.float32)
-    pixel = row_pixel[entry] + step
-    near_a = nearness[:, 0][face]
-    near_b, near_c = nearness[:, 1][face], nearness[:, 2][face]
-    value = near_a + b * (near_b - near_a) + c * (near_c - near_a)
+    row_b += first.astype(np.float32) * b_x[row_face]
+    row_c += first.astype(np.float32) * c_x[row_face]
+    row_pixel = (top[row_face] + row_in_face) * np.int32(width) + left[row_face] + first
+    step = _counted(count)
+    face = np.repeat(row_face, count)
+    pixel = np.repeat(row_pixel, count) + step
+    across = step.astype(np.float32)
+    along_b = np.repeat(row_b, count) + across * b_x[face]
+    along_c = np.repeat(row_c, count) + across * c_x[face]
+    value = near_a[face] + along_b * (near_b - near_a)[face] + along_c * (near_c - near_a)[face]
 
     buffer = inverse_depth.reshape(-1)
     alive = np.flatnonzero(value > buffer[pixel])
     winner = np.full(buffer.shape, -1, np.int64)
+    value = value.astype(buffer.dtype, copy=False)  # in the buffer's own precision, or the loop would never end
     while alive.size:  # an assignment keeps its last value only, so repeat until no fragment is nearer than what was kept
         buffer[pixel[alive]] = value[alive]
         winner[pixel[alive]] = alive
         alive = alive[value[alive] > buffer[pixel[alive]]]
     kept = winner[winner >= 0]
-    b, c, face, value = b[kept], c[kept], face[kept], value[kept]
-    weights = (
-        np.stack([(1.0 - b - c) * near_a[kept], b * near_b[kept], c * near_c[kept]], axis=1)
-        / value[:, None]
-    )
-    return Fragments(
-        pixel[kept], index[face], weights.astype(np.float32), (1.0 / value).astype(np.float32)
-    )
+    face, value = face[kept], value[kept]
+    weight_b, weight_c = along_b[kept] * near_b[face], along_c[kept] * near_c[face]
+    weights = np.empty((len(kept), 3), np.float32)
+    weights[:, 1] = weight_b / value
+    weights[:, 2] = weight_c / value
+    weights[:, 0] = 1.0 - weights[:, 1] - weights[:, 2]
+    return Fragments(pixel[kept], index[face], weights, 1.0 / value)
 
 
-def _span(b, c, b_x, c_x, columns):  # type: ignore[no-untyped-def]
-    """First and last column of each row inside its triangle: b >= 0, c >= 0 and b + c <= 1 hold between them."""
+def _counted(counts: npt.NDArray) -> npt.NDArray[np.int32]:
+    """0 .. n - 1 for each n of the counts, one after the other."""
+    ends = np.cumsum(counts, dtype=np.int32)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int32) - np.repeat(ends - counts.astype(np.int32), counts)
+
+
+def _span(
+    b: npt.NDArray[np.float32],
+    c: npt.NDArray[np.float32],
+    b_x: npt.NDArray[np.float32],
+    c_x: npt.NDArray[np.float32],
+    columns: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """First and last column of each row inside its triangle: b >= 0, c >= 0 and b + c <= 1."""
     lowest = np.zeros_like(b)
     highest = (columns - 1).astype(b.dtype)
     for value, slope in ((b, b_x), (c, c_x), (1.0 - b - c, -(b_x + c_x))):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            zero = -value / slope
-        np.maximum(lowest, zero, out=lowest, where=slope > 0)
-        np.minimum(highest, zero, out=highest, where=slope < 0)
-        highest = np.where((slope == 0) & (value < 0), -1.0, highest)
+        # A slope of exactly 0 is replaced by a tiny one: the border then lies far outside.
+        zero = -value / np.where(slope == 0, np.float32(1e-20), slope)
+        rising = slope >= 0
+        np.maximum(lowest, np.where(rising, zero, 0), out=lowest)
+        np.minimum(highest, np.where(rising, highest, zero), out=highest)
     # A hair of tolerance, so that a pixel on the border of two triangles is not lost between them.
-    first = np.ceil(np.minimum(lowest, columns) - 1e-4).astype(np.int64)
-    last = np.floor(np.maximum(highest, -1.0) + 1e-4).astype(np.int64)
-    return np.maximum(first, 0), np.minimum(last, columns - 1)
+    first = np.ceil(np.minimum(lowest, columns) - 1e-4).astype(np.int32)
+    last = np.floor(np.maximum(highest, -1.0) + 1e-4).astype(np.int32)
+    return first, last

@@ -261,10 +261,18 @@ class Scene:
 
     def _hand_surface(self, index: int, maps: npt.NDArray[np.float64]) -> _Surface:
         mesh, skin = self._mesh, self._skin
-        carried = (skin.influence @ maps.reshape(33, 12).astype(np.float32)).reshape(-1, 3, 4)
-        points = (carried * skin.vertices[:, None, :]).sum(axis=2)
-        normals = (carried[:, :, :3] * skin.normals[:, None, :]).sum(axis=2)
-        normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
+        # One row of the blended maps at a time: nine columns of rotation, three of shift.
+        carried = maps.reshape(33, 12).T.astype(np.float32) @ skin.influence_by_map
+        x, y, z = skin.vertices
+        nx, ny, nz = skin.normals
+        points = np.empty((len(x), 3), np.float32)
+        normals = np.empty((len(x), 3), np.float32)
+        for row in range(3):
+            ax, ay, az, shift = carried[4 * row : 4 * row + 4]
+            points[:, row] = ax * x + ay * y + az * z + shift
+            normals[:, row] = ax * nx + ay * ny + az * nz
+        length = np.sqrt(normals[:, 0] ** 2 + normals[:, 1] ** 2 + normals[:, 2] ** 2)
+        normals /= length[:, None]
         colours = self._lit(skin.albedo, normals, skin.open_sky, 0.25)
         faces = mesh.faces if self._sides[index] is Side.RIGHT else mesh.faces[:, ::-1]
         return _Surface(points, colours, faces)
@@ -300,8 +308,10 @@ class Scene:
         margin = 4
         x0, x1 = max(int(u.min()) - margin, 0), min(int(u.max()) + margin + 1, self.width)
         y0, y1 = max(int(v.min()) - margin, 0), min(int(v.max()) + margin + 1, self.height)
-        corner = colours[faces[drawn.face]]
-        colour = (corner * drawn.weights[:, :, None]).sum(axis=1)
+        corner = faces[drawn.face]
+        colour = drawn.weights[:, :1] * colours[corner[:, 0]]
+        colour += drawn.weights[:, 1:2] * colours[corner[:, 1]]
+        colour += drawn.weights[:, 2:] * colours[corner[:, 2]]
         sharp = self._table.copy()
         sharp.reshape(-1, 3)[drawn.pixel] = np.clip(colour, 0, 255)
         image[y0:y1, x0:x1] = self._blurred(np.ascontiguousarray(sharp[y0:y1, x0:x1]))
@@ -321,11 +331,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Skin:
-    """The mesh as the renderer wants it: float32, homogeneous, coloured."""
+    """The mesh as the renderer wants it: float32, one row per coordinate, coloured."""
 
-    vertices: FloatArray
-    normals: FloatArray
-    influence: FloatArray
+    vertices: FloatArray  # (3, V)
+    normals: FloatArray  # (3, V)
+    influence_by_map: FloatArray  # (33, V)
     albedo: FloatArray
     open_sky: FloatArray
 
@@ -345,8 +355,8 @@ def _skin(mesh: HandMesh, rng: np.random.Generator) -> _Skin:
     albedo *= 1.0 + 0.014 * np.asarray(blotch)[:, None]
     albedo += (nail - albedo) * (0.8 * mesh.nail)[:, None]
     albedo += (setting.sleeve_colour(rng) - albedo) * mesh.sleeve[:, None]
-    homogeneous = np.concatenate([mesh.vertices_mm, np.ones((len(albedo), 1))], axis=1)
-    parts = (homogeneous, mesh.normals, mesh.influence, albedo, 1.0 - 0.75 * mesh.cavity)
+    open_sky = 1.0 - 0.75 * mesh.cavity
+    parts = (mesh.vertices_mm.T, mesh.normals.T, mesh.influence.T, albedo, open_sky)
     return _Skin(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
 
 
