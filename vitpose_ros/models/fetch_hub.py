@@ -19,8 +19,9 @@ def fetch_hub(
 ) -> None:
     """Write the file to `target`.
 
-    HF_ENDPOINT, HF_TOKEN and the library's other variables hold. The library's partial files stay
-    under `scratch` when the download breaks, so that the next pull resumes it.
+    HF_ENDPOINT, HF_TOKEN and the library's other variables hold. Its partial files stay under
+    `scratch` when a download breaks: the next pull goes on with them, or afresh where the library
+    (its version, the server) cannot.
 
     Raises
     ------
@@ -51,9 +52,7 @@ def fetch_hub(
         if error.errno is not None and error.filename is not None:
             raise  # the disk, not the hub
         raise _failed(source, error) from error
-    except (
-        Exception
-    ) as error:  # the library's errors share no class across its versions and its HTTP clients
+    except Exception as error:  # its errors share no class across versions and HTTP clients
         raise _failed(source, error) from error
     finally:
         progress.finish()
@@ -68,5 +67,6 @@ def _failed(source: HubSource, error: Exception) -> SourceError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return SourceError(
         f"the hub did not give {source.repo}/{source.member} at revision {source.revision}: "
-        f"{reason if len(reason) < 400 else reason[:400] + ' ...'}"
+        f"{reason if len(reason) < 400 else reason[:400] + ' ...'} "
+        "Check the network and the catalogue's entry, and give the same command again."
     )
