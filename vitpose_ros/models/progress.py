@@ -136,14 +136,14 @@ def make_progress(stream: TextIO, quiet: bool = False) -> Progress:
 
 @contextlib.contextmanager
 def watched(folder: Path, progress: Progress, interval_s: float = 0.5) -> Iterator[None]:
-    """Report the bytes below a folder while another program (pip, the hub's client) downloads into
+    """Report a folder's growth while another program (pip, the hub's client) downloads into
     it.
     """
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(interval_s):
-            progress.advance(_bytes_below(folder))
+            progress.advance(_largest_below(folder))
 
     thread = threading.Thread(target=watch, name="download-progress", daemon=True)
     thread.start()
@@ -154,13 +154,14 @@ def watched(folder: Path, progress: Progress, interval_s: float = 0.5) -> Iterat
         thread.join()
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
+def _largest_below(folder: Path) -> int:
+    """Bytes of the largest file: both programs fetch one file, and copy it once it is complete."""
+    largest = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # files come and go while we look
             if path.is_file():
-                total += path.stat().st_size
-    return total
+                largest = max(largest, path.stat().st_size)
+    return largest
 
 
 def size_text(size: int | None) -> str:

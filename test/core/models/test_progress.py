@@ -69,7 +69,7 @@ def test_a_bar_shows_the_label_and_notes_and_can_be_used_twice():
     assert "second" in told.getvalue()
 
 
-def test_a_watched_folders_bytes_are_reported(tmp_path):
+def test_the_growth_of_a_file_in_a_watched_folder_is_reported(tmp_path):
     class Waiting(QuietProgress):
         seen = threading.Event()
 
