@@ -14,7 +14,7 @@ from vitpose_ros.types import ByteArray, Instance, JointState, Side, TrackState
 Colour = tuple[int, int, int]
 
 # BGR. Left is blue, right is orange: people with a red-green weakness tell them apart too.
-_SIDE_COLOURS: dict[Side, Colour] = {
+SIDE_COLOURS: dict[Side, Colour] = {
     Side.LEFT: (255, 160, 40),
     Side.RIGHT: (30, 130, 255),
     Side.UNKNOWN: (190, 190, 190),
@@ -108,7 +108,7 @@ def _draw_label(image: ByteArray, instance: Instance) -> None:
     box_width, box_height = text_width + 2 * pad, text_height + below + 2 * pad
     left = int(min(max(x + width / 2 - box_width / 2, 0), max(image.shape[1] - box_width, 0)))
     top = int(min(max(y - box_height - 3 * pad, 0), max(image.shape[0] - box_height, 0)))
-    colour = _SIDE_COLOURS[instance.side]
+    colour = SIDE_COLOURS[instance.side]
     if instance.track_state in (TrackState.TENTATIVE, TrackState.LOST):
         colour = _dimmed(colour)
     cv2.rectangle(image, (left, top), (left + box_width, top + box_height), colour, -1)
@@ -126,11 +126,11 @@ def _size(instance: Instance) -> float:
 
 def _joint_colour(instance: Instance, joint: int) -> Colour:
     """The side's colour; a hand's fingers go from a light thumb to a deep little finger."""
-    colour = _SIDE_COLOURS[instance.side]
+    colour = SIDE_COLOURS[instance.side]
     name = instance.layout.joints[joint]
     if instance.layout.kind != "hand":
         side = next((s for s in (Side.LEFT, Side.RIGHT) if name.startswith(s.name.lower())), None)
-        return _SIDE_COLOURS[side or Side.UNKNOWN]
+        return SIDE_COLOURS[side or Side.UNKNOWN]
     order = next((i for i, finger in enumerate(FINGERS) if name.startswith(finger)), 2)
     return _mixed(colour, _WHITE if order < 3 else _OUTLINE, _FINGER_SHADES[order])
 

@@ -59,6 +59,7 @@ class HandLandmarks:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
+        self.engine = engine.name
         self._engine = engine
         _check(engine, name)
 
