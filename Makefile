@@ -9,7 +9,8 @@ MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite
 .PHONY: help demo test lint pytest bench build models shell clean
 
 help: ## this list
-	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   synthetic camera (or SOURCE) and node, live; files in demo_output/'
+	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   rendered hands (or SOURCE) and node, live; files in demo_output/'
+	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      what the rendered hands do; the keypoint model'
 	@echo 'make test                                                lint, models and all tests'
 	@echo 'make lint                                                ruff and mypy'
 	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
@@ -22,7 +23,7 @@ help: ## this list
 	@echo 'Any other command in the same environment: tools/workspace.py run -- CMD'
 
 demo: models
-	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(filter-out test,$(ARGS)),$(ARGS))
+	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(HANDS),--hands "$(HANDS)") $(if $(SCRIPT),--script "$(SCRIPT)") $(if $(filter-out test,$(ARGS)),$(ARGS))
 
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)

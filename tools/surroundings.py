@@ -83,10 +83,12 @@ def for_running(
     env["CMAKE_PREFIX_PATH"] = _join(prefixes, ros.get("CMAKE_PREFIX_PATH"))
     env.setdefault("VITPOSE_ROS_MODELS", str(workspace / "models"))
     # This host only, unless the user wants more: a demo must not be seen, or disturbed, by the
-    # robots of a network. (Humble ignores it. Its ROS_LOCALHOST_ONLY is not set here: it adds a
-    # second, small shared memory transport beside the profile's.) ROS_DOMAIN_ID stays the user's,
-    # so that tools in another terminal see the same graph.
-    if "ROS_LOCALHOST_ONLY" not in env:
+    # robots of a network. Humble knows only the older variable, which Jazzy and later refuse beside
+    # the newer one. ROS_DOMAIN_ID stays the user's, so that tools in another terminal see the same
+    # graph.
+    if env.get("ROS_DISTRO") == "humble":
+        env.setdefault("ROS_LOCALHOST_ONLY", "1")
+    elif "ROS_LOCALHOST_ONLY" not in env:
         env.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     if not any(env.get(name) for name in PROFILE_VARIABLES):
         env.update(dict.fromkeys(PROFILE_VARIABLES, str(root / "config" / "fastdds.xml")))

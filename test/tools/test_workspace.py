@@ -113,6 +113,12 @@ def test_a_sourced_ros_keeps_its_paths_behind_the_workspace(tmp_path):
     assert env["ROS_DISTRO"] == "humble"
 
 
+def test_on_humble_graphs_stay_on_this_host_by_the_variable_that_it_knows(tmp_path):
+    env = environment(tmp_path, "humble", ROS_DISTRO="humble")
+    assert env["ROS_LOCALHOST_ONLY"] == "1"
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in env
+
+
 @pytest.mark.parametrize(
     "name", ["FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"]
 )

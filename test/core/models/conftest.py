@@ -17,10 +17,6 @@ from vitpose_ros.models.catalogue import read_catalogue
 from vitpose_ros.models.store import ModelStore
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "network: needs the Python package index")
-
-
 class Site:
     """What the server serves and how it behaves; `asked`: (method, path, Range) of each request.
 
