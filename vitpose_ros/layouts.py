@@ -1,8 +1,11 @@
 """Skeletons as data: joint names, bones, left/right pairs and OKS sigmas of every layout.
 
 A layout is the contract between a network's output and everything behind it. Joint orders are
-those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020) and MediaPipe's 21 hand
-landmarks, which are also COCO-WholeBody's order inside a hand.
+those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), MediaPipe's 21 hand
+landmarks, which are also COCO-WholeBody's order inside a hand, AI Challenger (Wu et al., 2017),
+MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021) and APT-36K (Yang et al.,
+NeurIPS 2022). The sigmas of the last four are those that MMPose evaluates with
+(configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -195,7 +198,85 @@ COCO_WHOLEBODY133 = Layout(
     sigmas=_BODY_SIGMAS + _FEET_SIGMAS + _FACE_SIGMAS + _HAND_SIGMAS * 2,
 )
 
-LAYOUTS = {layout.name: layout for layout in (HAND21, COCO17, COCO_WHOLEBODY133)}
+# --- AI Challenger and MPII: bodies with a neck and the top of the head; right before left
+
+_AIC_SIDES = tuple(
+    f"{side}_{joint}"
+    for joints in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+    for side in ("right", "left")
+    for joint in joints
+)
+# fmt: off
+_AIC_SIGMAS = (
+    0.01388152, 0.01515228, 0.01057665, 0.01417709, 0.01497891, 0.01402144, 0.03909642, 0.03686941,
+    0.01981803, 0.03843971, 0.03412318, 0.02415081, 0.01291456, 0.01236173,
+)
+_MPII_SIGMAS = (  # MMPose's adaptation of COCO's
+    0.089, 0.083, 0.107, 0.107, 0.083, 0.089, 0.026, 0.026, 0.026, 0.026, 0.062, 0.072, 0.179,
+    0.179, 0.072, 0.062,
+)
+# fmt: on
+AIC14 = Layout(
+    name="aic14",
+    kind="body",
+    joints=(*_AIC_SIDES, "head_top", "neck"),
+    edges=(_chain(2, 1, 0, 13, 3, 4, 5) + _chain(8, 7, 6, 9, 10, 11) + ((12, 13), (0, 6), (3, 9))),
+    flip_pairs=((3, 0), (4, 1), (5, 2), (9, 6), (10, 7), (11, 8)),
+    sigmas=_AIC_SIGMAS,
+)
+MPII16 = Layout(
+    name="mpii16",
+    kind="body",
+    joints=(
+        *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+        *("pelvis", "thorax", "upper_neck", "head_top"),
+        *("right_wrist", "right_elbow", "right_shoulder"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+    ),
+    edges=(
+        _chain(0, 1, 2, 6, 3, 4, 5)
+        + _chain(6, 7, 8, 9)
+        + _chain(8, 12, 11, 10)
+        + _chain(8, 13, 14, 15)
+    ),
+    flip_pairs=((5, 0), (4, 1), (3, 2), (15, 10), (14, 11), (13, 12)),
+    sigmas=_MPII_SIGMAS,
+)
+
+# --- animals: AP-10K's 17, which APT-36K's videos have as well
+
+_ANIMAL_JOINTS = (
+    *("left_eye", "right_eye", "nose", "neck", "root_of_tail"),
+    *("left_shoulder", "left_elbow", "left_front_paw"),
+    *("right_shoulder", "right_elbow", "right_front_paw"),
+    *("left_hip", "left_knee", "left_back_paw"),
+    *("right_hip", "right_knee", "right_back_paw"),
+)
+_ANIMAL_EDGES = (
+    _chain(2, 0, 1, 2, 3, 4)
+    + _chain(3, 5, 6, 7)
+    + _chain(3, 8, 9, 10)
+    + _chain(4, 11, 12, 13)
+    + _chain(4, 14, 15, 16)
+)
+_ANIMAL_FLIPS = ((0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16))
+# What the benchmark is scored with: COCO's numbers in COCO's order, hence not the same left and
+# right.
+# fmt: off
+_ANIMAL_SIGMAS = (
+    0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
+    0.087, 0.087, 0.089, 0.089,
+)
+# fmt: on
+AP10K17 = Layout("ap10k17", "animal", _ANIMAL_JOINTS, _ANIMAL_EDGES, _ANIMAL_FLIPS, _ANIMAL_SIGMAS)
+APT36K17 = Layout(
+    "apt36k17", "animal", _ANIMAL_JOINTS, _ANIMAL_EDGES, _ANIMAL_FLIPS, _ANIMAL_SIGMAS
+)
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (HAND21, COCO17, COCO_WHOLEBODY133, AIC14, MPII16, AP10K17, APT36K17)
+}
 """Every layout by name."""
 
 

@@ -1,0 +1,102 @@
+"""The skeletons as data: what every layout must be, and each dataset's own order."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitpose_ros.layouts import LAYOUTS, Layout, get_layout
+
+COUNTS = {
+    "hand21": 21,
+    "coco17": 17,
+    "coco_wholebody133": 133,
+    "aic14": 14,
+    "mpii16": 16,
+    "ap10k17": 17,
+    "apt36k17": 17,
+}
+MIRRORED = [name for name in COUNTS if name != "hand21"]  # one hand has no other side
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_a_layout_has_as_many_joints_as_its_dataset(name: str, count: int) -> None:
+    assert len(get_layout(name)) == count
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+def test_flip_pairs_join_the_left_and_right_joint_of_one_name(name: str) -> None:
+    layout = LAYOUTS[name]
+    named = {i for i, joint in enumerate(layout.joints) if joint.startswith(("left_", "right_"))}
+    for left, right in layout.flip_pairs:
+        if left in named:
+            part = layout.joints[left].removeprefix("left_")
+            assert layout.joints[left] == f"left_{part}"
+            assert layout.joints[right] == f"right_{part}"
+    assert named <= {joint for pair in layout.flip_pairs for joint in pair}
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+def test_bones_are_the_same_on_both_sides(name: str) -> None:
+    layout = LAYOUTS[name]
+    order = layout.flip_permutation()
+    bones = {frozenset(edge) for edge in layout.edges}
+    assert {frozenset((order[a], order[b])) for a, b in layout.edges} == bones
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_bones_connect_every_joint_of_a_body_or_hand(name: str) -> None:
+    layout = LAYOUTS[name]
+    touched = {joint for edge in layout.edges for joint in edge}
+    assert touched == set(range(len(layout)))
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "joint"),
+    [
+        ("aic14", 0, "right_shoulder"),
+        ("aic14", 5, "left_wrist"),
+        ("aic14", 8, "right_ankle"),
+        ("aic14", 12, "head_top"),
+        ("mpii16", 0, "right_ankle"),
+        ("mpii16", 6, "pelvis"),
+        ("mpii16", 10, "right_wrist"),
+        ("mpii16", 15, "left_wrist"),
+        ("ap10k17", 4, "root_of_tail"),
+        ("ap10k17", 7, "left_front_paw"),
+        ("apt36k17", 16, "right_back_paw"),
+        ("coco_wholebody133", 91, "left_hand_wrist"),
+        ("coco_wholebody133", 132, "right_hand_pinky_tip"),
+    ],
+)
+def test_joints_stand_in_the_order_of_the_dataset(name: str, index: int, joint: str) -> None:
+    assert LAYOUTS[name].joints[index] == joint
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "robot"}, "kind 'robot'"),
+        ({"joints": ("a", "a")}, "joint names repeat"),
+        ({"sigmas": (0.1,)}, "1 sigmas for 2 joints"),
+        ({"edges": ((0, 2),)}, "(0, 2) is no pair"),
+        ({"edges": ((1, 1),)}, "(1, 1) is no pair"),
+        ({"flip_pairs": ((0, 1), (1, 0))}, "two flip pairs"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(change: dict[str, object], complaint: str) -> None:
+    parts = {
+        "name": "two",
+        "kind": "body",
+        "joints": ("a", "b"),
+        "edges": ((0, 1),),
+        "flip_pairs": (),
+        "sigmas": (0.1, 0.1),
+    }
+    with pytest.raises(ValueError, match="layout 'two'") as caught:
+        Layout(**(parts | change))  # type: ignore[arg-type]
+    assert complaint in str(caught.value)
+
+
+def test_an_unknown_layout_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown layout 'coco18'; known are aic14, .*mpii16"):
+        get_layout("coco18")
