@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import builtins
+import struct
+
+import numpy as np
+import pytest
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.openvino import OpenVinoEngine
+
+
+def _field(number: int, value: bytes | str | int) -> bytes:
+    """One field of a protocol buffer; lengths and numbers below 128 only."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    data = value.encode() if isinstance(value, str) else value
+    size = (
+        struct.pack("B", len(data))
+        if len(data) < 128
+        else bytes([len(data) & 127 | 128, len(data) >> 7])
+    )
+    return bytes([number << 3 | 2]) + size + data
+
+
+def _value(name: str, batch: int | None) -> bytes:
+    first = _field(2, "N") if batch is None else _field(1, batch)
+    shape = _field(1, first) + _field(1, _field(1, 3))
+    return _field(1, name) + _field(2, _field(1, _field(1, 1) + _field(2, shape)))
+
+
+def write_onnx(path, batch: int | None):
+    """An ONNX network y = -x of shape (batch, 3); batch None for any."""
+    node = _field(1, "x") + _field(2, "y") + _field(4, "Neg")
+    graph = (
+        _field(1, node)
+        + _field(2, "g")
+        + _field(11, _value("x", batch))
+        + _field(12, _value("y", batch))
+    )
+    path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
+    return path
+
+
+@pytest.mark.parametrize("batch", [None, 1], ids=["any batch", "one sample"])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_a_network_takes_any_batch_whatever_it_was_exported_for(tmp_path, batch, count):
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", batch))
+    assert engine.inputs[0].shape == (None, 3)
+    assert engine.outputs[0].shape == (None, 3)
+    x = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    assert np.array_equal(engine.run({"x": x})["y"], -x)
+
+
+def test_one_thread_suffices(tmp_path):
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", 1), threads=1)
+    assert engine.run({"x": np.ones((3, 3), np.float32)})["y"].sum() == -9
+
+
+def test_outputs_belong_to_the_caller(tmp_path):
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None))
+    first = engine.run({"x": np.ones((1, 3), np.float32)})["y"]
+    engine.run({"x": np.zeros((1, 3), np.float32)})
+    assert (first == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ({}, "takes the inputs x; given were none"),
+        ({"z": np.zeros((1, 3), np.float32)}, "takes the inputs x; given were z"),
+        ({"x": np.zeros((1, 4), np.float32)}, r"float32 x \(N, 3\); given was float32 \(1, 4\)"),
+        ({"x": np.zeros((1, 3))}, r"given was float64 \(1, 3\)"),
+        ({"x": np.zeros((0, 3), np.float32)}, r"given was float32 \(0, 3\)"),
+        ({"x": np.zeros((3, 2), np.float32).T}, "C-contiguous"),
+        ({"x": [[0.0, 0.0, 0.0]]}, "given was <class 'list'>"),
+    ],
+)
+def test_wrong_tensors_are_refused_with_what_is_expected(tmp_path, tensors, text):
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None))
+    with pytest.raises(EngineError, match=text):
+        engine.run(tensors)
+
+
+def test_a_missing_file_names_the_path_and_the_command(tmp_path):
+    with pytest.raises(EngineError, match=r"no model file '.*gone\.onnx'.*vitpose_ros models"):
+        OpenVinoEngine(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.tflite"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 100, b"version https://git-lfs.example/spec/v1\n"]
+)
+def test_a_file_that_is_no_network_is_refused_with_the_command(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match="vitpose_ros models pull"):
+        OpenVinoEngine(path)
+
+
+def test_a_truncated_network_is_refused(tmp_path, model_path):
+    whole = model_path("mediapipe-hand-full").read_bytes()
+    path = tmp_path / "cut.tflite"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        EngineError, match=r"cannot read '.*cut\.tflite'.*delete it and pull it again"
+    ):
+        OpenVinoEngine(path)
+
+
+def test_other_formats_are_refused_by_name(tmp_path):
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"x")
+    with pytest.raises(EngineError, match=r"reads \.onnx and \.tflite"):
+        OpenVinoEngine(path)
+
+
+@pytest.mark.parametrize("threads", [-1, 1.5, True, "2"])
+def test_threads_are_a_whole_number(tmp_path, threads):
+    with pytest.raises(EngineError, match="threads: expected a whole number"):
+        OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None), threads=threads)
+
+
+def test_without_openvino_the_pip_package_is_named(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *rest, **more):
+        if name == "openvino":
+            raise ImportError("No module named 'openvino'")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(EngineError, match="pip install openvino"):
+        OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None))
+
+
+def test_a_batch_gives_what_its_samples_give_alone(engine_of):
+    engine = engine_of("mediapipe-hand-full")
+    x = np.random.default_rng(0).random((3, 224, 224, 3)).astype(np.float32)
+    together = engine.run({engine.inputs[0].name: x})
+    for index in range(3):
+        alone = engine.run({engine.inputs[0].name: x[index : index + 1]})
+        for name, values in alone.items():
+            assert together[name][index] == pytest.approx(values[0], abs=1e-3)
