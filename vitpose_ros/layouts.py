@@ -1,11 +1,11 @@
 """Skeletons as data: joint names, bones, left/right pairs and OKS sigmas of every layout.
 
 A layout is the contract between a network's output and everything behind it. Joint orders are
-those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), MediaPipe's 21 hand
-landmarks, which are also COCO-WholeBody's order inside a hand, AI Challenger (Wu et al., 2017),
-MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021) and APT-36K (Yang et al.,
-NeurIPS 2022). The sigmas of the last four are those that MMPose evaluates with
-(configs/_base_/datasets).
+those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI Challenger (Wu et al.,
+2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021) and APT-36K (Yang et
+al., NeurIPS 2022), and of MediaPipe's landmarks: 21 of a hand, which are also COCO-WholeBody's
+order inside a hand, and 33 of a body. The sigmas of AI Challenger, MPII, AP-10K and APT-36K are
+those that MMPose evaluates with (configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -273,9 +273,47 @@ APT36K17 = Layout(
     "apt36k17", "animal", _ANIMAL_JOINTS, _ANIMAL_EDGES, _ANIMAL_FLIPS, _ANIMAL_SIGMAS
 )
 
+# --- body: MediaPipe's 33, with COCO's sigma where a joint is one of COCO's
+
+# fmt: off
+_MEDIAPIPE_JOINTS = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
+    "right_eye_outer", "left_ear", "right_ear", "left_mouth", "right_mouth", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky",
+    "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb", "left_hip",
+    "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
+    "right_heel", "left_foot_index", "right_foot_index",
+)
+_MEDIAPIPE_EDGES: Pairs = (
+    (0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8), (9, 10), (11, 12), (11, 13),
+    (13, 15), (15, 17), (15, 19), (15, 21), (17, 19), (12, 14), (14, 16), (16, 18), (16, 20),
+    (16, 22), (18, 20), (11, 23), (12, 24), (23, 24), (23, 25), (24, 26), (25, 27), (26, 28),
+    (27, 29), (28, 30), (29, 31), (30, 32), (27, 31), (28, 32),
+)
+_MEDIAPIPE_FLIPS = ((1, 4), (2, 5), (3, 6), *((i, i + 1) for i in range(7, 33, 2)))
+# fmt: on
+_COCO_SIGMA = dict(zip(_BODY_JOINTS, _BODY_SIGMAS, strict=True))
+MEDIAPIPE33 = Layout(
+    name="mediapipe33",
+    kind="body",
+    joints=_MEDIAPIPE_JOINTS,
+    edges=_MEDIAPIPE_EDGES,
+    flip_pairs=_MEDIAPIPE_FLIPS,
+    sigmas=tuple(_COCO_SIGMA.get(joint, float("nan")) for joint in _MEDIAPIPE_JOINTS),
+)
+
 LAYOUTS = {
     layout.name: layout
-    for layout in (HAND21, COCO17, COCO_WHOLEBODY133, AIC14, MPII16, AP10K17, APT36K17)
+    for layout in (
+        HAND21,
+        COCO17,
+        COCO_WHOLEBODY133,
+        MEDIAPIPE33,
+        AIC14,
+        MPII16,
+        AP10K17,
+        APT36K17,
+    )
 }
 """Every layout by name."""
 
