@@ -74,6 +74,7 @@ def _reported(transition: Transition) -> Transition:
                 "The node stays as it was. If the message above does not name the remedy, please "
                 "report it with this text."
             )
+        node.undo(name)
         return TransitionCallbackReturn.FAILURE
 
     return wrapper
@@ -155,11 +156,10 @@ class PoseNode(LifecycleNode):
         pipeline(Frame(np.zeros((48, 64, 3), np.uint8)))
         pipeline.reset()
         self._pipeline, self._applied = pipeline, parameters
-        self._skeletons = self.create_publisher(SkeletonArray, "skeletons", 10)
-        self._layouts = self.create_publisher(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
-        self._markers = self.create_publisher(MarkerArray, "skeleton_markers", 1)
-        self._debug_image = self.create_publisher(Image, "~/debug_image", 1)
-        self._outputs = [self._skeletons, self._layouts, self._markers, self._debug_image]
+        self._skeletons = self._publish_on(SkeletonArray, "skeletons", 10)
+        self._layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
+        self._markers = self._publish_on(MarkerArray, "skeleton_markers", 1)
+        self._debug_image = self._publish_on(Image, "~/debug_image", 1)
         self._layouts.publish(layouts_message([HAND21]))
         self._become("inactive")
         self.get_logger().info(
@@ -183,12 +183,9 @@ class PoseNode(LifecycleNode):
         self._last_image_s, self._silent = time.monotonic(), False
         self._flow.restart(time.monotonic())
         self._worker = Worker(self._work, name="pose_worker")
-        self._inputs = [
-            self.create_subscription(image_class, self._image_topic, self._on_image, NEWEST),
-            self.create_subscription(
-                CameraInfo, f"{base.rpartition('/')[0]}/camera_info", self._on_camera_info, NEWEST
-            ),
-        ]
+        self._listen_to(image_class, self._image_topic, self._on_image)
+        camera_info = f"{base.rpartition('/')[0]}/camera_info"
+        self._listen_to(CameraInfo, camera_info, self._on_camera_info)
         self._become("active")
         self.get_logger().info(f"active: waiting for images on {self._image_topic}")
         return TransitionCallbackReturn.SUCCESS
@@ -224,14 +221,33 @@ class PoseNode(LifecycleNode):
     def refuse(self, reason: str) -> None:
         """Say why the node does not go on, in the log and in diagnostics."""
         self._reason = reason.splitlines()[0]
-        node = self.get_fully_qualified_name()
-        self.get_logger().error(
-            f"{reason}\nThe node is not active. When this is mended: "
-            f"ros2 lifecycle set {node} configure, then: ros2 lifecycle set {node} activate"
-        )
+        command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
+        remedies = {
+            "unconfigured": f"{command} configure, then: {command} activate",
+            "inactive": f"{command} activate",
+        }
+        if self._phase in remedies:
+            advice = f"The node is not active. When this is mended: {remedies[self._phase]}"
+        else:
+            advice = f"The node is still {self._phase}."
+        self.get_logger().error(f"{reason}\n{advice}")
+
+    def undo(self, transition: str) -> None:
+        """Let go of what a transition that failed halfway had already taken up."""
+        if transition == "configure":
+            self._release()
+        elif transition == "activate":
+            self._stop()
 
     def _become(self, state: str) -> None:
         self._phase, self._reason = state, ""
+
+    def _publish_on(self, kind: type, topic: str, qos: QoSProfile | int) -> Any:
+        self._outputs.append(self.create_publisher(kind, topic, qos))
+        return self._outputs[-1]
+
+    def _listen_to(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._inputs.append(self.create_subscription(kind, topic, callback, NEWEST))
 
     def _stop(self) -> None:
         for subscription in self._inputs:
