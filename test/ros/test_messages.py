@@ -162,7 +162,7 @@ def test_a_message_whose_arrays_do_not_fit_its_layout_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected float32 \(17, 2\), got float32 \(21, 2\)"):
         instance_from_message(message)
     message.layout = "octopus8"
-    with pytest.raises(ValueError, match="unknown layout 'octopus8'; known are .*coco17"):
+    with pytest.raises(ValueError, match=r"unknown layout 'octopus8'; known are .*coco17"):
         instance_from_message(message)
 
 

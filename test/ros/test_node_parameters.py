@@ -1,0 +1,216 @@
+"""Parameters of the real node: from files, changed while it runs, refused with a reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from visualization_msgs.msg import MarkerArray
+
+from vitpose_ros.synthetic.scene import Rendering
+from vitpose_ros.types import Instance
+
+
+def is_active(graph: Any) -> bool:
+    answer = graph.call(GetState, "pose_node/get_state", GetState.Request())
+    return answer.current_state.id == State.PRIMARY_STATE_ACTIVE
+
+
+def test_fewer_hands_are_followed_as_soon_as_max_hands_says_so(
+    graph: Any, camera: Any, models: Any, rendering: Rendering
+) -> None:
+    graph.start_pose_node()
+    before = camera.process(camera.image(rendering.image)).skeletons
+    assert len(before) == 2
+    assert graph.set_parameter("max_hands", 1).successful
+    after = camera.process(camera.image(rendering.image)).skeletons
+    assert [s.track_id for s in after] == [before[0].track_id]
+    assert graph.set_parameter("max_hands", 2).successful
+    assert len(camera.process(camera.image(rendering.image)).skeletons) == 2
+
+
+def test_a_mirrored_input_exchanges_left_and_right_and_nothing_else(
+    graph: Any, camera: Any, models: Any, rendering: Rendering
+) -> None:
+    graph.start_pose_node()
+    before = camera.process(camera.image(rendering.image)).skeletons
+    assert graph.set_parameter("input_mirrored", True).successful
+    after = camera.process(camera.image(rendering.image)).skeletons
+    assert sorted(s.side for s in before) == [1, 2]
+    assert [s.side for s in after] == [3 - s.side for s in before]
+    assert [s.track_id for s in after] == [s.track_id for s in before]
+    assert graph.set_parameter("input_mirrored", False).successful
+    again = camera.process(camera.image(rendering.image)).skeletons
+    assert [s.side for s in again] == [s.side for s in before]
+
+
+def test_thresholds_act_on_the_next_image(
+    graph: Any, camera: Any, models: Any, rendering: Rendering
+) -> None:
+    graph.start_pose_node(search=False)
+    assert len(camera.process(camera.image(rendering.image)).skeletons) == 2
+    assert graph.set_parameter("presence_threshold", 1.0).successful
+    assert len(camera.process(camera.image(rendering.image)).skeletons) == 0
+    assert graph.set_parameter("presence_threshold", 0.5).successful
+    assert len(camera.process(camera.image(rendering.image)).skeletons) == 2
+    assert graph.set_parameter("presence_threshold", 1.0).successful
+    assert graph.set_parameter("detection_threshold", 1.0).successful
+    camera.process(camera.image(rendering.image))  # nothing is followed any more
+    assert graph.set_parameter("presence_threshold", 0.5).successful
+    found = camera.process(camera.image(rendering.image))
+    assert len(found.skeletons) == 0
+    assert list(found.models) == ["mediapipe-palm-full"], "no palm passed the detector"
+
+
+def test_search_and_its_tiles_reach_the_pipeline(graph: Any, camera: Any, fakes: list[Any]) -> None:
+    graph.start_pose_node()
+    camera.process()
+    assert fakes[0].settings.search is True
+    assert graph.set_parameter("search", False).successful
+    assert graph.set_parameter("search_tiles_per_frame", 3).successful
+    camera.process()
+    assert fakes[0].settings.search is False
+    assert fakes[0].settings.search_tiles_per_frame == 3
+
+
+def test_the_distance_of_markers_changes_at_once(
+    graph: Any, camera: Any, fakes: list[Any], hand: Instance
+) -> None:
+    graph.start_pose_node()
+    fakes[0].instances = (hand,)
+    markers = graph.listen(MarkerArray, "skeleton_markers")
+    assert graph.set_parameter("marker_distance", 2.0).successful
+    camera.process()
+    drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
+    joints = next(marker for marker in drawn.markers if marker.ns == "joints")
+    assert {point.z for point in joints.points} == {2.0}
+
+
+# name, value, what the refusal must say
+REFUSED = [
+    ("max_hands", 17, "max_hands"),
+    ("max_hands", 0, "max_hands"),
+    ("max_hands", 2.0, "max_hands|INTEGER"),
+    ("detection_threshold", 1.5, "detection_threshold"),
+    ("detection_threshold", 1, "detection_threshold|DOUBLE"),
+    ("input_mirrored", "yes", "input_mirrored|BOOL"),
+    ("hands", "mediapipe-hand-lite", "unconfigured: ros2 lifecycle set .*/pose_node deactivate"),
+    ("image_transport", "compressed", "can change only while the node is unconfigured"),
+    ("threads", 1, "can change only while the node is unconfigured"),
+    ("autostart", False, "read.only"),
+    ("models_dir", "elsewhere", "read.only"),
+]
+
+
+def test_a_value_that_does_not_fit_is_refused_with_the_reason_and_changes_nothing(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    node = graph.start_pose_node()
+    camera.process()
+    before = {name: node.get_parameter(name).value for name, _, _ in REFUSED}
+    settings = fakes[0].settings
+    for name, value, reason in REFUSED:
+        result = graph.set_parameter(name, value)
+        assert not result.successful, name
+        assert_matches(reason, result.reason)
+    camera.process()
+    assert {name: node.get_parameter(name).value for name in before} == before
+    assert fakes[0].settings == settings
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), text
+
+
+def test_the_transport_changes_while_unconfigured(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    graph.start_pose_node()
+    assert graph.change_state("deactivate")
+    assert not graph.set_parameter("image_transport", "compressed").successful
+    assert graph.change_state("cleanup")
+    refused = graph.set_parameter("image_transport", "zip")
+    assert not refused.successful
+    assert "'raw' or 'compressed'" in refused.reason
+    assert graph.set_parameter("image_transport", "compressed").successful
+    assert graph.change_state("configure", "activate")
+    topic = f"{graph.namespace}/image/compressed"
+    graph.wait_for(lambda: graph.observer.count_subscribers(topic) == 1, "a subscription")
+
+
+# --- from a file ---------------------------------------------------------------------------------
+
+
+def file_with(folder: Path, line: str) -> list[str]:
+    """Arguments of a node whose parameter file has this line."""
+    path = folder / "pose.yaml"
+    path.write_text(f"/**:\n  ros__parameters:\n    {line}\n")
+    return ["--params-file", str(path)]
+
+
+def test_parameters_come_from_a_file(
+    graph: Any, camera: Any, fakes: list[Any], tmp_path: Path
+) -> None:
+    graph.start_pose_node(*file_with(tmp_path, "max_hands: 7"))
+    assert fakes[0].settings.max_hands == 7
+
+
+# the line of the file, what is said of it, a value that mends it
+UNFIT = [
+    ("max_hands: 40", "'max_hands' was given as 40, but accepted is a whole number from 1 to 16"),
+    ("max_hands: two", "'max_hands' was given as 'two', but accepted is a whole number"),
+    ("detection_threshold: 1", "accepted is a number with a decimal point .*; write 1.0"),
+    ("image_transport: zip", "'image_transport' was given as 'zip', but .* 'raw' or 'compressed'"),
+    ("search: 1", "'search' was given as 1, but accepted is true or false"),
+    ("silence_timeout: 0.0", "'silence_timeout' was given as 0.0, but .* from 0.5 to 3600"),
+]
+MENDED = {
+    "max_hands": 2,
+    "detection_threshold": 0.5,
+    "image_transport": "raw",
+    "search": True,
+    "silence_timeout": 5.0,
+}
+
+
+@pytest.mark.parametrize(("line", "said"), UNFIT, ids=[row[0] for row in UNFIT])
+def test_an_unfit_value_in_a_file_keeps_the_node_from_starting_until_it_is_mended(
+    graph: Any, camera: Any, fakes: list[Any], tmp_path: Path, line: str, said: str
+) -> None:
+    graph.start_pose_node(*file_with(tmp_path, line))
+    name = line.partition(":")[0]
+    text = graph.wait_for_log("configure refused")
+    assert_matches(said, text)
+    assert f"ros2 param set {graph.namespace}/pose_node {name} VALUE" in text
+    assert f"ros2 lifecycle set {graph.namespace}/pose_node configure" in text
+    assert "Traceback" not in text
+    assert not is_active(graph)
+    assert not graph.change_state("configure"), "nothing was mended yet"
+    values = graph.wait_for_status(lambda v: v["level"] == "ERROR", "level ERROR")
+    assert_matches(said, values["message"])
+    assert graph.set_parameter(name, MENDED[name]).successful
+    assert graph.change_state("configure", "activate")
+    camera.process()
+
+
+def test_an_unfit_read_only_value_asks_for_a_restart(
+    graph: Any, fakes: list[Any], tmp_path: Path
+) -> None:
+    graph.start_pose_node(*file_with(tmp_path, "models_dir: 3"))
+    text = graph.wait_for_log("configure refused")
+    assert "'models_dir' was given as 3, but accepted is a text" in text
+    assert "start the node again" in text
+    assert not is_active(graph)
+
+
+def test_a_name_that_no_parameter_has_is_named_and_the_node_goes_on(
+    graph: Any, camera: Any, fakes: list[Any], tmp_path: Path
+) -> None:
+    graph.start_pose_node(*file_with(tmp_path, "max_hand: 3"))
+    text = graph.wait_for_log("parameter 'max_hand' was given, but this node has none of that name")
+    assert f"ros2 param list {graph.namespace}/pose_node" in text
+    camera.process()
