@@ -22,7 +22,7 @@ def model_path():
         try:
             return ModelStore().get(name).path
         except ModelError as error:
-            pytest.skip(f"{error} (vitpose_ros models pull {name})")
+            pytest.skip(str(error))
 
     return find
 
@@ -41,14 +41,23 @@ def engine_of(model_path):
 
 
 @pytest.fixture(scope="session")
-def real_image():
+def test_data() -> Path:
+    """The folder of real images: VITPOSE_ROS_TEST_DATA, else ../shared/data beside the checkout."""
+    checkout = Path(__file__).resolve().parents[2]
+    folder = os.environ.get("VITPOSE_ROS_TEST_DATA", checkout.parent / "shared" / "data")
+    if not Path(folder).is_dir():
+        pytest.skip(f"no {folder}; set VITPOSE_ROS_TEST_DATA to the folder of the test data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def real_image(test_data):
     """A function: an image of the test data by its name, BGR."""
 
     def read(name: str) -> np.ndarray:
-        beside = Path.cwd().parent / "shared" / "data"
-        path = Path(os.environ.get("VITPOSE_ROS_TEST_DATA", beside)) / name
-        if not path.is_file():
-            pytest.skip(f"no {path}; set VITPOSE_ROS_TEST_DATA to the folder of the test data")
-        return cv2.imread(str(path))
+        image = cv2.imread(str(test_data / name))
+        if image is None:
+            pytest.skip(f"no image {test_data / name}")
+        return image
 
     return read

@@ -16,7 +16,8 @@ WIDTH, HEIGHT = 640, 480
 STEP_NS = 33_000_000
 FINGERS = ((-0.3, 1.0, 0.2), (0.0, 1.0, 0.25), (0.2, 1.0, 0.2), (0.4, 0.9, 0.2))
 THUMB = [(0.0, 0.0), (-0.3, -0.2), (-0.45, -0.4), (-0.6, -0.6), (-0.7, -0.8)]
-OPEN_HAND = (*np.array(THUMB + [(x, -y - dy * i) for x, y, dy in FINGERS for i in range(4)]), 0, 0.8)
+JOINTS = [*THUMB, *((x, -y - dy * i) for x, y, dy in FINGERS for i in range(4))]
+OPEN_HAND = np.add(JOINTS, (0.0, 0.8))
 
 
 @dataclass
