@@ -86,12 +86,6 @@ def _usable(region: Region) -> Region | None:
     return region if min(region.width, region.height) >= MIN_REGION_PX else None
 
 
-def touches_image(region: Region, width: int, height: int) -> bool:
-    """Whether the region's inscribed circle reaches into an image of that size."""
-    nearest = min(max(region.cx, 0.0), width - 1.0), min(max(region.cy, 0.0), height - 1.0)
-    return math.dist((region.cx, region.cy), nearest) < min(region.width, region.height) / 2
-
-
 def same_region(a: Region, b: Region) -> bool:
     """Whether two regions are of one hand; rotations are not compared, as in MediaPipe."""
     return iou(unrotated_box(a), unrotated_box(b)) > SAME_REGION_IOU

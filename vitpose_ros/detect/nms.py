@@ -49,3 +49,25 @@ def weighted_nms(
         )
         coordinates, scores = coordinates[~same], scores[~same]
     return merged
+
+
+def greedy_nms(boxes: npt.NDArray, scores: npt.NDArray, threshold: float) -> npt.NDArray[np.intp]:
+    """Which boxes stay when the best suppresses what overlaps it.
+
+    Parameters
+    ----------
+    boxes : (N, 4) x0, y0, x1, y1.
+    scores : (N,).
+    threshold : boxes of a higher intersection over union with a better one go.
+
+    Returns
+    -------
+    Indices of those that stay, best first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while order.size:
+        best, order = order[0], order[1:]
+        kept.append(best)
+        order = order[iou_with(boxes[best], boxes[order]) <= threshold]
+    return np.array(kept, np.intp)

@@ -1,0 +1,131 @@
+"""The DETR family (RT-DETR, D-FINE, RF-DETR): persons without suppression.
+
+Preparation and decoding are those of the models' processors in transformers (RTDetrImageProcessor,
+with focal loss) and of RF-DETR's own export: the whole image stretched to the input, RGB 0 .. 1,
+each query's logits through a sigmoid, boxes as centre and size in fractions of the image. Queries
+are one per object, so that no box is suppressed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from vitpose_ros.detect.persons import image_input, person_regions
+from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
+from vitpose_ros.types import ByteArray, FloatArray, Region
+
+Normalise = Literal["none", "imagenet"]
+
+COCO_IDS = 91
+"""Networks with so many classes number them by COCO's ids, where the person is 1; others begin
+with the person at 0.
+"""
+
+_BOX_NAMES = ("pred_boxes", "dets")
+_LOGIT_NAMES = ("logits", "pred_logits", "labels")
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+class DetrDetector:
+    """Finds persons with a network of the DETR family.
+
+    Parameters
+    ----------
+    engine : runs the network: one input (N, 3, H, W); outputs boxes (N, queries, 4) and logits
+        (N, queries, classes), known by their names (pred_boxes and logits, or RF-DETR's dets and
+        labels) or else by their shapes, in any order, further outputs beside them.
+    name : the network's name in the model catalogue.
+    size : (width, height) of the input, for a network that takes any.
+    normalise : "none" for pixels 0 .. 1 (RT-DETR, D-FINE), "imagenet" for ImageNet's mean and
+        standard deviation (RF-DETR).
+    person_class : index of persons among the classes; by default 1 of 91 and 0 otherwise.
+
+    Raises
+    ------
+    EngineError : when the network has other inputs or outputs.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        size: tuple[int, int] | None = None,
+        normalise: Normalise = "none",
+        person_class: int | None = None,
+    ) -> None:
+        if normalise not in ("none", "imagenet"):
+            raise EngineError(
+                f"'{name}': normalise: expected 'none' or 'imagenet', got {normalise!r}"
+            )
+        self.name = name
+        self._engine = engine
+        self._imagenet = normalise == "imagenet"
+        self._input, self._width, self._height = image_input(engine.inputs, name, size)
+        self._boxes, self._logits, classes = _outputs(engine.outputs, name)
+        if person_class is None:
+            person_class = 1 if classes == COCO_IDS else 0
+        if classes is not None and not 0 <= person_class < classes:
+            raise EngineError(f"'{name}' has {classes} classes; there is no class {person_class}")
+        self._person = person_class
+
+    def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
+        """Find persons; see `detect.persons.PersonDetector`."""
+        outputs = self._engine.run({self._input: self._prepared(image)})
+        boxes, logits = outputs[self._boxes][0], outputs[self._logits][0, :, self._person]
+        scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
+        kept = np.flatnonzero(scores >= threshold)  # NaN compares false: no person
+        centre, size = boxes[kept, :2], boxes[kept, 2:]
+        height, width = image.shape[:2]
+        corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+        return person_regions(corners * (width, height, width, height), scores[kept], width, height)
+
+    def _prepared(self, image: ByteArray) -> FloatArray:
+        """(1, 3, H, W) float32 RGB."""
+        stretched = stretch(image, self._width, self._height)
+        pixels = cv2.cvtColor(stretched, cv2.COLOR_BGR2RGB).astype(np.float32) / np.float32(255)
+        if self._imagenet:
+            pixels = (pixels - _MEAN) / _STD
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+
+
+def stretch(image: ByteArray, width: int, height: int) -> ByteArray:
+    """The whole image at that size, its aspect not kept.
+
+    Shrinking averages areas: the networks were trained on images shrunk without aliasing, which
+    OpenCV's bilinear interpolation has.
+    """
+    smaller = image.shape[1] > width or image.shape[0] > height
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=how)  # type: ignore[return-value]
+
+
+def _outputs(specs: tuple[TensorSpec, ...], name: str) -> tuple[str, str, int | None]:
+    """Names of the boxes' and the logits' output, and the number of classes (None where the shape
+    does not say).
+
+    Names go before shapes: a network of four classes has two outputs of one shape.
+    """
+    flat = [spec for spec in specs if len(spec.shape) == 3]
+    boxes = next((spec for spec in flat if spec.name in _BOX_NAMES), None)
+    logits = next((spec for spec in flat if spec.name in _LOGIT_NAMES), None)
+    if boxes is None and logits is None and len(flat) == 2:
+        fours = [spec for spec in flat if spec.shape[2] == 4]
+        if len(fours) == 1:
+            boxes = fours[0]
+            logits = next(spec for spec in flat if spec is not boxes)
+    if (
+        boxes is None
+        or logits is None
+        or boxes.shape[2] not in (4, None)
+        or len({boxes.shape[1], logits.shape[1]} - {None}) > 1
+    ):
+        raise EngineError(
+            f"'{name}' is no network of the DETR family: expected the outputs pred_boxes (N, "
+            "queries, 4) and logits (N, queries, classes), or dets and labels of these shapes; "
+            f"the file has {', '.join(map(str, specs))}. Export it without post-processing"
+        )
+    return boxes.name, logits.name, logits.shape[2]

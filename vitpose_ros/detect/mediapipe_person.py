@@ -1,0 +1,142 @@
+"""MediaPipe's person detector: an image in, persons with the circle around their body out.
+
+Its numbers are those of MediaPipe's graphs pose_detection_cpu and pose_detection_to_roi. The
+network finds faces, with points of the body that each belongs to; its box is the face's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from vitpose_ros.detect.persons import person_regions
+from vitpose_ros.detect.ssd import Detection, SsdDetector, SsdRecipe
+from vitpose_ros.engines.base import Engine
+from vitpose_ros.geometry import letterbox_region, upright_rotation
+from vitpose_ros.types import NO_ID, ByteArray, Region
+
+INPUT_PX = 224
+POINTS = 4
+"""Points of a person: middle of the hips; a point of the circle around the whole body, straight up
+from there; middle of the shoulders; a point of the circle around the upper body."""
+
+_RECIPE = SsdRecipe("person", INPUT_PX, (8, 16, 32, 32, 32), POINTS, signed=True)
+_HIPS, _CIRCLE = 0, 1
+_BODY_SCALE = 1.25
+_SAME_BODY = 0.5
+_BOX_ASPECT = 0.75  # width over height of a body that stands in its circle
+
+
+class MediaPipePersonDetector(SsdDetector):
+    """Finds persons who are near enough to fill a good part of the image: by their faces.
+
+    Parameters
+    ----------
+    engine : runs the network: one input (N, 224, 224, 3), outputs (N, 2254, 12) and (N, 2254, 1).
+    name : the network's name in the model catalogue.
+
+    Raises
+    ------
+    EngineError : when the network has other inputs or outputs.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        super().__init__(engine, name, _RECIPE)
+
+    def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
+        """Find persons; see `detect.persons.PersonDetector`.
+
+        The network gives no box of the body. The region is the upright box around a rectangle of
+        3:4 that stands in the body's circle, turned as the body is.
+        """
+        height, width = image.shape[:2]
+        found = self.body_regions(image, threshold)
+        corners = np.array([_corners(region) for region in found]).reshape(-1, 4)
+        scores = np.array([region.score for region in found])
+        return person_regions(corners, scores, width, height)
+
+    def detect(self, image: ByteArray, threshold: float) -> list[Detection]:
+        """Find persons with their points.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8, BGR.
+        threshold : persons of a lower score are left out.
+
+        Returns
+        -------
+        Best first; each with the points of `POINTS`.
+        """
+        height, width = image.shape[:2]
+        return self.search(image, [letterbox_region(width, height)], threshold)[0]
+
+    def body_regions(self, image: ByteArray, threshold: float) -> list[Region]:
+        """The turned squares in which MediaPipe's body network looks for the joints.
+
+        Parameters
+        ----------
+        image, threshold : see `detect`.
+
+        Returns
+        -------
+        Best first. Of circles whose middles lie closer than half of the smaller radius only the
+        best stays: suppression compares the faces, and one body may have been given two.
+        """
+        regions: list[Region] = []
+        for detection in self.detect(image, threshold):
+            region = aligned_region(detection.points, detection.score)
+            if region is not None and all(_apart(region, other) for other in regions):
+                regions.append(region)
+        return regions
+
+
+def aligned_region(
+    points: Sequence[Sequence[float]] | np.ndarray, score: float, track_id: int = NO_ID
+) -> Region | None:
+    """The turned square around the body's circle, a quarter larger.
+
+    Source: MediaPipe's AlignmentPointsRectsCalculator and RectTransformationCalculator.
+
+    Parameters
+    ----------
+    points : the circle's middle and a point on it, straight up as the body stands, px.
+    score, track_id : handed on to the region.
+
+    Returns
+    -------
+    None when the points are not finite, or are one.
+    """
+    (x0, y0), (x1, y1) = points[_HIPS], points[_CIRCLE]
+    radius = math.dist((x0, y0), (x1, y1))
+    if not (math.isfinite(radius) and radius > 0):
+        return None
+    side = 2 * radius * _BODY_SCALE
+    rotation = upright_rotation((x0, y0), (x1, y1))
+    return Region(float(x0), float(y0), side, side, rotation, score, track_id)
+
+
+def box_region(region: Region) -> Region:
+    """The square in which MediaPipe's body network looks for the body of a box that some other
+    detector gave: around its middle, a quarter larger than its long side, not turned.
+
+    MediaPipe has no such rule. It suits bodies that stand or sit; the network then gives the region
+    for the next look by itself.
+    """
+    side = _BODY_SCALE * max(region.width, region.height)
+    return Region(region.cx, region.cy, side, side, 0.0, region.score, region.track_id)
+
+
+def _corners(region: Region) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 of the upright box around a body that stands in its circle, px."""
+    half_h = region.height / _BODY_SCALE / 2
+    half_w = half_h * _BOX_ASPECT
+    cos, sin = abs(math.cos(region.rotation_rad)), abs(math.sin(region.rotation_rad))
+    x, y = cos * half_w + sin * half_h, sin * half_w + cos * half_h
+    return region.cx - x, region.cy - y, region.cx + x, region.cy + y
+
+
+def _apart(a: Region, b: Region) -> bool:
+    radius = min(a.width, b.width) / _BODY_SCALE / 2
+    return math.dist((a.cx, a.cy), (b.cx, b.cy)) >= _SAME_BODY * radius
