@@ -1,9 +1,11 @@
-"""The skeleton of a hand with its forearm: proportions, joint limits, and the pose of every bone from joint angles.
+"""The skeleton of a hand with its forearm: proportions, joint limits, and the pose of every bone
+from joint angles.
 
-The hand is described once, as a right hand at rest: flat, fingers spread, thumb abducted. Its axes are x from the wrist to the
-middle finger, y towards the thumb, z out of the back of the hand; origin at the wrist; millimetres. A left hand is the mirror
-image, made by whoever places the hand in the world. Lengths follow adult anthropometry (phalanges of 43/25, 47/29, 43/27 and
-33/19 mm, end of the forearm to middle knuckle 93 mm, hand 193 mm long); limits are those of the AAOS tables.
+The hand is described once, as a right hand at rest: flat, fingers spread, thumb abducted. Its axes
+are x from the wrist to the middle finger, y towards the thumb, z out of the back of the hand;
+origin at the wrist; millimetres. A left hand is the mirror image, made by whoever places the hand
+in the world. Lengths follow adult anthropometry (phalanges of 43/25, 47/29, 43/27 and 33/19 mm,
+end of the forearm to middle knuckle 93 mm, hand 193 mm long); limits are those of the AAOS tables.
 """
 
 from __future__ import annotations
@@ -21,16 +23,29 @@ BONES = 17
 FOREARM, PALM = 0, 1
 
 _ORIGINS_MM = np.array(
-    ((25.0, 29.0, -11.0), (91.0, 25.0, 0.0), (93.0, 3.0, 3.0), (89.0, -17.0, 1.0), (83.0, -35.0, -5.0))
+    (
+        (25.0, 29.0, -11.0),
+        (91.0, 25.0, 0.0),
+        (93.0, 3.0, 3.0),
+        (89.0, -17.0, 1.0),
+        (83.0, -35.0, -5.0),
+    )
 )
 _LENGTHS_MM = np.array(
-    ((38.0, 30.0, 29.0), (43.0, 25.0, 21.0), (47.0, 29.0, 22.0), (43.0, 27.0, 22.0), (33.0, 19.0, 18.0))
+    (
+        (38.0, 30.0, 29.0),
+        (43.0, 25.0, 21.0),
+        (47.0, 29.0, 22.0),
+        (43.0, 27.0, 22.0),
+        (33.0, 19.0, 18.0),
+    )
 )
 _SPLAY_DEG = np.array((10.0, 1.0, -8.0, -18.0))
 _THUMB_AXIS, _THUMB_DORSAL = np.array((0.78, 0.55, -0.30)), np.array((-0.35, 0.66, 0.66))
 
 WRIST_OFFSET_MM = np.array((11.0, 1.0, 0.0))
-"""The wrist joint of hand21: among the carpal bones, where annotators put it, not at the end of the forearm."""
+"""The wrist joint of hand21: among the carpal bones, where annotators put it, not at the end of
+the forearm."""
 
 JOINT_RADIUS_MM = np.array(
     (
@@ -66,11 +81,13 @@ class HandPose:
 
     Attributes
     ----------
-    digits : (5, 4), thumb to little finger. Fingers: MCP flexion, MCP abduction (towards the thumb), PIP and DIP flexion. Thumb:
-        CMC flexion (across the palm), CMC palmar abduction, MCP and IP flexion.
+    digits : (5, 4), thumb to little finger. Fingers: MCP flexion, MCP abduction (towards the
+        thumb), PIP and DIP flexion. Thumb: CMC flexion (across the palm), CMC palmar abduction,
+        MCP and IP flexion.
     wrist_flexion_deg, wrist_deviation_deg : towards the palm; towards the thumb.
     supination_deg : 0 with the palm down, 90 with the thumb up, 180 with the palm up.
-    wrist_m : (3,) place of the wrist in the world of a right hand: x right, y forward, z up, metres.
+    wrist_m : (3,) place of the wrist in the world of a right hand: x right, y forward, z up,
+        metres.
     """
 
     digits: Array
@@ -123,10 +140,13 @@ def _rest_frames() -> Array:
         _frame(np.array((np.cos(a), np.sin(a), 0.0)), np.array((0.0, 0.0, 1.0)))
         for a in np.radians(_SPLAY_DEG)
     ]
-    # The little and the ring finger sit on the falling side of the metacarpal arch, so their backs lean outwards.
+    # The little and the ring finger sit on the falling side of the metacarpal arch, so their backs
+    # lean outwards.
     lean = np.radians((6.0, 0.0, -5.0, -14.0))
-    fingers = [frame @ _turn(0, np.array(angle)) for frame, angle in zip(fingers, -lean)]
-    return np.stack([_frame(_THUMB_AXIS, _THUMB_DORSAL)] + fingers)
+    fingers = [
+        frame @ _turn(0, np.array(angle)) for frame, angle in zip(fingers, -lean, strict=True)
+    ]
+    return np.stack([_frame(_THUMB_AXIS, _THUMB_DORSAL), *fingers])
 
 
 def _turn(axis: int, angle: Array) -> Array:
@@ -141,7 +161,8 @@ def _turn(axis: int, angle: Array) -> Array:
 
 
 REST_FRAMES = _rest_frames()
-"""(5, 3, 3): the axes of each digit at rest in columns: along the bones, towards the thumb side, out of the back."""
+"""(5, 3, 3): the axes of each digit at rest in columns: along the bones, towards the thumb side,
+out of the back."""
 
 REST_JOINTS_MM = np.zeros((5, 4, 3))
 """(5, 4, 3): the joints of each digit at rest, root to tip."""
@@ -182,8 +203,9 @@ def bone_maps(pose: HandPose, scale: float, elbow_m: Array) -> tuple[Array, Arra
     Returns
     -------
     bones : (17, 3, 4) maps from resting millimetres to the world's metres, one per bone.
-    joints : (16, 3, 4) the same for the middle of each joint, which turns by half its angle: skin over a bent joint follows these,
-        and keeps its volume. Order: wrist, then root, middle and end joint of each digit.
+    joints : (16, 3, 4) the same for the middle of each joint, which turns by half its angle: skin
+        over a bent joint follows these, and keeps its volume. Order: wrist, then root, middle and
+        end joint of each digit.
     """
     forearm_x = pose.wrist_m - elbow_m
     forearm = _frame(forearm_x, np.array((0.0, 0.0, 1.0))) @ _turn(

@@ -1,13 +1,15 @@
 """The skin of a hand: one closed mesh at rest, with what each vertex follows and how it is tinted.
 
-The shape is the zero level of a distance function, a soft union of tapered capsules along the bones; naive surface nets (Gibson,
-1998) turn it into quadrilaterals. All of it is made once per build and kept.
+The shape is the zero level of a distance function, a soft union of tapered capsules along the
+bones; naive surface nets (Gibson, 1998) turn it into quadrilaterals. All of it is made once per
+build and kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,8 @@ FOREARM_MM = 520.0
 _VOXEL_MM = 3.4
 _INFLUENCE_POWER = 8.0
 
-# Half thickness of each digit at its joints and half way between them, root to just before the end, mm.
+# Half thickness of each digit at its joints and half way between them, root to just before the
+# end, mm.
 _GIRTHS_MM = (
     (14.0, 12.0, 11.6, 10.2, 10.4, 9.8, 7.0),
     (10.5, 9.7, 9.3, 8.4, 8.0, 7.7, 6.0),
@@ -41,7 +44,7 @@ _PALM = (
     ((80, 20, -6), (74, -28, -10), 10.0, 9.0, 1.0),
 )
 _WEBS = ((107, 15, -4, 5.0), (106, -8, -4, 5.0), (100, -29, -7, 4.6))
-_KNUCKLES = ((91, 25, 4.5, 8.6), (93, 3, 6.5, 9.0), (88, -17.5, 5.0, 8.4), (81, -36, -1.5, 7.4))
+_KNUCKLES = ((91, 25, 5.8, 8.4), (93, 3, 8.0, 8.8), (88, -17.5, 6.4, 8.2), (81, -36, -0.3, 7.2))
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ class HandMesh:
     vertices_mm : (V, 3), in the axes of `anatomy`.
     normals : (V, 3), outwards, of length 1.
     faces : (F, 3), seen from outside they run clockwise in an image.
-    influence : (V, 33), how much each of the 17 bones and 16 joints carries the vertex; rows add up to 1.
+    influence : (V, 33), how much each of the 17 bones and 16 joints carries the vertex; rows add
+        up to 1.
     digit : (V,) 0 thumb .. 4 little finger, -1 for palm and forearm.
     palmar : (V,) 0 on the back, 1 on the palm's side.
-    nail, crease, knuckle, sleeve, flush : (V,) 0 .. 1, where the skin is nail, a fold, knuckle, covered by a sleeve, reddish.
-    cavity : (V,) 0 .. 1, how much of the light from around is lost between the parts of the resting hand.
+    nail, crease, knuckle, sleeve, flush : (V,) 0 .. 1, where the skin is nail, a fold, knuckle,
+        covered by a sleeve, reddish.
+    cavity : (V,) 0 .. 1, how much of the light from around is lost between the parts of the
+        resting hand.
     """
 
     vertices_mm: Array
@@ -74,6 +80,11 @@ class HandMesh:
     cavity: Array
 
 
+def _smooth(low: float, high: float, value: Array) -> Array:
+    part = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return part * part * (3.0 - 2.0 * part)
+
+
 def _capsule(points: Array, a: Array, b: Array, radius_a: float, radius_b: float) -> Array:
     axis = b - a
     along = np.clip((points - a) @ axis / (axis @ axis), 0.0, 1.0)
@@ -86,7 +97,7 @@ def _capsule(points: Array, a: Array, b: Array, radius_a: float, radius_b: float
 def _digit_distance(points: Array, digit: int, girth: float) -> Array:
     joints, radii = REST_JOINTS_MM[digit], np.array(_GIRTHS_MM[digit]) * girth
     stations = [joints[0]]
-    for start, end in zip(joints[:-1], joints[1:]):
+    for start, end in pairwise(joints):
         stations += [(start + end) / 2, end]
     dorsal = REST_FRAMES[digit, :, 2]
     # Flesh hangs below the phalanges between the joints, and the pad below the last one.
@@ -105,12 +116,15 @@ def _soft_union(distances: list[Array], softness: float) -> Array:
 
 
 def _forearm_distance(points: Array, girth: float) -> Array:
-    along = np.clip(-points[..., 0] / FOREARM_MM, -0.06, 1.0)
-    wide = (27.0 + 17.0 * np.clip(along * 2.4, 0, 1) ** 0.8) * girth
-    thick = (19.0 + 17.0 * np.clip(along * 2.4, 0, 1) ** 0.8) * girth
+    along = np.clip(-points[..., 0] / FOREARM_MM, 0.0, 1.0)
+    swell = np.clip(along * 2.4, 0, 1) ** 0.8
+    # Towards the hand the forearm thins out inside the carpus, so that no rim shows.
+    carpus = _smooth(-18.0, 34.0, points[..., 0])
+    wide = (27.0 + 17.0 * swell - 5.0 * carpus) * girth
+    thick = (19.0 + 17.0 * swell - 7.0 * carpus) * girth
     y, z = points[..., 1] / wide, points[..., 2] / thick
     ring = (np.sqrt(y * y + z * z) - 1.0) * (wide * thick) ** 0.5
-    beyond = np.maximum(points[..., 0] - 12.0, -points[..., 0] - FOREARM_MM)
+    beyond = np.maximum(points[..., 0] - 40.0, -points[..., 0] - FOREARM_MM)
     return np.maximum(ring, beyond)
 
 
@@ -140,7 +154,9 @@ def _axis_mm(low: float, high: float) -> Array:
 def _surface_nets(
     values: Array, axes: tuple[Array, Array, Array]
 ) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Vertices (V, 3) and quadrilaterals (Q, 4), counter-clockwise seen from outside, of the zero level on a grid."""
+    """Vertices (V, 3) and quadrilaterals (Q, 4), counter-clockwise seen from outside, of the zero
+    level on a grid.
+    """
     inside = values < 0
     shape = np.array(values.shape) - 1
     total, count = np.zeros((*shape, 3)), np.zeros(tuple(shape))
@@ -158,7 +174,7 @@ def _surface_nets(
         others = [i for i in range(3) if i != axis]
         for step in np.ndindex(2, 2):
             window: list[slice] = [slice(None)] * 3
-            for i, offset in zip(others, step):
+            for i, offset in zip(others, step, strict=True):
                 window[i] = slice(offset, offset + shape[i])
             total += place[tuple(window)]
             count += cut[tuple(window)]
@@ -197,7 +213,6 @@ def _gradient(points: Array, girth: float) -> Array:
 
 def _segment_gaps(points: Array) -> tuple[Array, Array]:
     """Distances (V, 17) from the bones and (V, 16) from the joints, mm."""
-    wrist = np.zeros(3)
 
     def gap(a: Array, b: Array) -> Array:
         return _capsule(points, a, b, 0.0, 0.0)
@@ -233,11 +248,6 @@ def _influence(points: Array) -> Array:
     return strength / strength.sum(axis=1, keepdims=True)
 
 
-def _smooth(low: float, high: float, value: Array) -> Array:
-    part = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return part * part * (3.0 - 2.0 * part)
-
-
 _CREASES = (  # the palm's three lines, mm
     ((84, 30, -12), (72, 18, -14), (66, -2, -14), (52, -22, -16), (44, -36, -16)),
     ((78, 30, -12), (66, 22, -14), (52, 6, -16), (34, -4, -18), (18, -6, -18)),
@@ -248,9 +258,14 @@ _CREASES = (  # the palm's three lines, mm
 
 @lru_cache(maxsize=8)
 def hand_mesh(girth: float = 1.0, sleeve_mm: float = 90.0) -> HandMesh:
-    """The mesh of a hand whose flesh is `girth` times the usual, with a sleeve from `sleeve_mm` behind the wrist on."""
+    """The mesh of a hand whose flesh is `girth` times the usual, with a sleeve from `sleeve_mm`
+    behind the wrist on.
+    """
     coarse = -np.cumsum(np.r_[_VOXEL_MM, np.minimum(_VOXEL_MM * 1.12 ** np.arange(90), 16.0)])
     coarse = coarse[coarse > -FOREARM_MM - 30.0][::-1] - 20.0
+    # Grid planes on both sides of the sleeve's edge make it a clean ring.
+    edge = -sleeve_mm + np.array((-3.0, -1.0, 1.0, 3.0))
+    coarse = np.sort(np.r_[coarse[np.abs(coarse + sleeve_mm) > 6.0], edge])
     axes = (
         np.concatenate([coarse, _axis_mm(-20.0, 205.0)]),
         _axis_mm(-75.0, 105.0),
@@ -315,20 +330,17 @@ def _tinted(
                 crease = np.maximum(
                     crease,
                     np.where(
-                        on & (up < 0.3), np.exp(-((fold / 1.6) ** 2)) * _smooth(0.3, -0.3, up), 0.0
+                        on & (up < 0.3), np.exp(-((fold / 2.0) ** 2)) * _smooth(0.3, -0.3, up), 0.0
                     ),
                 )
     for line in _CREASES:
         bends = np.array(line, float)
         gap = np.min(
-            [
-                _capsule(vertices[:, :2], a[:2], b[:2], 0.0, 0.0)
-                for a, b in zip(bends[:-1], bends[1:])
-            ],
+            [_capsule(vertices[:, :2], a[:2], b[:2], 0.0, 0.0) for a, b in pairwise(bends)],
             axis=0,
         )
         crease = np.maximum(
-            crease, np.exp(-((gap / 1.8) ** 2)) * _smooth(-0.1, -0.5, normals[:, 2]) * (digit < 0)
+            crease, np.exp(-((gap / 2.4) ** 2)) * _smooth(-0.1, -0.5, normals[:, 2]) * (digit < 0)
         )
     knuckle = np.maximum(
         knuckle,
@@ -338,7 +350,7 @@ def _tinted(
         )
         * _smooth(0.2, 0.8, normals[:, 2]),
     )
-    sleeve = _smooth(-sleeve_mm + 2.0, -sleeve_mm - 2.0, vertices[:, 0])
+    sleeve = _smooth(-sleeve_mm + 1.5, -sleeve_mm - 1.5, vertices[:, 0])
     vertices = vertices + normals * (sleeve * 4.0)[:, None]
     flush = np.maximum(flush, 0.5 * knuckle)
     cavity = np.zeros(count)

@@ -1,7 +1,8 @@
 """Scripted motions: key poses, and minimum-jerk movement between them.
 
-Places are those of a right hand: x to its own side, y away from the viewer, z up, metres from the camera. The left hand's are
-mirrored. Every script begins and ends in the same pose, so that it can be repeated for ever and strung together with others.
+Places are those of a right hand: x to its own side, y away from the viewer, z up, metres from the
+camera. The left hand's are mirrored. Every script begins and ends in the same pose, so that it can
+be repeated for ever and strung together with others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ SCRIPTS = ("tour", "reach", "grasp", "rotate", "cross", "leave", "occlude", "sti
 
 _TOUR = ("reach", "grasp", "rotate", "cross", "leave", "occlude")
 
-# Digits: thumb (CMC flexion, CMC abduction, MCP, IP), then fingers (MCP flexion, abduction towards the thumb, PIP, DIP).
+# Digits: thumb (CMC flexion, CMC abduction, MCP, IP), then fingers (MCP flexion, abduction towards
+# the thumb, PIP, DIP).
 RELAXED = ((16, -4, 10, 14), (16, -5, 24, 12), (18, 0, 28, 15), (20, 5, 30, 16), (22, 8, 28, 15))
 OPEN = ((0, 0, 2, 2), (2, -1, 6, 3), (2, 0, 7, 3), (3, 1, 8, 4), (4, 3, 8, 4))
 FLAT = ((20, -7, 5, 5), (4, -7, 6, 3), (4, 0, 6, 3), (5, 6, 7, 3), (6, 12, 7, 3))
@@ -62,7 +64,7 @@ def _key(
     time_s: float,
     wrist_m: tuple[float, float, float],
     digits: tuple[tuple[float, ...], ...] = RELAXED,
-    flexion: float = -8.0,
+    flexion: float = -20.0,
     deviation: float = 0.0,
     supination: float = 12.0,
 ) -> Key:
@@ -70,14 +72,14 @@ def _key(
     return time_s, pose.to_vector()
 
 
-_HOME_M = (0.125, 0.27, -0.37)
+_HOME_M = (0.125, 0.27, -0.29)
 
 
 def _home(time_s: float) -> Key:
     return _key(time_s, _HOME_M)
 
 
-GRASP_POINT_M = (0.15, 0.33, -0.425)
+GRASP_POINT_M = (0.15, 0.33, -0.345)
 """Where the right wrist is when it takes the can."""
 
 HELD_S = (1.6, 4.6)
@@ -87,22 +89,22 @@ HELD_S = (1.6, 4.6)
 def _reach() -> tuple[list[Key], list[Key]]:
     right = [
         _home(0.0),
-        _key(0.9, (0.05, 0.47, -0.40), OPEN, -12, 0, 8),
-        _key(1.5, (0.05, 0.47, -0.42), PINCH, 0, 0, 20),
-        _key(2.4, (0.20, 0.34, -0.36), PINCH, -5, 0, 25),
-        _key(2.9, (0.20, 0.34, -0.37), OPEN, -10, 0, 15),
-        _key(3.6, (0.17, 0.20, -0.31)),
-        _key(4.4, (0.10, 0.43, -0.33), POINT, -5, 0, 15),
-        _key(5.0, (0.10, 0.44, -0.34), POINT, 5, 0, 15),
+        _key(0.6, (0.05, 0.44, -0.32), OPEN, -26, 0, 8),
+        _key(1.5, (0.05, 0.44, -0.34), PINCH, -18, 0, 8),
+        _key(2.4, (0.20, 0.34, -0.28), PINCH, -22, 0, 10),
+        _key(2.9, (0.20, 0.34, -0.29), OPEN, -24, 0, 15),
+        _key(3.6, (0.17, 0.20, -0.23)),
+        _key(4.15, (0.10, 0.38, -0.27), POINT, -19, 0, 15),
+        _key(5.0, (0.10, 0.39, -0.28), POINT, -9, 0, 15),
         _home(6.0),
     ]
     left = [
         _home(0.0),
-        _key(1.0, (0.12, 0.24, -0.35), RELAXED, -10, 0, 20),
-        _key(2.0, (0.07, 0.45, -0.41), OPEN, -10, 0, 5),
-        _key(2.6, (0.07, 0.45, -0.42), HOLD, -2, 0, 12),
-        _key(3.5, (0.22, 0.31, -0.35), HOLD, -6, 0, 25),
-        _key(4.2, (0.22, 0.32, -0.36), FLAT, -12, 0, 5),
+        _key(1.0, (0.12, 0.24, -0.27), RELAXED, -24, 0, 20),
+        _key(1.55, (0.13, 0.42, -0.33), OPEN, -24, 0, 5),
+        _key(2.6, (0.13, 0.42, -0.34), HOLD, -18, 0, 4),
+        _key(3.5, (0.22, 0.31, -0.27), HOLD, -22, 0, 6),
+        _key(4.2, (0.22, 0.32, -0.28), FLAT, -26, 0, 5),
         _home(6.0),
     ]
     return right, left
@@ -124,37 +126,37 @@ def _grasp() -> tuple[list[Key], list[Key]]:
     ]
     left = [
         _home(0.0),
-        _key(0.8, (0.13, 0.28, -0.34), OPEN, -10, 0, 10),
-        _key(1.8, (0.13, 0.28, -0.34), FIST, -5, 0, 15),
-        _key(2.8, (0.14, 0.30, -0.34), OPEN, -10, 0, 15),
-        _key(3.7, (0.13, 0.32, -0.36), PINCH, -4, 0, 30),
-        _key(4.6, (0.12, 0.30, -0.36), READY, -4, 0, 30),
+        _key(0.8, (0.13, 0.28, -0.26), OPEN, -24, 0, 10),
+        _key(1.8, (0.13, 0.28, -0.26), FIST, -19, 0, 15),
+        _key(2.8, (0.14, 0.30, -0.26), OPEN, -24, 0, 15),
+        _key(3.7, (0.13, 0.32, -0.28), PINCH, -22, 0, 8),
+        _key(4.6, (0.12, 0.30, -0.28), READY, -22, 0, 8),
         _home(6.2),
     ]
     return right, left
 
 
 def _rotate() -> tuple[list[Key], list[Key]]:
-    place = (0.13, 0.30, -0.33)
+    place = (0.13, 0.30, -0.26)
     right = [
         _home(0.0),
-        _key(0.8, place, OPEN, -8, 0, 5),
-        _key(2.2, place, OPEN, -4, 0, 90),
-        _key(3.6, place, OPEN, -4, 0, 168),
-        _key(4.4, place, RELAXED, 8, 0, 165),
-        _key(5.8, place, RELAXED, 0, 0, 80),
-        _key(6.9, place, OPEN, -12, 8, 5),
-        _key(7.5, place, OPEN, -8, -12, 5),
+        _key(0.8, place, OPEN, -22, 0, 5),
+        _key(2.2, place, OPEN, -8, 0, 90),
+        _key(3.6, place, OPEN, 4, 0, 168),
+        _key(4.4, place, RELAXED, 12, 0, 165),
+        _key(5.8, place, RELAXED, -4, 0, 80),
+        _key(6.9, place, OPEN, -26, 8, 5),
+        _key(7.5, place, OPEN, -22, -12, 5),
         _home(8.2),
     ]
     left = [
         _home(0.0),
-        _key(1.0, place, OPEN, -8, 0, 10),
-        _key(2.7, place, OPEN, -4, 0, 100),
-        _key(4.2, place, FLAT, -4, 0, 165),
-        _key(5.0, place, OPEN, 6, 0, 160),
-        _key(6.6, place, OPEN, 0, 0, 60),
-        _key(7.4, place, OPEN, -8, 0, 8),
+        _key(1.0, place, OPEN, -22, 0, 10),
+        _key(2.7, place, OPEN, -6, 0, 100),
+        _key(4.2, place, FLAT, 4, 0, 165),
+        _key(5.0, place, OPEN, 8, 0, 160),
+        _key(6.6, place, OPEN, -10, 0, 60),
+        _key(7.4, place, OPEN, -22, 0, 8),
         _home(8.2),
     ]
     return right, left
@@ -163,18 +165,18 @@ def _rotate() -> tuple[list[Key], list[Key]]:
 def _cross() -> tuple[list[Key], list[Key]]:
     right = [
         _home(0.0),
-        _key(1.0, (0.14, 0.26, -0.31), OPEN, -6, 0, 8),
-        _key(2.2, (-0.05, 0.33, -0.29), OPEN, -6, 0, 6),
-        _key(2.8, (-0.05, 0.34, -0.29), RELAXED, -6, 0, 8),
-        _key(4.0, (0.14, 0.27, -0.32), RELAXED),
+        _key(1.0, (0.14, 0.27, -0.25), OPEN, -20, 0, 8),
+        _key(2.2, (-0.05, 0.31, -0.24), OPEN, -16, 0, 6),
+        _key(2.8, (-0.05, 0.32, -0.24), RELAXED, -16, 0, 8),
+        _key(4.0, (0.14, 0.27, -0.26), RELAXED),
         _home(5.0),
     ]
     left = [
         _home(0.0),
-        _key(1.0, (0.13, 0.30, -0.41), FLAT, -6, 0, 5),
-        _key(2.3, (-0.02, 0.36, -0.43), FLAT, -6, 0, 5),
-        _key(2.9, (-0.02, 0.36, -0.43), OPEN, -6, 0, 6),
-        _key(4.1, (0.13, 0.29, -0.40), OPEN),
+        _key(1.0, (0.13, 0.30, -0.33), FLAT, -20, 0, 5),
+        _key(2.3, (-0.02, 0.36, -0.35), FLAT, -20, 0, 5),
+        _key(2.9, (-0.02, 0.36, -0.35), OPEN, -20, 0, 6),
+        _key(4.1, (0.13, 0.29, -0.32), OPEN),
         _home(5.0),
     ]
     return right, left
@@ -183,24 +185,24 @@ def _cross() -> tuple[list[Key], list[Key]]:
 def _leave() -> tuple[list[Key], list[Key]]:
     right = [
         _home(0.0),
-        _key(0.9, (0.20, -0.12, -0.40)),
-        _key(1.7, (0.62, 0.10, -0.36)),
-        _key(2.7, (0.22, 0.33, -0.34), OPEN),
-        _key(3.6, (0.12, 0.36, -0.38), OPEN, -10, 0, 25),
+        _key(0.9, (0.20, -0.12, -0.32)),
+        _key(1.7, (0.62, 0.10, -0.28)),
+        _key(2.7, (0.22, 0.33, -0.26), OPEN),
+        _key(3.6, (0.12, 0.36, -0.3), OPEN, -24, 0, 25),
         _home(4.6),
-        _key(5.6, (0.60, 0.34, -0.34), OPEN),
-        _key(6.1, (0.60, 0.30, -0.34), RELAXED),
+        _key(5.6, (0.60, 0.34, -0.26), OPEN),
+        _key(6.1, (0.60, 0.30, -0.26), RELAXED),
         _home(7.2),
     ]
     left = [
         _home(0.0),
-        _key(1.2, (0.12, 0.32, -0.36), OPEN),
-        _key(2.4, (0.13, 0.29, -0.36), RELAXED, -8, 0, 30),
-        _key(3.4, (0.55, 0.32, -0.36)),
-        _key(4.0, (0.50, -0.05, -0.40)),
-        _key(4.8, (0.14, -0.10, -0.42)),
+        _key(1.2, (0.12, 0.32, -0.28), OPEN),
+        _key(2.4, (0.13, 0.29, -0.28), RELAXED, -22, 0, 30),
+        _key(3.4, (0.55, 0.32, -0.28)),
+        _key(4.0, (0.50, -0.05, -0.32)),
+        _key(4.8, (0.14, -0.10, -0.34)),
         _home(5.7),
-        _key(6.4, (0.11, 0.30, -0.35), OPEN),
+        _key(6.4, (0.11, 0.30, -0.27), OPEN),
         _home(7.2),
     ]
     return right, left
@@ -209,18 +211,18 @@ def _leave() -> tuple[list[Key], list[Key]]:
 def _occlude() -> tuple[list[Key], list[Key]]:
     right = [
         _home(0.0),
-        _key(0.8, (0.10, 0.30, -0.38), OPEN),
-        _key(2.0, (0.12, 0.31, -0.38), RELAXED),
-        _key(3.0, (0.08, 0.31, -0.38), PINCH, -4, 0, 25),
-        _key(4.2, (0.12, 0.29, -0.37), OPEN),
+        _key(0.8, (0.10, 0.30, -0.3), OPEN),
+        _key(2.0, (0.12, 0.31, -0.3), RELAXED),
+        _key(3.0, (0.08, 0.31, -0.3), PINCH, -18, 0, 25),
+        _key(4.2, (0.12, 0.29, -0.29), OPEN),
         _home(6.0),
     ]
     left = [
         _home(0.0),
-        _key(1.0, (0.15, 0.30, -0.37), OPEN),
-        _key(2.4, (0.22, 0.47, -0.40), READY, -4, 0, 20),
-        _key(3.2, (0.22, 0.48, -0.41), HOLD, -4, 0, 25),
-        _key(4.6, (0.14, 0.30, -0.37), RELAXED),
+        _key(1.0, (0.15, 0.30, -0.29), OPEN),
+        _key(2.4, (0.22, 0.41, -0.25), READY, -4, 0, 8),
+        _key(3.2, (0.22, 0.42, -0.26), OPEN, 6, 0, 6),
+        _key(4.6, (0.14, 0.30, -0.29), RELAXED),
         _home(6.0),
     ]
     return right, left
@@ -230,8 +232,8 @@ _AWAY_M = (0.75, 0.30, -0.10)
 _PLATE = [  # the plate's centre, world, metres
     (0.0, _AWAY_M),
     (0.8, _AWAY_M),
-    (2.0, (0.08, 0.32, -0.22)),
-    (2.7, (0.05, 0.30, -0.23)),
+    (2.0, (0.08, 0.30, -0.17)),
+    (2.7, (0.05, 0.28, -0.18)),
     (4.2, _AWAY_M),
     (6.0, _AWAY_M),
 ]
@@ -276,7 +278,7 @@ class Motion:
         self.held_s: tuple[float, float] | None = None
         start = 0.0
         for name in _TOUR if script == "tour" else (script,):
-            for keys, part in zip((right, left), _BUILDERS[name]()):
+            for keys, part in zip((right, left), _BUILDERS[name](), strict=True):
                 keys += [(start + time, value) for time, value in part[bool(keys) :]]
             if name == "occlude":
                 plate += [(start + time, np.array(place)) for time, place in _PLATE[start == 0.0 :]]

@@ -1,4 +1,6 @@
-"""Triangles to pixels with a depth buffer, in NumPy: for meshes whose triangles are a few pixels in size."""
+"""Triangles to pixels with a depth buffer, in NumPy: for meshes whose triangles are a few pixels
+in size.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ class Fragments:
     depth_m : (P,) float32, metres along the optical axis.
     """
 
-    pixel: npt.NDArray[np.int64]
-    face: npt.NDArray[np.int64]
+    pixel: npt.NDArray[np.integer]
+    face: npt.NDArray[np.integer]
     weights: npt.NDArray[np.float32]
     depth_m: npt.NDArray[np.float32]
 
@@ -32,14 +34,17 @@ def rasterise(
     faces: npt.NDArray[np.int64],
     inverse_depth: npt.NDArray[np.float32],
 ) -> Fragments:
-    """Draw the triangles that face the camera into a buffer of inverse depth, which is updated in place.
+    """Draw the triangles that face the camera into a buffer of inverse depth, which is updated in
+    place.
 
     Parameters
     ----------
     uv : (V, 2) float32, px.
-    inverse_z : (V,) float32, 1/m; a corner at or behind the camera has 0 or less, and its triangles are not drawn.
+    inverse_z : (V,) float32, 1/m; a corner at or behind the camera has 0 or less, and its
+        triangles are not drawn.
     faces : (F, 3) vertex indices; front faces run clockwise in the image.
-    inverse_depth : (H, W) float32, 1/m, 0 where nothing is; what is already there hides what is behind it.
+    inverse_depth : (H, W) float32, 1/m, 0 where nothing is; what is already there hides what is
+        behind it.
     """
     height, width = inverse_depth.shape
     u, v = np.ascontiguousarray(uv[:, 0]), np.ascontiguousarray(uv[:, 1])
@@ -50,7 +55,14 @@ def rasterise(
     area = abu * acv - abv * acu
     front = np.flatnonzero(area > 1e-6)
     a, b, c = a[front], b[front], c[front]
-    ua, va, abu, abv, acu, acv = ua[front], va[front], abu[front], abv[front], acu[front], acv[front]
+    ua, va, abu, abv, acu, acv = (
+        ua[front],
+        va[front],
+        abu[front],
+        abv[front],
+        acu[front],
+        acv[front],
+    )
     near_a, near_b, near_c = inverse_z[a], inverse_z[b], inverse_z[c]
     left = np.ceil(ua + np.minimum(np.minimum(abu, acu), 0))
     right = np.floor(ua + np.maximum(np.maximum(abu, acu), 0))
@@ -71,7 +83,7 @@ def rasterise(
 
     # Barycentric coordinates are affine in the pixel: b = b_0 + b_x x + b_y y, measured from the
     # first pixel of the triangle's box.
-    scale = 1.0 / area[index]
+    scale = np.float32(1.0) / area[index]
     b_x, b_y = acv * scale, -acu * scale
     c_x, c_y = -abv * scale, abu * scale
     b_0 = (left - ua) * b_x + (top - va) * b_y
@@ -82,10 +94,11 @@ def rasterise(
     row_in_face = _counted(rows)
     row_b = (b_0[row_face] + row_in_face * b_y[row_face]).astype(np.float32)
     row_c = (c_0[row_face] + row_in_face * c_y[row_face]).astype(np.float32)
-    first, last = _span(row_b, row_c, b_x[row_face], c_x[row_face], columns[row_face])
+    row_b_x, row_c_x = b_x[row_face], c_x[row_face]
+    first, last = _span(row_b, row_c, row_b_x, row_c_x, columns[row_face])
     count = np.maximum(last - first + 1, 0)
-    row_b += first.astype(np.float32) * b_x[row_face]
-    row_c += first.astype(np.float32) * c_x[row_face]
+    row_b += first.astype(np.float32) * row_b_x
+    row_c += first.astype(np.float32) * row_c_x
     row_pixel = (top[row_face] + row_in_face) * np.int32(width) + left[row_face] + first
     step = _counted(count)
     face = np.repeat(row_face, count)
@@ -98,8 +111,12 @@ def rasterise(
     buffer = inverse_depth.reshape(-1)
     alive = np.flatnonzero(value > buffer[pixel])
     winner = np.full(buffer.shape, -1, np.int64)
-    value = value.astype(buffer.dtype, copy=False)  # in the buffer's own precision, or the loop would never end
-    while alive.size:  # an assignment keeps its last value only, so repeat until no fragment is nearer than what was kept
+    value = value.astype(
+        buffer.dtype, copy=False
+    )  # in the buffer's own precision, or the loop would never end
+    # an assignment keeps its last value only, so repeat until no fragment is nearer than what was
+    # kept
+    while alive.size:
         buffer[pixel[alive]] = value[alive]
         winner[pixel[alive]] = alive
         alive = alive[value[alive] > buffer[pixel[alive]]]
@@ -121,10 +138,10 @@ def _counted(counts: npt.NDArray) -> npt.NDArray[np.int32]:
 
 
 def _span(
-    b: npt.NDArray[np.float32],
-    c: npt.NDArray[np.float32],
-    b_x: npt.NDArray[np.float32],
-    c_x: npt.NDArray[np.float32],
+    b: npt.NDArray,
+    c: npt.NDArray,
+    b_x: npt.NDArray,
+    c_x: npt.NDArray,
     columns: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """First and last column of each row inside its triangle: b >= 0, c >= 0 and b + c <= 1."""

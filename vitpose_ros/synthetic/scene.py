@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,6 +13,13 @@ import numpy.typing as npt
 from vitpose_ros.layouts import MIDDLE_MCP, WRIST
 from vitpose_ros.synthetic import setting
 from vitpose_ros.synthetic.anatomy import JOINT_RADIUS_MM, PALM, bone_maps, hand21_m
+from vitpose_ros.synthetic.effects import (
+    box_around,
+    cast_shadows,
+    lay_smeared,
+    smear_kernel,
+    union,
+)
 from vitpose_ros.synthetic.mesh import HandMesh, hand_mesh
 from vitpose_ros.synthetic.motion import SCRIPTS, Motion, elbow_m, grasp_pose
 from vitpose_ros.synthetic.raster import rasterise
@@ -21,8 +29,11 @@ __all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
 
 _MIN_SIDE_PX = 64
 _NOISE_MARGIN_PX = 64
+_BUILDS = ((0.95, 110.0), (1.0, 70.0), (1.06, 170.0))
+"""How stout the hand is, and how far behind the wrist the sleeve ends, mm; a mesh is kept of each."""
 _HIDDEN_BEYOND = 1.9
-"""A joint counts as hidden when something lies nearer than this many times half the flesh's thickness, and 3 mm."""
+"""A joint counts as hidden when something lies nearer than this many times half the flesh's
+thickness, and 3 mm."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class TrueHand:
     side : whose hand it is.
     uv : (21, 2) float32, px; may lie outside the image.
     xyz : (21, 3) float32, metres in the camera's optical frame.
-    visible : (21,) bool, inside the image and not hidden by another hand, a thing, or another part of the same hand.
+    visible : (21,) bool, inside the image and not hidden by another hand, a thing, or another part
+        of the same hand.
     width, height : of the image, px.
     """
 
@@ -58,7 +70,9 @@ class TrueHand:
 
     @property
     def palm_px(self) -> float:
-        """Distance from the wrist to the middle finger's MCP joint in the image, px: the size that errors are divided by."""
+        """Distance from the wrist to the middle finger's MCP joint in the image, px: the size that
+        errors are divided by.
+        """
         return float(np.linalg.norm(self.uv[WRIST] - self.uv[MIDDLE_MCP]))
 
 
@@ -69,7 +83,8 @@ class Rendering:
     Attributes
     ----------
     image : (H, W, 3) uint8, BGR.
-    depth_m : (H, W) float32, metres along the optical axis, without noise; NaN where nothing is hit.
+    depth_m : (H, W) float32, metres along the optical axis, without noise; NaN where nothing is
+        hit.
     hands : the true hands, the right one first.
     time_s : the time asked for.
     """
@@ -100,7 +115,8 @@ class Scene:
     hands : 1 (the right one) or 2.
     horizontal_fov_deg : angle of view of the image's width.
     blur_px : standard deviation of the lens's blur.
-    exposure_s : how long a moving hand is smeared; 0 for none.
+    exposure_s : for how long the shutter is open around the time asked for, which smears what moves
+        fast; 0 for none. Depth and joints are those of the middle of it.
     noise : standard deviation of the sensor's noise, of 255.
 
     Raises
@@ -133,12 +149,12 @@ class Scene:
         self._blur_px, self._exposure_s = float(blur_px), float(exposure_s)
 
         rng = np.random.default_rng((self.seed, 1))
-        self._rotation = setting.camera_rotation(rng.uniform(49.0, 53.0))
+        self._rotation = setting.camera_rotation(rng.uniform(44.0, 47.0))
         self._light = setting.make_light(rng)
+        self._to_sun = (self._rotation @ self._light.to_sun).astype(np.float32)
+        self._up = self._rotation[:, 2].astype(np.float32)
         self._size = rng.uniform(0.93, 1.05)
-        self._mesh = hand_mesh(
-            (0.95, 1.0, 1.06)[rng.integers(3)], (70.0, 110.0, 170.0)[rng.integers(3)]
-        )
+        self._mesh = hand_mesh(*_BUILDS[rng.integers(len(_BUILDS))])
         self._skin = _skin(self._mesh, rng)
         self._plate, self._can = setting.make_plate(rng), setting.make_can(rng)
         self._table, self._table_inverse = setting.background(
@@ -150,7 +166,9 @@ class Scene:
         self._can_stands_m = self._can_in_hand(grasp_pose().to_vector())
 
     def truth(self, time_s: float) -> tuple[TrueHand, ...]:
-        """The hands at a time without drawing them; `visible` then says only which joints lie inside the image."""
+        """The hands at a time without drawing them; `visible` then says only which joints lie
+        inside the image.
+        """
         time_s = _checked_time(time_s)
         return tuple(
             self._true_hand(index, self._pose(index, time_s)[1], None)
@@ -169,7 +187,7 @@ class Scene:
         hands = [self._hand_surface(index, maps) for index, (maps, _) in enumerate(poses)]
         things = self._things(time_s)
         inverse = self._table_inverse.copy()
-        image = self._paint(hands + things, inverse)
+        image = self._paint(hands + things, inverse, time_s)
         with np.errstate(divide="ignore"):
             depth = np.where(inverse > 0, 1.0 / inverse, np.float32(np.nan)).astype(np.float32)
         truths = tuple(
@@ -177,12 +195,14 @@ class Scene:
         )
         return Rendering(self._noisy(image, time_s), depth, truths, time_s)
 
-    # --- where things are ----------------------------------------------------------------------------------------------------
+    # --- where things are ----------------------------------------------------------------------
 
     def _pose(
         self, index: int, time_s: float
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Maps (33, 3, 4) from the resting hand to the camera's frame, and the joints (21, 3) there."""
+        """Maps (33, 3, 4) from the resting hand to the camera's frame, and the joints (21, 3)
+        there.
+        """
         pose = self._motion.hand(index, time_s)
         bones, joints = bone_maps(pose, self._size, elbow_m(pose.wrist_m))
         to_camera = self._rotation * (
@@ -243,14 +263,12 @@ class Scene:
             surfaces.append(self._solid_surface(self._plate, self._motion.plate_m(time_s), turn))
         return surfaces
 
-    # --- how things look -----------------------------------------------------------------------------------------------------
+    # --- how things look -----------------------------------------------------------------------
 
     def _lit(
         self, albedo: FloatArray, normals: FloatArray, open_sky: FloatArray, soft: float
     ) -> FloatArray:
-        light = self._light
-        sun = (self._rotation @ light.to_sun).astype(np.float32)
-        up = (self._rotation @ np.array((0.0, 0.0, 1.0))).astype(np.float32)
+        light, sun, up = self._light, self._to_sun, self._up
         lambert = np.clip((normals @ sun + soft) / (1.0 + soft), 0.0, 1.0)
         sky = light.sky * open_sky * (0.78 + 0.22 * (normals @ up))
         return (
@@ -288,45 +306,81 @@ class Scene:
         )
         return _Surface(points, colours, solid.faces)
 
-    def _paint(self, surfaces: list[_Surface], inverse: FloatArray) -> ByteArray:
-        counts = np.cumsum([0] + [len(surface.points) for surface in surfaces])
+    def _paint(self, surfaces: list[_Surface], inverse: FloatArray, time_s: float) -> ByteArray:
+        counts = np.cumsum([0] + [len(surface.faces) for surface in surfaces])
+        firsts = np.cumsum([0] + [len(surface.points) for surface in surfaces])
         points = np.concatenate([surface.points for surface in surfaces])
         colours = np.concatenate([surface.colours for surface in surfaces])
-        faces = np.concatenate([surface.faces + first for surface, first in zip(surfaces, counts)])
-        z = np.maximum(points[:, 2], 1e-3)
-        focal, centre = (
-            np.float32(self.camera_matrix[0, 0]),
-            self.camera_matrix[:2, 2].astype(np.float32),
+        faces = np.concatenate(
+            [part.faces + first for part, first in zip(surfaces, firsts[:-1], strict=True)]
         )
-        uv = points[:, :2] * (focal / z)[:, None] + centre
+        z = np.maximum(points[:, 2], 1e-3)
+        centre = self.camera_matrix[:2, 2].astype(np.float32)
+        uv = points[:, :2] * (np.float32(self.camera_matrix[0, 0]) / z)[:, None] + centre
         nearness = np.where(points[:, 2] > 0.05, 1.0 / z, 0.0).astype(np.float32)
         drawn = rasterise(uv, nearness, faces, inverse)
-        image = self._still_image.copy()
-        if not len(drawn.pixel):
-            return image
-        v, u = np.divmod(drawn.pixel, self.width)
-        margin = 4
-        x0, x1 = max(int(u.min()) - margin, 0), min(int(u.max()) + margin + 1, self.width)
-        y0, y1 = max(int(v.min()) - margin, 0), min(int(v.max()) + margin + 1, self.height)
+
+        sharp = self._table.copy()
+        changed = cast_shadows(
+            sharp, points, self._up, setting.TABLE_Z_M, self._to_sun, self.camera_matrix
+        )
         corner = faces[drawn.face]
         colour = drawn.weights[:, :1] * colours[corner[:, 0]]
         colour += drawn.weights[:, 1:2] * colours[corner[:, 1]]
         colour += drawn.weights[:, 2:] * colours[corner[:, 2]]
-        sharp = self._table.copy()
-        sharp.reshape(-1, 3)[drawn.pixel] = np.clip(colour, 0, 255)
+        colour = np.minimum(colour, 255.0).astype(np.uint8)
+        # What moves fast is laid over what does not.
+        owner = np.searchsorted(counts, drawn.face, side="right") - 1
+        fast = [
+            (index, kernel)
+            for index, kernel in enumerate(self._smears(time_s))
+            if kernel is not None
+        ]
+        steady = ~np.isin(owner, [index for index, _ in fast]) if fast else slice(None)
+        pixel = drawn.pixel[steady]
+        sharp.reshape(-1, 3)[pixel] = colour[steady]
+        v, u = np.divmod(pixel, self.width)
+        changed = union(changed, box_around(u, v, 0, self.width, self.height))
+        for index, kernel in fast:
+            own = owner == index
+            if own.any():
+                changed = union(changed, lay_smeared(sharp, drawn.pixel[own], colour[own], kernel))
+        x0, y0, x1, y1 = changed
+        x0, y0, x1, y1 = (
+            max(x0 - 4, 0),
+            max(y0 - 4, 0),
+            min(x1 + 4, self.width),
+            min(y1 + 4, self.height),
+        )
+        image = self._still_image.copy()
         image[y0:y1, x0:x1] = self._blurred(np.ascontiguousarray(sharp[y0:y1, x0:x1]))
         return image
 
+    def _smears(self, time_s: float) -> list[FloatArray | None]:
+        """The smear of each hand: how far its middle knuckle moves while the shutter is open."""
+        kernels: list[FloatArray | None] = []
+        for index in range(len(self._sides) if self._exposure_s > 0 else 0):
+            ends = []
+            for part in (-0.5, 0.5):
+                joint = self._pose(index, time_s + part * self._exposure_s)[1][MIDDLE_MCP]
+                image = self.camera_matrix @ joint
+                ends.append(image[:2] / image[2] if image[2] > 0.05 else np.zeros(2))
+            kernels.append(smear_kernel(ends[1] - ends[0]))
+        return kernels
+
     def _blurred(self, image: ByteArray) -> ByteArray:
-        return cv2.GaussianBlur(image, (0, 0), self._blur_px) if self._blur_px > 0 else image.copy()
+        if self._blur_px == 0:
+            return image.copy()
+        return cast(ByteArray, cv2.GaussianBlur(image, (0, 0), self._blur_px))
 
     def _noisy(self, image: ByteArray, time_s: float) -> ByteArray:
         if self._grain is None:
             return image
-        x, y = np.random.default_rng((self.seed, int(round(abs(time_s) * 1e6)))).integers(
+        x, y = np.random.default_rng((self.seed, round(abs(time_s) * 1e6))).integers(
             0, _NOISE_MARGIN_PX, 2
         )
-        return cv2.add(image, self._grain[y : y + self.height, x : x + self.width], dtype=cv2.CV_8U)
+        grain = self._grain[y : y + self.height, x : x + self.width]
+        return cast(ByteArray, cv2.add(image, grain, dtype=cv2.CV_8U))
 
 
 @dataclass(frozen=True)
@@ -343,17 +397,17 @@ class _Skin:
 def _skin(mesh: HandMesh, rng: np.random.Generator) -> _Skin:
     tone = int(rng.integers(len(setting.SKINS)))
     back = np.array(setting.SKINS[tone], float) * rng.uniform(0.95, 1.05)
-    palm = back + (np.array((165.0, 180.0, 230.0)) - back) * (0.12 + 0.09 * tone)
-    nail = back + (np.array((190.0, 190.0, 235.0)) - back) * 0.45
+    palm = back + (np.array((165.0, 180.0, 230.0)) - back) * (0.22 + 0.09 * tone)
+    nail = back + (np.array((196.0, 196.0, 238.0)) - back) * 0.55
     albedo = back + (palm - back) * mesh.palmar[:, None]
-    albedo *= 1.0 - mesh.flush[:, None] * np.array((0.12, 0.12, 0.0))
-    albedo *= 1.0 - (0.22 * mesh.crease + 0.14 * mesh.knuckle)[:, None]
+    albedo *= 1.0 - mesh.flush[:, None] * np.array((0.16, 0.16, 0.0))
+    albedo *= 1.0 - (0.18 * mesh.crease + 0.20 * mesh.knuckle)[:, None]
     blotch = sum(
         np.sin(mesh.vertices_mm @ rng.normal(0, scale, 3) + rng.uniform(0, 6.3))
         for scale in (0.03, 0.05, 0.09, 0.15, 0.3)
     )
     albedo *= 1.0 + 0.014 * np.asarray(blotch)[:, None]
-    albedo += (nail - albedo) * (0.8 * mesh.nail)[:, None]
+    albedo += (nail - albedo) * (0.9 * mesh.nail)[:, None]
     albedo += (setting.sleeve_colour(rng) - albedo) * mesh.sleeve[:, None]
     open_sky = 1.0 - 0.75 * mesh.cavity
     parts = (mesh.vertices_mm.T, mesh.normals.T, mesh.influence.T, albedo, open_sky)

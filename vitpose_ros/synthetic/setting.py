@@ -1,8 +1,11 @@
-"""Everything but the hands: camera, light, the table with what lies on it, the can and the plate that move."""
+"""Everything but the hands: camera, light, the table with what lies on it, the can and the plate
+that move.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -10,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-TABLE_Z_M = -0.50
+TABLE_Z_M = -0.42
 _TABLE_EDGE_M = (0.85, 0.92)  # half width, far edge
 
 # Skin on the back of the hand, BGR, from light to dark.
@@ -61,12 +64,15 @@ class Solid:
 
 
 def camera_rotation(pitch_deg: float) -> Array:
-    """(3, 3): from the world (x right, y forward, z up) to the optical frame of a camera that looks down by `pitch_deg`."""
+    """(3, 3): from the world (x right, y forward, z up) to the optical frame of a camera that
+    looks down by `pitch_deg`.
+    """
     cos, sin = np.cos(np.radians(pitch_deg)), np.sin(np.radians(pitch_deg))
     return np.array(((1.0, 0.0, 0.0), (0.0, -sin, -cos), (0.0, cos, -sin)))
 
 
 def make_light(rng: np.random.Generator) -> Light:
+    """A light from somewhere above."""
     azimuth, height = rng.uniform(-2.4, 2.4), rng.uniform(0.75, 1.25)
     to_sun = np.array(
         (np.sin(azimuth) * np.cos(height), np.cos(azimuth) * np.cos(height), np.sin(height))
@@ -127,7 +133,9 @@ def _table_texture(rng: np.random.Generator) -> npt.NDArray[np.float32]:
 def background(
     camera: Array, rotation: Array, width: int, height: int, light: Light, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Image (H, W, 3) and inverse depth (H, W), 1/m with 0 where nothing is hit, of all that does not move."""
+    """Image (H, W, 3) and inverse depth (H, W), 1/m with 0 where nothing is hit, of all that does
+    not move.
+    """
     v, u = np.mgrid[0:height, 0:width].astype(np.float64)
     ray = (
         np.stack(
@@ -165,7 +173,9 @@ def background(
 
 
 def _things(rng: np.random.Generator) -> list[tuple[Array, Array, float, Array]]:
-    """Boxes on the table: the one that the script `occlude` reaches behind, and books around the edges."""
+    """Boxes on the table: the one that the script `occlude` reaches behind, and books around the
+    edges.
+    """
     paints = np.array(
         (
             (60, 90, 170),
@@ -179,8 +189,8 @@ def _things(rng: np.random.Generator) -> list[tuple[Array, Array, float, Array]]
     )
     boxes = [
         (
-            np.array((-0.235, 0.50, TABLE_Z_M + 0.075)),
-            np.array((0.075, 0.02, 0.075)),
+            np.array((-0.215, 0.445, TABLE_Z_M + 0.055)),
+            np.array((0.075, 0.018, 0.055)),
             rng.uniform(-0.2, 0.2),
         )
     ]
@@ -196,7 +206,17 @@ def _things(rng: np.random.Generator) -> list[tuple[Array, Array, float, Array]]
     return [(c, s, t, paints[rng.integers(len(paints))]) for c, s, t in boxes]
 
 
-def _add_box(colour, inverse, ray, centre, size, turn, paint, light):  # type: ignore[no-untyped-def]
+# type: ignore[no-untyped-def]
+def _add_box(
+    colour: Array,
+    inverse: Array,
+    ray: Array,
+    centre: Array,
+    size: Array,
+    turn: float,
+    paint: Array,
+    light: Light,
+) -> tuple[Array, Array]:
     """Cast every ray at one box that stands on the table; its foot darkens the table a little."""
     cos, sin = np.cos(turn), np.sin(turn)
     to_box = np.array(((cos, sin, 0.0), (-sin, cos, 0.0), (0.0, 0.0, 1.0)))
@@ -223,6 +243,7 @@ def _add_box(colour, inverse, ray, centre, size, turn, paint, light):  # type: i
 
 
 def sleeve_colour(rng: np.random.Generator) -> Array:
+    """(3,) BGR of the clothes."""
     return np.array(_SLEEVES[rng.integers(len(_SLEEVES))], float)
 
 
@@ -233,15 +254,19 @@ def turned_solid(
 
     Parameters
     ----------
-    profile : (radius_m, z_m, BGR) from the middle of the top down the outside to the middle of the bottom.
+    profile : (radius_m, z_m, BGR) from the middle of the top down the outside to the middle of the
+        bottom.
     """
     angle = np.arange(around) * 2 * np.pi / around
     circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(around)], axis=1)
-    vertices, normals, colours, faces = [], [], [], []
-    for (r0, z0, paint), (r1, z1, _) in zip(profile[:-1], profile[1:]):
+    vertices: list[Array] = []
+    normals: list[Array] = []
+    colours: list[Array] = []
+    faces: list[npt.NDArray[np.int64]] = []
+    for (r0, z0, paint), (r1, z1, _) in pairwise(profile):
         steps = max(int(np.ceil(np.hypot(r1 - r0, z1 - z0) / 0.012)), 1)
         slope = np.array((z0 - z1, r1 - r0)) / np.hypot(z0 - z1, r1 - r0)
-        first = sum(len(block) for block in vertices)
+        first = int(sum(len(block) for block in vertices))
         for step in range(steps + 1):
             part = step / steps
             vertices.append(circle * (r0 + (r1 - r0) * part) + (0, 0, z0 + (z1 - z0) * part))
@@ -262,10 +287,11 @@ def turned_solid(
     )
 
 
-CAN_HEIGHT_M, CAN_RADIUS_M = 0.115, 0.031
+CAN_HEIGHT_M, CAN_RADIUS_M = 0.085, 0.031
 
 
 def make_can(rng: np.random.Generator) -> Solid:
+    """The can that the script `grasp` takes."""
     paint = [(40, 40, 190), (170, 90, 40), (60, 140, 60), (40, 150, 200)][rng.integers(4)]
     metal, half, r = (175, 178, 180), CAN_HEIGHT_M / 2, CAN_RADIUS_M
     return turned_solid(
@@ -281,8 +307,9 @@ def make_can(rng: np.random.Generator) -> Solid:
 
 
 def make_plate(rng: np.random.Generator) -> Solid:
+    """The plate that the script `occlude` moves before a hand."""
     paint = [(205, 210, 215), (150, 120, 80), (90, 140, 190)][rng.integers(3)]
-    rim = tuple(int(0.85 * c) for c in paint)
+    rim = (int(0.85 * paint[0]), int(0.85 * paint[1]), int(0.85 * paint[2]))
     return turned_solid(
         [
             (0.0, 0.002, paint),

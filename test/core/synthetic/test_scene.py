@@ -1,4 +1,5 @@
-"""The renderer's promises: image, depth, camera and joints agree with each other, and nothing depends on history."""
+"""The renderer's promises: image, depth, camera and joints agree with each other, and nothing
+depends on history."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def test_uv_is_the_projection_of_xyz(scene: Scene) -> None:
 
 
 def test_truth_without_drawing_is_that_of_the_rendering(scene: Scene) -> None:
-    for plain, full in zip(scene.truth(0.9), scene.render(0.9).hands):
+    for plain, full in zip(scene.truth(0.9), scene.render(0.9).hands, strict=True):
         assert np.array_equal(plain.uv, full.uv) and np.array_equal(plain.xyz, full.xyz)
         assert not (full.visible & ~plain.visible).any()
 
@@ -76,17 +77,17 @@ def test_something_is_nearer_than_every_hidden_joint(scene: Scene) -> None:
 def test_no_joint_outside_the_image_is_visible() -> None:
     scene = Scene("leave", seed=1)
     outside = 0
-    for time_s in _times(scene, 24):
+    for time_s in _times(scene, 16):
         for hand in scene.render(time_s).hands:
             outside += int((~hand.inside).sum())
             assert not (hand.visible & ~hand.inside).any()
             assert hand.in_view == bool(hand.inside.all())
-    assert outside > 100
+    assert outside > 80
 
 
 def test_each_hand_leaves_the_view_and_comes_back_in_leave() -> None:
     scene = Scene("leave", seed=1)
-    inside = np.array([[h.inside.sum() for h in scene.truth(t)] for t in _times(scene, 120)])
+    inside = np.array([[h.inside.sum() for h in scene.truth(t)] for t in _times(scene, 60)])
     for column in inside.T:
         assert column[0] == 21 and column[-1] == 21 and (column == 0).any()
     assert not (inside == 0).all(axis=1).any()
@@ -96,7 +97,7 @@ def test_the_plate_hides_joints_in_occlude() -> None:
     scene = Scene("occlude", seed=1)
     hidden = [
         (~hand.visible).sum()
-        for t in _times(scene, 24)
+        for t in _times(scene, 16)
         for hand in scene.render(t).hands
         if hand.in_view
     ]
@@ -105,14 +106,14 @@ def test_the_plate_hides_joints_in_occlude() -> None:
 
 def test_one_hand_hides_part_of_the_other_in_cross() -> None:
     scene = Scene("cross", seed=1)
-    most = [max((~hand.visible).sum() for hand in scene.render(t).hands) for t in _times(scene, 24)]
+    most = [max((~hand.visible).sum() for hand in scene.render(t).hands) for t in _times(scene, 16)]
     assert max(most) >= 10
     assert all(hand.in_view for t in _times(scene, 60) for hand in scene.truth(t))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_same_time_gives_the_same_image_whatever_was_drawn_before(script: str) -> None:
-    first, second = Scene(script, seed=5), Scene(script, seed=5)
+    first, second = (Scene(script, seed=5, width=320, height=240) for _ in range(2))
     second.render(2.0)
     second.render(0.3)
     a, b = first.render(0.7), second.render(0.7)
@@ -120,7 +121,10 @@ def test_the_same_time_gives_the_same_image_whatever_was_drawn_before(script: st
 
 
 def test_seeds_differ_in_what_is_seen() -> None:
-    images = [Scene("still", seed=seed).render(0.0).image.astype(int) for seed in range(4)]
+    images = [
+        Scene("still", seed=seed, width=320, height=240).render(0.0).image.astype(int)
+        for seed in range(4)
+    ]
     for i in range(3):
         assert np.abs(images[i] - images[i + 1]).mean() > 5.0
 
@@ -129,14 +133,15 @@ def test_seeds_differ_in_what_is_seen() -> None:
 def test_motion_is_continuous_also_over_the_end_of_the_cycle(script: str) -> None:
     scene = Scene(script, seed=2)
     step = 1e-3
-    times = np.arange(-0.5, scene.duration_s + 0.5, 0.02)
+    times = np.arange(-0.3, scene.duration_s + 0.3, 0.04)
+    now = np.array([[hand.xyz for hand in scene.truth(t)] for t in times], np.float64)
+    later = np.array([[hand.xyz for hand in scene.truth(t + step)] for t in times], np.float64)
     for index in range(2):
-        places = np.array([scene.truth(t)[index].xyz for t in times], np.float64)
-        soon = np.array([scene.truth(t + step)[index].xyz for t in times], np.float64)
+        places, soon = now[:, index], later[:, index]
         speed = np.linalg.norm(soon - places, axis=2) / step
         assert speed[:, 0].max() < 1.6
         assert speed.max() < 3.5
-        acceleration = np.linalg.norm(np.diff(places[:, 0], 2, axis=0), axis=1) / 0.02**2
+        acceleration = np.linalg.norm(np.diff(places[:, 0], 2, axis=0), axis=1) / 0.04**2
         assert acceleration.max() < 20.0
 
 
@@ -151,7 +156,7 @@ def test_reach_is_as_fast_as_people_reach() -> None:
 def test_joint_angles_stay_within_the_limits(script: str) -> None:
     scene = Scene(script, seed=4)
     low, high = ANGLE_LIMITS_DEG
-    for time_s in _times(scene, 100):
+    for time_s in _times(scene, 60):
         for index in range(2):
             angles = scene._motion.hand(index, time_s).to_vector()[:23]
             assert (angles >= low).all() and (angles <= high).all()
