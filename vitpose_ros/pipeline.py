@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vitpose_ros.detect.hands import (
     hand_region,
@@ -19,7 +20,6 @@ from vitpose_ros.detect.hands import (
     palm_region,
     same_hand,
     same_region,
-    touches_image,
 )
 from vitpose_ros.detect.palms import Palm, PalmDetector
 from vitpose_ros.detect.tiles import TileSearch, tiles, whole_in_tile
@@ -28,6 +28,7 @@ from vitpose_ros.geometry import letterbox_region, overlap_of_smaller
 from vitpose_ros.keypoints.mediapipe_hand import HandEstimate, HandLandmarks
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.types import (
+    FloatArray,
     Frame,
     Instance,
     JointState,
@@ -46,9 +47,10 @@ MAX_GAP_S = 0.5
 CONFIRMED_FRAMES = 3
 """A hand seen in so many images in a row is relied on."""
 
-_INSIDE_ANOTHER = (
-    0.5  # a hand from a tile whose box lies so far inside another hand's box is a part of that hand
-)
+MIN_JOINTS_INSIDE = 4
+"""With fewer joints in the image, less than a finger, a hand has left it: the rest is guessed."""
+
+_INSIDE_ANOTHER = 0.5  # a hand from a tile that lies so far inside another's box is a part of it
 
 
 @dataclass(frozen=True)
@@ -241,10 +243,7 @@ class HandPipeline:
 
     def _follow(self, frame: Frame, work: _Work) -> list[_Hand]:
         """Hands of the last image, in the regions that their joints had."""
-        regions = [track.region for track in self._tracks]
-        return self._read(
-            [r for r in regions if touches_image(r, frame.width, frame.height)], frame, [], work
-        )
+        return self._read([track.region for track in self._tracks], frame, [], work)
 
     def _find(
         self, frame: Frame, windows: Sequence[Region], known: Sequence[_Hand], work: _Work
@@ -276,12 +275,13 @@ class HandPipeline:
         for region, estimate in zip(regions, estimates, strict=True):
             if estimate is None or estimate.presence < self._settings.presence_threshold:
                 continue
-            following = hand_region(estimate.uv, estimate.presence, region.track_id)
-            if following is None or any(
-                same_hand(estimate.uv, other.estimate.uv) for other in (*known, *hands)
-            ):
+            if _inside(estimate.uv, frame).sum() < MIN_JOINTS_INSIDE:
                 continue
-            hands.append(_Hand(estimate, following))
+            if any(same_hand(estimate.uv, other.estimate.uv) for other in (*known, *hands)):
+                continue
+            following = hand_region(estimate.uv, estimate.presence, region.track_id)
+            if following is not None:
+                hands.append(_Hand(estimate, following))
         return hands
 
     def _tiles(self, frame: Frame) -> Sequence[Region]:
@@ -313,8 +313,7 @@ class HandPipeline:
         estimate = hand.estimate
         right = 1.0 - estimate.right if self._settings.input_mirrored else estimate.right
         side = Side.RIGHT if right >= 0.5 else Side.LEFT
-        u, v = estimate.uv.T
-        inside = (u >= -0.5) & (u < frame.width - 0.5) & (v >= -0.5) & (v < frame.height - 0.5)
+        inside = _inside(estimate.uv, frame)
         keypoints = Keypoints(
             layout=HAND21,
             uv=estimate.uv,
@@ -330,6 +329,12 @@ class HandPipeline:
             side_score=max(right, 1.0 - right),
             **identity,
         )
+
+
+def _inside(uv: FloatArray, frame: Frame) -> npt.NDArray[np.bool_]:
+    """(K,) which joints lie on the image's pixels."""
+    u, v = uv.T
+    return (u >= -0.5) & (u < frame.width - 0.5) & (v >= -0.5) & (v < frame.height - 0.5)
 
 
 def _distinct(palms: Sequence[Palm], known: Sequence[Region]) -> list[Region]:

@@ -186,16 +186,13 @@ def test_a_hand_that_is_not_there_or_not_finite_is_not_published(trouble):
     assert camera.shoot().instances == ()
 
 
-def test_a_region_that_left_the_image_is_not_looked_at():
-    camera = Camera(Hand(10, 200), search=False)
+@pytest.mark.parametrize(("x", "there"), [(0, True), (-15, True), (-25, False), (-60, False)])
+def test_a_hand_with_less_than_a_finger_in_the_image_has_left_it(x, there):
+    camera = Camera(Hand(20, 200))
     camera.shoot()
-    camera.world.hands[0].x = -60
-    camera.shoot()
-    camera.world.hands[0].x = -400
-    camera.shoot()
-    read = len(camera.world.regions)
-    assert camera.shoot().instances == ()
-    assert len(camera.world.regions) == read
+    camera.world.hands[0].x = x
+    assert bool(camera.shoot().instances) is there
+    assert ids(camera.shoot()) == ([0] if there else [])
 
 
 # --- what an instance says ---------------------------------------------------------------------
@@ -326,6 +323,15 @@ def test_a_hand_found_in_a_tile_on_another_hand_is_not_a_second_one():
     camera.world.hands.append(part)
     for _ in range(30):
         assert len(camera.shoot().instances) == 1
+
+
+def test_a_palm_that_a_tile_cuts_is_not_looked_at():
+    camera = Camera(Hand(1079, 300, 50), width=1920, height=1080, search_tiles_per_frame=16)
+    camera.world.shows = lambda window, hand: (window.cx, window.width) == (540, 1080)
+    for _ in range(15):  # the palm reaches beyond the edge, 1080, of the only tile that shows it
+        assert camera.shoot().instances == ()
+    assert any((w.cx, w.width) == (540, 1080) for windows in camera.world.windows for w in windows)
+    assert camera.world.regions == []
 
 
 def test_hands_found_in_several_tiles_are_reported_once():

@@ -10,7 +10,6 @@ from vitpose_ros.detect.hands import (
     palm_region,
     same_hand,
     same_region,
-    touches_image,
 )
 from vitpose_ros.detect.palms import Palm
 from vitpose_ros.types import Region
@@ -118,17 +117,3 @@ def test_one_hand_seen_twice_is_told_from_two(offset, scale, same):
 @pytest.mark.parametrize(("shift", "same"), [(0, True), (30, True), (40, False)])
 def test_regions_are_one_above_half_their_union(shift, same):
     assert same_region(Region(100, 100, 100, 100), Region(100 + shift, 100, 100, 100, 0.7)) is same
-
-
-@pytest.mark.parametrize(
-    ("centre", "touches"),
-    [
-        ((50, 50), True),
-        ((-40, 50), True),
-        ((-60, 50), False),
-        ((-40, -40), False),
-        ((145, 50), True),
-    ],
-)
-def test_a_region_beyond_the_image_is_known_as_such(centre, touches):
-    assert touches_image(Region(*centre, 100, 100), 100, 100) is touches

@@ -87,6 +87,7 @@ def test_a_lost_hand_is_looked_for_first_where_it_was_and_not_for_ever():
     assert (looks[0].cx, looks[0].cy) == (700.0, 500.0)
     around = [index for index, tile in enumerate(looks) if tile not in every]
     assert 4 <= len(around) <= 12
+    assert looks[1] in every  # other places are not kept waiting
     assert around[-1] < 24
     assert {tile for tile in looks if tile in every} == every  # the rest of the image had its turn
 
