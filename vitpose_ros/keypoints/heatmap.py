@@ -1,0 +1,182 @@
+"""The codec of ViTPose: one heatmap for each joint, on UDP's lattice.
+
+Decoding is the distribution-aware one (DARK; Zhang et al., CVPR 2020) in UDP's form: the maximum,
+then one Newton step on the logarithm of the blurred map. Where this departs from the official code:
+
+- Near the border. A blur that reaches over the map's edge has to invent what is there, which moves
+  peaks by up to half a pixel. So along an axis in which the kernel would leave the map it is
+  shortened until it fits, and at the edge itself the 3-point stencil is shifted into the map.
+- A step is only done from what is a maximum of the blurred map too (a negative definite Hessian),
+  and is at most one heatmap pixel long: on a map without a peak the formula gives steps of
+  thousands of pixels.
+- Only 13x13 pixels around the maximum are blurred: no others are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.keypoints.codec import Decoded
+from vitpose_ros.keypoints.warp import Size
+from vitpose_ros.types import FloatArray
+
+BLUR_SIGMA_PX = 2.0
+"""The blur's standard deviation, that of the Gaussians of the training, in heatmap px."""
+
+MAX_STEP_PX = 1.0
+"""No joint lies farther than this from its map's maximum, heatmap px."""
+
+_RADIUS = 5  # of the blur: the official kernel has 11 taps
+_LOWEST, _HIGHEST = 1e-3, 50.0  # values are clipped to these before the logarithm
+_CHUNK = 4096  # joints refined at a time: bounds the memory
+
+_OFFSETS = np.arange(-_RADIUS, _RADIUS + 1)
+_WINDOW = np.arange(-_RADIUS - 1, _RADIUS + 2)
+
+
+def _kernel(radius: int) -> npt.NDArray[np.float64]:
+    """(3, 13): from the values around the stencil's centre to the stencil's, blurred so far."""
+    taps = np.where(np.abs(_OFFSETS) <= radius, np.exp(-0.5 * (_OFFSETS / BLUR_SIGMA_PX) ** 2), 0)
+    return np.stack([np.pad(taps / taps.sum(), (shift, 2 - shift)) for shift in range(3)])
+
+
+_KERNELS = np.stack([_kernel(radius) for radius in range(_RADIUS + 1)])
+
+
+@dataclass(frozen=True)
+class HeatmapCodec:
+    """Joints as Gaussians.
+
+    Attributes
+    ----------
+    input_size : (width, height) of the network's input, px.
+    map_size : (width, height) of the heatmaps, px; at least 3 each.
+    sigma : the Gaussians' standard deviation, heatmap px.
+
+    Raises
+    ------
+    ValueError : when a size or sigma is not usable.
+    """
+
+    input_size: Size = (192, 256)
+    map_size: Size = (48, 64)
+    sigma: float = 2.0
+
+    udp = True
+    output_names = ("heatmaps",)
+
+    def __post_init__(self) -> None:
+        if min(self.input_size) < 2 or min(self.map_size) < 3 or not 0 < self.sigma < np.inf:
+            raise ValueError(
+                "HeatmapCodec: expected an input of at least 2x2, a map of at least 3x3 pixels and "
+                f"a positive sigma, got {self.input_size}, {self.map_size}, {self.sigma}"
+            )
+
+    @property
+    def px_per_map_px(self) -> npt.NDArray[np.float64]:
+        """(2,): input pixels for each heatmap pixel; ends of both lattices coincide."""
+        return (np.array(self.input_size) - 1.0) / (np.array(self.map_size) - 1.0)
+
+    def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
+        """See `Codec.output_shapes`."""
+        return ((joints, self.map_size[1], self.map_size[0]),)
+
+    def encode(self, xy: npt.NDArray) -> tuple[FloatArray, ...]:
+        """See `Codec.encode`: (N, K, H, W), 1 at a joint."""
+        centre = np.asarray(xy, np.float64) / self.px_per_map_px
+        along = [
+            np.exp(-0.5 * ((np.arange(size) - centre[..., axis, None]) / self.sigma) ** 2)
+            for axis, size in enumerate(self.map_size)
+        ]
+        maps = along[1][..., :, None] * along[0][..., None, :]
+        return (np.nan_to_num(maps, nan=0.0).astype(np.float32),)
+
+    def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
+        """Joints from (N, K, H, W) maps; the score is the map's maximum before any blur.
+
+        A joint is absent when its map has a value that is not finite, or none above 0.
+        """
+        (maps,) = outputs
+        count, joints, height, width = maps.shape
+        flat = maps.reshape(count, joints, height * width)
+        # int64, and per map: an index into all maps together would outgrow float32's integers.
+        index = flat.argmax(axis=2).astype(np.int64)
+        score = np.take_along_axis(flat, index[..., None], axis=2)[..., 0]
+        with np.errstate(invalid="ignore", over="ignore"):
+            present = np.isfinite(flat.sum(axis=2)) & (score > 0)
+        xy = np.full((count, joints, 2), np.nan)
+        crops, which = np.nonzero(present)
+        for start in range(0, len(crops), _CHUNK):
+            n, k = crops[start : start + _CHUNK], which[start : start + _CHUNK]
+            y, x = np.divmod(index[n, k], width)
+            xy[n, k] = refine(maps, n, k, x, y) * self.px_per_map_px
+        return Decoded(xy, np.where(present, score, 0).astype(np.float32))
+
+    def unmirror(
+        self,
+        outputs: Sequence[FloatArray],
+        permutation: Sequence[int],
+        direct: Sequence[FloatArray],
+    ) -> list[FloatArray]:
+        """See `Codec.unmirror`. UDP's lattice is symmetric: nothing is shifted."""
+        return [maps[:, list(permutation), :, ::-1] for maps in outputs]
+
+
+def refine(
+    maps: FloatArray, n: npt.NDArray, k: npt.NDArray, x: npt.NDArray, y: npt.NDArray
+) -> npt.NDArray[np.float64]:
+    """Subpixel places of maxima.
+
+    Parameters
+    ----------
+    maps : (N, K, H, W).
+    n, k, x, y : (M,) whole numbers: crop, joint, and the place of the map's maximum.
+
+    Returns
+    -------
+    (M, 2) float64, heatmap px; at most MAX_STEP_PX from (x, y).
+    """
+    height, width = maps.shape[2:]
+    columns, centre_x, blur_x = _stencil(x, width)
+    rows, centre_y, blur_y = _stencil(y, height)
+    window = maps[n[:, None, None], k[:, None, None], rows[:, :, None], columns[:, None, :]]
+    values = blur_y @ window.astype(np.float64) @ blur_x.transpose(0, 2, 1)
+    log = np.log(np.clip(values, _LOWEST, _HIGHEST))
+
+    middle = log[:, 1, 1]
+    dx, dy = (log[:, 1, 2] - log[:, 1, 0]) / 2, (log[:, 2, 1] - log[:, 0, 1]) / 2
+    dxx = log[:, 1, 2] - 2 * middle + log[:, 1, 0]
+    dyy = log[:, 2, 1] - 2 * middle + log[:, 0, 1]
+    dxy = (
+        log[:, 2, 2] - log[:, 1, 2] - log[:, 2, 1] + 2 * middle
+        - log[:, 1, 0] - log[:, 0, 1] + log[:, 0, 0]
+    ) / 2  # fmt: skip
+    determinant = dxx * dyy - dxy * dxy
+    peak = (dxx < 0) & (dyy < 0) & (determinant > 0)
+    divisor = np.where(peak, determinant, 1.0)
+    step = np.stack(
+        [
+            centre_x - x - (dyy * dx - dxy * dy) / divisor,
+            centre_y - y - (dxx * dy - dxy * dx) / divisor,
+        ],
+        axis=1,
+    )
+    step[~peak] = 0.0
+    length = np.hypot(step[:, 0], step[:, 1])
+    step *= (MAX_STEP_PX / np.maximum(length, MAX_STEP_PX))[:, None]
+    return np.stack([x, y], axis=1) + step
+
+
+def _stencil(
+    place: npt.NDArray, size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Along one axis: (M, 13) pixels around the stencil, its centre (M,), and the (M, 3, 13)
+    weights of those pixels in its three values.
+    """
+    centre = np.clip(place, 1, size - 2)
+    radius = np.clip(np.minimum(place - 1, size - 2 - place), 0, _RADIUS)
+    return np.clip(centre[:, None] + _WINDOW, 0, size - 1), centre, _KERNELS[radius]

@@ -1,0 +1,96 @@
+"""The codec of RTMPose: for each joint one curve over x and one over y.
+
+Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins for each pixel. A joint's score is
+the smaller of its two maxima, as in mmpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.keypoints.codec import Decoded
+from vitpose_ros.keypoints.warp import Size
+from vitpose_ros.types import FloatArray
+
+
+@dataclass(frozen=True)
+class SimCCCodec:
+    """Joints as two curves.
+
+    Attributes
+    ----------
+    input_size : (width, height) of the network's input, px.
+    split : bins for each pixel.
+    sigma : the Gaussians' standard deviations along x and y in bins, as in mmpose's configurations
+        for 192x256; (5.66, 5.66) for 256x256.
+
+    Raises
+    ------
+    ValueError : when a size, the split or a sigma is not usable.
+    """
+
+    input_size: Size = (192, 256)
+    split: int = 2
+    sigma: tuple[float, float] = (4.9, 5.66)
+
+    udp = False
+    output_names = ("simcc_x", "simcc_y")
+
+    def __post_init__(self) -> None:
+        if min(self.input_size) < 2 or self.split < 1 or not min(self.sigma) > 0:
+            raise ValueError(
+                "SimCCCodec: expected an input of at least 2x2 pixels, a split of at least 1 and "
+                f"positive sigmas, got {self.input_size}, {self.split}, {self.sigma}"
+            )
+
+    def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
+        """See `Codec.output_shapes`."""
+        return tuple((joints, size * self.split) for size in self.input_size)
+
+    def encode(self, xy: npt.NDArray) -> tuple[FloatArray, ...]:
+        """See `Codec.encode`: (N, K, bins of x) and (N, K, bins of y), 1 at a joint."""
+        bins = np.asarray(xy, np.float64) * self.split
+        known = ~np.isnan(bins.sum(axis=-1, keepdims=True))
+        curves = []
+        for axis, (size, sigma) in enumerate(zip(self.input_size, self.sigma, strict=True)):
+            away = np.arange(size * self.split) - bins[..., axis, None]
+            curve = np.exp(-0.5 * (away / sigma) ** 2)
+            curves.append(np.where(known, curve, 0.0).astype(np.float32))
+        return tuple(curves)
+
+    def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
+        """Joints from the two curves, to the nearest bin (half a pixel for a split of 2).
+
+        A joint is absent when a curve has a value that is not finite, or none above 0.
+        """
+        x, y = outputs
+        places = np.stack([x.argmax(axis=2), y.argmax(axis=2)], axis=2) / self.split
+        score = np.minimum(x.max(axis=2), y.max(axis=2))
+        with np.errstate(invalid="ignore", over="ignore"):
+            finite = np.isfinite(x.sum(axis=2)) & np.isfinite(y.sum(axis=2))
+            present = finite & (score > 0)
+        places[~present] = np.nan
+        return Decoded(places, np.where(present, score, 0).astype(np.float32))
+
+    def unmirror(
+        self,
+        outputs: Sequence[FloatArray],
+        permutation: Sequence[int],
+        direct: Sequence[FloatArray],
+    ) -> list[FloatArray]:
+        """See `Codec.unmirror`.
+
+        Pixel x of a mirrored crop is W - 1 - x, so with two bins a pixel bin b is 2 (W - 1) - b.
+        mmpose turns the whole curve round, b to 2 W - 1 - b, which is half a pixel off. The bins
+        behind the last pixel's centre have no counterpart: there `direct` is taken.
+        """
+        order = list(permutation)
+        x, y = (curves[:, order] for curves in outputs)
+        mirrored = direct[0].copy()
+        bins = (self.input_size[0] - 1) * self.split + 1
+        mirrored[:, :, :bins] = x[:, :, bins - 1 :: -1]
+        return [mirrored, y]
