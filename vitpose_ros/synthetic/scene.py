@@ -20,9 +20,10 @@ from vitpose_ros.synthetic.effects import (
     smear_kernel,
     union,
 )
-from vitpose_ros.synthetic.mesh import HandMesh, hand_mesh
+from vitpose_ros.synthetic.mesh import hand_mesh
 from vitpose_ros.synthetic.motion import SCRIPTS, Motion, elbow_m, grasp_pose
 from vitpose_ros.synthetic.raster import rasterise
+from vitpose_ros.synthetic.skin import make_skin
 from vitpose_ros.types import ByteArray, FloatArray, Side
 
 __all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
@@ -30,7 +31,7 @@ __all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
 _MIN_SIDE_PX = 64
 _NOISE_MARGIN_PX = 64
 _BUILDS = ((0.95, 110.0), (1.0, 70.0), (1.06, 170.0))
-"""How stout the hand is, and how far behind the wrist the sleeve ends, mm; a mesh is kept of each."""
+"""How stout the hand is, and how far behind the wrist the sleeve ends, mm."""
 _HIDDEN_BEYOND = 1.9
 """A joint counts as hidden when something lies nearer than this many times half the flesh's
 thickness, and 3 mm."""
@@ -155,7 +156,7 @@ class Scene:
         self._up = self._rotation[:, 2].astype(np.float32)
         self._size = rng.uniform(0.93, 1.05)
         self._mesh = hand_mesh(*_BUILDS[rng.integers(len(_BUILDS))])
-        self._skin = _skin(self._mesh, rng)
+        self._skin = make_skin(self._mesh, rng)
         self._plate, self._can = setting.make_plate(rng), setting.make_can(rng)
         self._table, self._table_inverse = setting.background(
             self.camera_matrix, self._rotation, width, height, self._light, rng
@@ -381,37 +382,6 @@ class Scene:
         )
         grain = self._grain[y : y + self.height, x : x + self.width]
         return cast(ByteArray, cv2.add(image, grain, dtype=cv2.CV_8U))
-
-
-@dataclass(frozen=True)
-class _Skin:
-    """The mesh as the renderer wants it: float32, one row per coordinate, coloured."""
-
-    vertices: FloatArray  # (3, V)
-    normals: FloatArray  # (3, V)
-    influence_by_map: FloatArray  # (33, V)
-    albedo: FloatArray
-    open_sky: FloatArray
-
-
-def _skin(mesh: HandMesh, rng: np.random.Generator) -> _Skin:
-    tone = int(rng.integers(len(setting.SKINS)))
-    back = np.array(setting.SKINS[tone], float) * rng.uniform(0.95, 1.05)
-    palm = back + (np.array((165.0, 180.0, 230.0)) - back) * (0.22 + 0.09 * tone)
-    nail = back + (np.array((196.0, 196.0, 238.0)) - back) * 0.55
-    albedo = back + (palm - back) * mesh.palmar[:, None]
-    albedo *= 1.0 - mesh.flush[:, None] * np.array((0.16, 0.16, 0.0))
-    albedo *= 1.0 - (0.18 * mesh.crease + 0.20 * mesh.knuckle)[:, None]
-    blotch = sum(
-        np.sin(mesh.vertices_mm @ rng.normal(0, scale, 3) + rng.uniform(0, 6.3))
-        for scale in (0.03, 0.05, 0.09, 0.15, 0.3)
-    )
-    albedo *= 1.0 + 0.014 * np.asarray(blotch)[:, None]
-    albedo += (nail - albedo) * (0.9 * mesh.nail)[:, None]
-    albedo += (setting.sleeve_colour(rng) - albedo) * mesh.sleeve[:, None]
-    open_sky = 1.0 - 0.75 * mesh.cavity
-    parts = (mesh.vertices_mm.T, mesh.normals.T, mesh.influence.T, albedo, open_sky)
-    return _Skin(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
 
 
 def _checked_time(time_s: float) -> float:

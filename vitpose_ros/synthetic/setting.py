@@ -16,24 +16,6 @@ Array = npt.NDArray[np.float64]
 TABLE_Z_M = -0.42
 _TABLE_EDGE_M = (0.85, 0.92)  # half width, far edge
 
-# Skin on the back of the hand, BGR, from light to dark.
-SKINS = (
-    (168, 190, 232),
-    (140, 170, 222),
-    (115, 150, 208),
-    (92, 126, 186),
-    (66, 94, 150),
-    (48, 66, 112),
-)
-_SLEEVES = (
-    (120, 70, 50),
-    (60, 60, 60),
-    (90, 110, 60),
-    (60, 60, 150),
-    (170, 165, 160),
-    (50, 90, 120),
-)
-
 
 @dataclass(frozen=True)
 class Light:
@@ -206,7 +188,6 @@ def _things(rng: np.random.Generator) -> list[tuple[Array, Array, float, Array]]
     return [(c, s, t, paints[rng.integers(len(paints))]) for c, s, t in boxes]
 
 
-# type: ignore[no-untyped-def]
 def _add_box(
     colour: Array,
     inverse: Array,
@@ -240,11 +221,6 @@ def _add_box(
     return np.where(hit[..., None], paint * shade, colour), np.where(
         hit, 1.0 / np.where(hit, enter, 1.0), inverse
     )
-
-
-def sleeve_colour(rng: np.random.Generator) -> Array:
-    """(3,) BGR of the clothes."""
-    return np.array(_SLEEVES[rng.integers(len(_SLEEVES))], float)
 
 
 def turned_solid(
