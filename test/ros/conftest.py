@@ -158,6 +158,7 @@ class Graph:
         self.changed = threading.Condition()
         self.context = Context()
         rclpy.init(args=[], context=self.context)
+        self._others: list[Node] = []
         self._spinning: list[tuple[Node, SingleThreadedExecutor, threading.Thread]] = []
         self.observer = Node(
             "observer", namespace=self.namespace, context=self.context, use_global_arguments=False
@@ -186,7 +187,17 @@ class Graph:
             executor.shutdown(timeout_sec=TIMEOUT_S)
             thread.join(TIMEOUT_S)
             node.destroy_node()
+        for node in self._others:
+            node.destroy_node()
+            rclpy.shutdown(context=node.context)
         rclpy.shutdown(context=self.context)
+
+    def stranger(self) -> Node:
+        """A node that DDS takes for one of another process."""
+        context = Context()
+        rclpy.init(args=[], context=context)
+        self._others.append(Node("stranger", context=context, use_global_arguments=False))
+        return self._others[-1]
 
     def wait_for(
         self, condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S
@@ -220,22 +231,28 @@ class Graph:
             f"a log message like '{pattern}'",
         )
 
-    def wait_for_status(self, fits: Callable[[dict[str, str]], bool], what: str) -> Any:
-        """The next status of the pose node whose values (and 'message', 'level') fit."""
-        seen = len(self._diagnostics.messages)
+    def statuses(self) -> list[dict[str, str]]:
+        """Every status of the pose node so far: its values, with 'message' and 'level'."""
+        name = f"{self.namespace}/pose_node: images to skeletons"
+        levels = {b"\0": "OK", b"\1": "WARN", b"\2": "ERROR"}
+        return [
+            {
+                **{item.key: item.value for item in status.values},
+                "message": status.message,
+                "level": levels[status.level],
+            }
+            for array in list(self._diagnostics.messages)
+            for status in array.status
+            if status.name == name
+        ]
 
-        def latest() -> Any:
-            for array in self._diagnostics.messages[seen:]:
-                for status in array.status:
-                    if status.name == f"{self.namespace}/pose_node: images to skeletons":
-                        values = {item.key: item.value for item in status.values}
-                        values["message"] = status.message
-                        values["level"] = {b"\0": "OK", b"\1": "WARN", b"\2": "ERROR"}[status.level]
-                        if fits(values):
-                            return values
-            return None
-
-        return self.wait_for(latest, f"a status with {what}")
+    def wait_for_status(self, fits: Callable[[dict[str, str]], bool], what: str) -> dict[str, str]:
+        """The first status from now on that fits."""
+        seen = len(self.statuses())
+        return self.wait_for(
+            lambda: next((s for s in self.statuses()[seen:] if fits(s)), None),
+            f"a status with {what}",
+        )
 
     def call(self, kind: type, service: str, request: Any) -> Any:
         """Call a service as any other process would, and wait for its answer."""
