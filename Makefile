@@ -3,7 +3,7 @@ PYTHON ?= python3
 CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
 WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
 ARGS ?= test
-MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite
+MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint pytest bench build models shell clean
