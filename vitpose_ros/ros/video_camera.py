@@ -34,13 +34,12 @@ class VideoCamera(CameraNode[ByteArray]):
     def __init__(self) -> None:
         super().__init__("video_camera", TABLE)
         source = self.values["source"]
-        if not Path(source).exists():
-            raise CameraError(
-                f"video_camera: there is no '{source}'; give the parameter 'source' a video file "
-                "or a device such as "
-                "/dev/video0"
-            )
         self._device = Path(source).is_char_device()
+        if not self._device and not Path(source).is_file():
+            raise CameraError(
+                f"video_camera: there is no file or device '{source}'; give the parameter "
+                "'source' a video file or a device such as /dev/video0"
+            )
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             raise CameraError(
