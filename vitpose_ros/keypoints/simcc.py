@@ -1,7 +1,7 @@
 """The codec of RTMPose: for each joint one curve over x and one over y.
 
-Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins for each pixel. A joint's score is
-the smaller of its two maxima, as in mmpose.
+Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins for each pixel. A joint's score
+is the smaller of its two maxima, as in mmpose.
 """
 
 from __future__ import annotations

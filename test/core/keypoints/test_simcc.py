@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitpose_ros.keypoints.simcc import SimCCCodec
+from vitpose_ros.layouts import COCO17
+
+CODEC = SimCCCodec()
+
+
+def test_what_is_encoded_is_decoded_to_the_nearest_bin():
+    xy = np.random.default_rng(0).uniform(0, [191.5, 255.5], (5, 17, 2))
+    found = CODEC.decode(CODEC.encode(xy))
+    assert np.abs(found.xy - xy).max() <= 0.25 + 1e-6
+    assert found.score.min() > 0.9 and found.score.dtype == np.float32
+
+
+def test_curves_have_two_bins_for_each_pixel():
+    x, y = CODEC.encode(np.array([[[50.5, 60.0]]]))
+    assert x.shape == (1, 1, 384) and y.shape == (1, 1, 512)
+    assert x.argmax() == 101 and y.argmax() == 120
+    assert CODEC.output_shapes(17) == ((17, 384), (17, 512))
+
+
+def test_the_score_is_the_smaller_maximum():
+    x, y = CODEC.encode(np.array([[[50.5, 60.0], [70.0, 80.0]]]))
+    y[0, 0] *= np.float32(0.4)
+    x[0, 1] *= np.float32(1.2)
+    assert CODEC.decode([x, y]).score[0] == pytest.approx([0.4, 1.0])
+
+
+def test_a_curve_without_a_positive_value_gives_no_joint():
+    x, y = CODEC.encode(np.array([[[50.5, 60.0], [np.nan, np.nan]]]))
+    y[0, 0] = -0.1
+    found = CODEC.decode([x, y])
+    assert np.isnan(found.xy).all() and not found.score.any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_curve_with_a_value_that_is_not_finite_gives_no_joint_and_harms_no_other(value, axis):
+    curves = CODEC.encode(np.array([[[50.5, 60.0], [70.0, 80.0]]]))
+    curves[axis][0, 0, 3] = value
+    found = CODEC.decode(curves)
+    assert np.isnan(found.xy[0, 0]).all() and found.score[0, 0] == 0
+    assert found.xy[0, 1] == pytest.approx([70, 80])
+
+
+def test_the_flip_test_leaves_no_residual():
+    xy = np.random.default_rng(1).uniform(0, [191, 255], (2, 17, 2))
+    mirrored = np.stack([191 - xy[..., 0], xy[..., 1]], axis=-1)[:, list(COCO17.flip_permutation())]
+    direct = CODEC.encode(xy)
+    turned = CODEC.unmirror(CODEC.encode(mirrored), COCO17.flip_permutation(), direct)
+    for ours, theirs in zip(turned, direct, strict=True):
+        assert np.abs(ours - theirs).max() < 1e-6
+
+
+def test_a_codec_that_cannot_be_is_refused():
+    for options in ({"split": 0}, {"sigma": (4.9, 0.0)}, {"input_size": (0, 256)}):
+        with pytest.raises(ValueError, match="SimCCCodec: expected"):
+            SimCCCodec(**options)
