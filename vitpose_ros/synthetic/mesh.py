@@ -318,7 +318,7 @@ def _tinted(
         flush = np.maximum(flush, np.where(on, 0.8 * tip + 0.0 * up, 0.0))
         for level in (0, 1, 2):
             off = local[:, 0] - stations[level]
-            if level > 0 or d == 0:
+            if level > 0:
                 knuckle = np.maximum(
                     knuckle,
                     np.where(

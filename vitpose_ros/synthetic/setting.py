@@ -62,8 +62,8 @@ def make_light(rng: np.random.Generator) -> Light:
     warmth = rng.uniform(-0.06, 0.06)
     return Light(
         to_sun,
-        rng.uniform(0.55, 0.75),
-        rng.uniform(0.42, 0.55),
+        rng.uniform(0.46, 0.62),
+        rng.uniform(0.40, 0.50),
         np.array((1.0 - warmth, 1.0, 1.0 + warmth)),
     )
 
