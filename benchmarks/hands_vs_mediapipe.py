@@ -18,10 +18,6 @@ Targets: at most 0.01, 1.0, at least 1.5, at least 1.0.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -32,6 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from _mediapipe_peer import MEDIAPIPE, MediaPipe, mediapipe_python, real_images
 from common import machine, parser, report, write_json
 
 from vitpose_ros.engines.base import EngineError
@@ -41,9 +38,7 @@ from vitpose_ros.pipeline import HandPipeline, HandSettings, load_hand_pipeline
 from vitpose_ros.synthetic.scene import Rendering, Scene
 from vitpose_ros.types import ByteArray, Frame, Side
 
-MEDIAPIPE = "mediapipe==0.10.21"
-ROOT = Path(__file__).resolve().parent.parent
-WORKER = Path(__file__).resolve().with_name("_mediapipe_hands.py")
+WORKER = "_mediapipe_hands.py"
 REAL_IMAGES = ("onehand10k_9.jpg", "onehand10k_784.jpg")
 COMPLEXITY = {"full": 1, "lite": 0}
 RATE_HZ = 30
@@ -64,48 +59,17 @@ class Hands:
         self.seconds += other.seconds
 
 
-class MediaPipe:
-    """MediaPipe's API in its own process."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self._folder = folder
-        self._log = folder / "mediapipe.log"
-        keep = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-        self._process = subprocess.Popen(
-            [str(python), "-I", str(WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log.open("w"),
-            env=keep,
-            text=True,
-        )
+class HandsPeer(MediaPipe):
+    """MediaPipe's Hands API."""
 
     def __call__(self, images: Sequence[ByteArray], static: bool, kind: str) -> Hands:
         """Find the hands in BGR images, with the networks "full" or "lite"."""
-        source, result = self._folder / "images.npz", self._folder / "result.npz"
-        arrays: dict[str, Any] = {f"{i:05d}": im[..., ::-1] for i, im in enumerate(images)}
-        np.savez(source, **arrays)
-        request = {"images": str(source), "static": static, "complexity": COMPLEXITY[kind]}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**request, "result": str(result)}) + "\n")
-        self._process.stdin.flush()
-        if self._process.stdout.readline().strip() != "done":
-            raise SystemExit(f"MediaPipe's process ended:\n{self._log.read_text()[-2000:]}")
-        with np.load(result) as answer:
-            hands = Hands([[] for _ in images], list(answer["seconds"]))
-            # The API takes its input for mirrored, which ours is not: its left is a right hand.
-            for frame, uv, label in zip(
-                answer["frame"], answer["uv"], answer["label"], strict=True
-            ):
-                hands.found[frame].append((uv, Side.RIGHT if label == "Left" else Side.LEFT))
+        answer = self.ask(images, static=static, complexity=COMPLEXITY[kind])
+        hands = Hands([[] for _ in images], list(answer["seconds"]))
+        # The API takes its input for mirrored, which ours is not: its left is a right hand.
+        for frame, uv, label in zip(answer["frame"], answer["uv"], answer["label"], strict=True):
+            hands.found[frame].append((uv, Side.RIGHT if label == "Left" else Side.LEFT))
         return hands
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
 
 
 def ours(pipeline: HandPipeline, images: Sequence[ByteArray], first: int = 0) -> Hands:
@@ -118,40 +82,6 @@ def ours(pipeline: HandPipeline, images: Sequence[ByteArray], first: int = 0) ->
         hands.seconds.append(time.perf_counter() - start)
         hands.found.append([(i.keypoints.uv, i.side) for i in result.instances])
     return hands
-
-
-def mediapipe_python(folder: Path | None) -> Path:
-    """Return the interpreter that has MediaPipe; make its environment on first use."""
-    folder = folder or ROOT / ".workspace" / "mediapipe"
-    python = folder / "bin" / "python"
-    check = "import mediapipe as m; assert m.__version__ == '0.10.21'; m.solutions.hands"
-    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
-
-    def works() -> bool:
-        if not python.exists():
-            return False
-        command = [str(python), "-I", "-c", check]
-        return subprocess.run(command, capture_output=True, env=clean, check=False).returncode == 0
-
-    if not works():
-        print(
-            f"Making an environment for {MEDIAPIPE} in {folder} (once, some minutes) ...",
-            flush=True,
-        )
-        steps = (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--disable-pip-version-check", MEDIAPIPE],
-        )
-        if (
-            any(subprocess.run(step, env=clean, check=False).returncode for step in steps)
-            or not works()
-        ):
-            raise SystemExit(
-                f"MediaPipe could not be installed in {folder}. It has wheels for Python 3.9 to "
-                f"3.12, this is {sys.version_info.major}.{sys.version_info.minor}; give an environment "
-                f"that has {MEDIAPIPE} with --venv DIR"
-            )
-    return python
 
 
 def palm_px(uv: npt.NDArray[Any]) -> float:
@@ -211,16 +141,9 @@ def against_truth(name: str, hands: Hands, clip: Sequence[Rendering]) -> dict[st
     }
 
 
-def real_images() -> list[ByteArray]:
+def real_hands() -> list[ByteArray]:
     """Return the hand images of the test data, and their mirror images; none where they are not."""
-    folder = Path(os.environ.get("VITPOSE_ROS_TEST_DATA", ROOT.parent / "shared" / "data"))
-    read = [cv2.imread(str(folder / name)) for name in REAL_IMAGES if (folder / name).is_file()]
-    found = [image.astype(np.uint8, copy=False) for image in read if image is not None]
-    if not found:
-        print(
-            f"No real images: {folder} has none of {', '.join(REAL_IMAGES)}; "
-            "set VITPOSE_ROS_TEST_DATA to a folder that has them"
-        )
+    found = real_images(REAL_IMAGES)
     return [np.ascontiguousarray(i) for image in found for i in (image, image[:, ::-1])]
 
 
@@ -244,10 +167,10 @@ def small_hands(images: Sequence[Rendering], seed: int = 0) -> list[tuple[ByteAr
 
 
 def static_rows(
-    reference: MediaPipe, store: ModelStore, kinds: Sequence[str], rendered: Sequence[Rendering]
+    reference: HandsPeer, store: ModelStore, kinds: Sequence[str], rendered: Sequence[Rendering]
 ) -> tuple[list[list[Any]], float, float]:
     """Compare in static mode: the table's rows, and the full networks' difference and sides."""
-    sets = {"rendered": [r.image for r in rendered], "real": real_images()}
+    sets = {"rendered": [r.image for r in rendered], "real": real_hands()}
     rows: list[list[Any]] = []
     differences: list[float] = []
     sides: list[bool] = []
@@ -265,7 +188,7 @@ def static_rows(
 
 
 def tracking_rows(
-    reference: MediaPipe, store: ModelStore, kinds: Sequence[str], clip: Sequence[Rendering]
+    reference: HandsPeer, store: ModelStore, kinds: Sequence[str], clip: Sequence[Rendering]
 ) -> list[dict[str, Any]]:
     """Run both over the clip in turns; for each kind MediaPipe's row, then this package's."""
     rows = []
@@ -283,7 +206,7 @@ def tracking_rows(
 
 
 def small_rows(
-    reference: MediaPipe, store: ModelStore, rendered: Sequence[Rendering]
+    reference: HandsPeer, store: ModelStore, rendered: Sequence[Rendering]
 ) -> list[list[Any]]:
     """Count the small hands that each finds, and the hands where none is."""
     pasted = small_hands(rendered)
@@ -344,7 +267,7 @@ def main() -> None:
     clip = [scenes[0].render(i / RATE_HZ) for i in range(options.frames)]
 
     with tempfile.TemporaryDirectory() as folder:
-        reference = MediaPipe(python, Path(folder))
+        reference = HandsPeer(python, WORKER, Path(folder))
         parity, median, same_side = static_rows(reference, store, kinds, rendered)
         tracking = tracking_rows(reference, store, kinds, clip)
         small = small_rows(reference, store, rendered)
