@@ -6,13 +6,14 @@ ARGS ?= test
 MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint pytest bench build models shell clean
+.PHONY: help demo test test-convert lint pytest bench build models shell clean
 
 help: ## this list
 	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   rendered hands (or SOURCE) and node, live; files in demo_output/'
 	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      what the rendered hands do; the keypoint model'
 	@echo 'make test                                                lint, models and all tests'
 	@echo 'make lint                                                ruff and mypy'
+	@echo 'make test-convert                                        the tests of converting checkpoints (installs torch)'
 	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
 	@echo 'make bench NAME=image_transport [JSON=out.json]          one script of benchmarks/ (ARGS="..." passes options on)'
 	@echo 'make build                                               only set up and build'
@@ -28,6 +29,9 @@ demo: models
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)
 	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test
+
+test-convert:
+	@$(WORKSPACE) run --with test,convert --own-domain -- pytest test -m convert
 
 lint:
 	@$(WORKSPACE) run --with test,lint -- ruff check .

@@ -28,6 +28,6 @@ setup(
     package_dir={"vitpose_ros.config": "config"},
     package_data={"vitpose_ros": ["py.typed"], "vitpose_ros.config": ["models.yaml"]},
     install_requires=requirements("core"),
-    extras_require={"hub": requirements("hub"), "test": requirements("test")},
+    extras_require={name: requirements(name) for name in ("convert", "hub", "test")},
     entry_points={"console_scripts": ["vitpose_ros = vitpose_ros.cli.main:main"]},
 )

@@ -94,12 +94,9 @@ print(vitpose_ros.__file__, *names)
 @pytest.mark.timeout(120)
 def test_pip_installs_a_core_that_imports_without_ros(workspace, tmp_path):
     source, site = workspace.stage(tmp_path / "src"), tmp_path / "site"
-    for name in ("setup.py", "pyproject.toml", "requirements/core.txt", "requirements/hub.txt"):
-        (source / name).parent.mkdir(exist_ok=True)
-        (source / name).write_text((ROOT / name).read_text())
-    (source / "requirements" / "test.txt").write_text(
-        (ROOT / "requirements" / "test.txt").read_text()
-    )
+    (source / "requirements").mkdir()
+    for path in [ROOT / "setup.py", ROOT / "pyproject.toml", *ROOT.glob("requirements/*.txt")]:
+        (source / path.relative_to(ROOT)).write_text(path.read_text())
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     run([*pip, "--target", site, source], tmp_path)
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import metadata
-from pathlib import Path
-from xml.etree import ElementTree
 
 from vitpose_ros.cli import models
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
+from vitpose_ros.version import version
 
 COMMANDS = (models,)
 """The subcommands' modules, in the order of the help."""
@@ -64,31 +62,6 @@ def build_parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.register(subparsers, _EXIT_HELP)
     return parser
-
-
-def version() -> str:
-    """The package's version: package.xml's, beside the checkout or in the installed share folder;
-    else pip's.
-    """
-    package = Path(__file__).resolve().parent.parent
-    places = [package.parent / "package.xml"]
-    for start in (
-        package,
-        Path(__file__).parent.parent,
-    ):  # a symlinked installation is looked at from both ends
-        places += [parent / "share" / "vitpose_ros" / "package.xml" for parent in start.parents]
-    for place in places:
-        try:
-            root = ElementTree.parse(place).getroot()
-        except (OSError, ElementTree.ParseError):
-            continue
-        found = root.findtext("version")
-        if root.findtext("name") == "vitpose_ros" and found:
-            return found.strip()
-    try:
-        return metadata.version("vitpose_ros")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:

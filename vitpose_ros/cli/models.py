@@ -1,4 +1,4 @@
-"""`vitpose_ros models list|pull|verify`."""
+"""`vitpose_ros models list|pull|convert|verify`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitpose_ros.cli import convert
 from vitpose_ros.models.catalogue import ENVIRONMENT as CATALOGUE_ENVIRONMENT
 from vitpose_ros.models.catalogue import TASKS, load_catalogue
 from vitpose_ros.models.progress import make_progress, size_text
@@ -19,12 +20,13 @@ from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
 from vitpose_ros.models.store import ModelStore, State, Status
 
 _DEFAULT_STORE = "~/.local/share/vitpose_ros/models"
-_GOOD = (State.VERIFIED, State.RECORDED)
+_GOOD = (State.VERIFIED, State.RECORDED, State.CONVERTED)
 
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `models` and its actions to the tool's parser."""
-    parser = _add(subparsers, "models", "list, pull and verify the networks' weights", epilog)
+    text = "list, pull, convert and verify the networks' weights"
+    parser = _add(subparsers, "models", text, epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     action = _add(
@@ -52,6 +54,10 @@ def register(subparsers: Any, epilog: str) -> None:
     )
     action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
     _finish(action, _pull)
+
+    action = _add(actions, "convert", "make the network of a checkpoint, and check it", epilog)
+    convert.add_options(action)
+    _finish(action, convert.run)
 
     action = _add(actions, "verify", "hash every byte of the models on this machine", epilog)
     action.add_argument(
@@ -122,7 +128,7 @@ def _list(options: argparse.Namespace) -> int:
     _print_table(columns, rows)
     print(f"store: {store.root}")
     for status in statuses:
-        if status.state is State.DAMAGED:
+        if status.state in (State.DAMAGED, State.PULLED):
             print(status.problem)
     return 0
 
@@ -175,6 +181,7 @@ def _as_json(store: ModelStore, status: Status) -> dict[str, Any]:
         "origin": entry.origin,
         "accuracy": [vars(figure) for figure in entry.accuracy],
         "verified_here": entry.verified_here,
+        "convert": vars(entry.convert) if entry.convert else None,
         "state": status.state.value,
         "problem": status.problem,
         "files": [

@@ -19,7 +19,13 @@ import yaml
 
 from vitpose_ros.layouts import LAYOUTS, Layout
 from vitpose_ros.models.errors import CatalogueError, UnknownModelError
-from vitpose_ros.models.files import RECORD_NAME, refuse_pickle_name
+from vitpose_ros.models.files import (
+    MANIFEST_NAME,
+    NETWORK_NAME,
+    RECORD_NAME,
+    WEIGHTS_NAME,
+    refuse_pickle_name,
+)
 from vitpose_ros.models.parse_source import parse_sources
 from vitpose_ros.models.reader import Reader, load_yaml
 from vitpose_ros.models.sources import Source
@@ -38,7 +44,24 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 }
 """What a model is for, and the kinds of layout that it may have (none: it has no layout)."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+CONVERSIONS = ("huggingface", "vitpose_pth")
+"""Checkpoints that `vitpose_ros models convert` reads: a repository of the Hugging Face hub
+(config.json and model.safetensors), and a .pth file of ViTPose's authors, of easy_ViTPose or of
+MMPose."""
+
+EXPERTS: Mapping[str, str] = {
+    "coco": "coco17",
+    "aic": "aic14",
+    "mpii": "mpii16",
+    "ap10k": "ap10k17",
+    "apt36k": "apt36k17",
+    "wholebody": "coco_wholebody133",
+}
+"""The data sets that ViTPose+ was trained on, in the order of its experts, and their layouts."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""What a model may be called."""
+
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -75,12 +98,25 @@ class ModelFile:
     size : bytes, or None where not known beforehand.
     sha256 : 64 lower-case hexadecimal digits, or None where not known: then the first pull records
         it.
+    pickle : True for a checkpoint that may be a pickle: it is kept for the conversion, which reads
+        it without running code (torch.load with weights_only), and given to nobody else.
     """
 
     name: str
     sources: tuple[Source, ...]
     size: int | None = None
     sha256: str | None = None
+    pickle: bool = False
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How an entry's files become an ONNX file: one of CONVERSIONS, and which of EXPERTS is taken
+    where the checkpoint has several (None: it has only one).
+    """
+
+    format: str
+    expert: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +135,8 @@ class Entry:
     licence, origin : terms, and the page of whoever made it.
     accuracy : published figures; empty where none is published.
     verified_here : True when this project's tests run these very files.
-    files : at least one.
+    files : at least one. Those of a model with a conversion are its checkpoint.
+    convert : how its checkpoint becomes a network; None where its files are the network.
     settings : further numbers, words and lists that its architecture needs.
     """
 
@@ -115,6 +152,7 @@ class Entry:
     accuracy: tuple[Accuracy, ...]
     verified_here: bool
     files: tuple[ModelFile, ...]
+    convert: Conversion | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -221,13 +259,14 @@ def _read_file(path: Path) -> list[Entry]:
 
 def _read_entry(path: str, name: str, content: Any) -> Entry:
     reader = Reader(f"{path}: model '{name}'", "", content)
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise CatalogueError(
             f"{path}: model '{name}': a name has lower-case letters, digits, '.', '_' and '-', "
             "and begins with a letter or digit."
         )
     task = reader.choice("task", TASKS)
     size = reader.child("input", optional=task == "body_model")
+    convert = _read_conversion(reader)
     entry = Entry(
         name=name,
         task=task,
@@ -240,7 +279,8 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
         origin=reader.url("origin"),
         accuracy=tuple(_read_accuracy(child) for child in reader.children("accuracy")),
         verified_here=reader.boolean("verified_here"),
-        files=tuple(_read_model_file(child) for child in reader.children("files")),
+        files=tuple(_read_model_file(child, convert) for child in reader.children("files")),
+        convert=convert,
         settings=reader.settings("settings"),
     )
     if size:
@@ -265,6 +305,18 @@ def _read_layout(reader: Reader, task: str) -> Layout | None:
     return layout
 
 
+def _read_conversion(reader: Reader) -> Conversion | None:
+    child = reader.child("convert", optional=True)
+    if child is None:
+        return None
+    conversion = Conversion(
+        format=child.choice("format", CONVERSIONS),
+        expert=child.optional_choice("expert", EXPERTS),
+    )
+    child.finish()
+    return conversion
+
+
 def _read_licence(reader: Reader) -> Licence:
     licence = Licence(reader.text("name"), reader.url("url"))
     reader.finish()
@@ -283,13 +335,15 @@ def _read_accuracy(reader: Reader) -> Accuracy:
     return accuracy
 
 
-def _read_model_file(reader: Reader) -> ModelFile:
+def _read_model_file(reader: Reader, convert: Conversion | None) -> ModelFile:
     name = reader.matching(
         "name", _FILE, "a file name without folders (letters, digits, '.', '_', '-')"
     )
-    refusal = refuse_pickle_name(name)
-    if refusal or name == RECORD_NAME:
-        raise reader.error("name", refusal or f"'{name}' is kept for the store's own record")
+    pickle = convert is not None and convert.format == "vitpose_pth" and name.endswith(".pth")
+    refusal = None if pickle else refuse_pickle_name(name)
+    kept = (RECORD_NAME, MANIFEST_NAME) + ((NETWORK_NAME, WEIGHTS_NAME) if convert else ())
+    if refusal or name in kept:
+        raise reader.error("name", refusal or f"'{name}' is kept for the store's own files")
     sha256 = reader.take("sha256")
     if sha256 is not None and not _SHA256.fullmatch(str(sha256)):
         raise reader.error("sha256", f"expected 64 lower-case hexadecimal digits, got '{sha256}'")
@@ -298,6 +352,7 @@ def _read_model_file(reader: Reader) -> ModelFile:
         sources=parse_sources(reader),
         size=reader.optional_integer("size", least=1),
         sha256=None if sha256 is None else str(sha256),
+        pickle=pickle,
     )
     reader.finish()
     return file
@@ -309,7 +364,27 @@ def _check_files(reader: Reader, entry: Entry) -> None:
     names = [file.name for file in entry.files]
     if len(set(names)) != len(names):
         raise reader.error("files", f"names repeat: {', '.join(names)}")
+    if entry.convert is not None:
+        _check_conversion(reader, entry, entry.convert)
     if entry.verified_here and any(file.sha256 is None for file in entry.files):
         raise reader.error(
             "verified_here", "true needs the sha256 of every file: that is what was verified"
+        )
+
+
+def _check_conversion(reader: Reader, entry: Entry, convert: Conversion) -> None:
+    names = {file.name for file in entry.files}
+    if convert.format == "huggingface" and names != {"config.json", "model.safetensors"}:
+        raise reader.error(
+            "files", "the conversion 'huggingface' takes config.json and model.safetensors"
+        )
+    if convert.format == "vitpose_pth" and len(names) != 1:
+        raise reader.error("files", "the conversion 'vitpose_pth' takes one .pth file")
+    if entry.layout is None or entry.input_width is None:
+        raise reader.error("convert", f"a model of the task {entry.task} cannot be converted")
+    if convert.expert is not None and EXPERTS[convert.expert] != entry.layout.name:
+        raise reader.error(
+            "convert.expert",
+            f"'{convert.expert}' gives the layout {EXPERTS[convert.expert]}, "
+            f"but the entry's is {entry.layout.name}",
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from vitpose_ros.models.sources import HubSource
 
 def fetch_hub(
     source: HubSource, target: Path, progress: Progress, scratch: Path, size: int | None = None
-) -> None:
-    """Write the file to `target`.
+) -> str | None:
+    """Write the file to `target`; the commit that it came from, None where the library does not
+    say.
 
     HF_ENDPOINT, HF_TOKEN and the library's other variables hold. Its partial files stay under
     `scratch` when a download breaks: the next pull goes on with them, or afresh where the library
@@ -56,11 +58,25 @@ def fetch_hub(
         raise _failed(source, error) from error
     finally:
         progress.finish()
+    commit = _commit(folder, source)
     if os.path.islink(path):  # old versions of the library link large files into their cache
         shutil.copyfile(path, target)
     else:
         os.replace(path, target)
     shutil.rmtree(folder, ignore_errors=True)
+    return commit
+
+
+def _commit(folder: Path, source: HubSource) -> str | None:
+    """The commit that the library noted beside the file: a branch's name does not say which file
+    it was.
+    """
+    note = folder / ".cache" / "huggingface" / "download" / f"{source.member}.metadata"
+    try:
+        first = note.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return first if re.fullmatch(r"[0-9a-f]{40}", first) else None
 
 
 def _failed(source: HubSource, error: Exception) -> SourceError:

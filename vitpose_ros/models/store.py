@@ -12,12 +12,15 @@ from pathlib import Path
 from vitpose_ros.models.catalogue import Catalogue, Entry, ModelFile, load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import (
+    MANIFEST_NAME,
+    NETWORK_NAME,
     Record,
     looks_like_pickle,
     read_records,
     sha256_of,
     write_record,
 )
+from vitpose_ros.models.manifest import Manifest, own_entries, read_manifest
 
 ENVIRONMENT = "VITPOSE_ROS_MODELS"
 
@@ -43,6 +46,16 @@ class State(Enum):
     """The sha256 is the one recorded when the model was pulled or used first."""
     VERIFIED = "verified"
     """The sha256 is the catalogue's."""
+    PULLED = "pulled"
+    """The checkpoint is there and as it should be, but not converted yet."""
+    CONVERTED = "converted"
+    """The sha256 is the one that the conversion wrote down, after comparing the network with its
+    checkpoint.
+    """
+
+
+READY = (State.UNCHECKED, State.RECORDED, State.VERIFIED, State.CONVERTED)
+"""States of a model that can be used; the last three were checked against something."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +74,21 @@ class LocalModel:
     Attributes
     ----------
     entry : what the catalogue says about it.
-    paths : its files, in the catalogue's order.
+    paths : its files, in the catalogue's order; of a converted model, the network's.
+    manifest : what the conversion wrote down; None for a model that needs none.
     """
 
     entry: Entry
     paths: tuple[Path, ...]
+    manifest: Manifest | None = None
 
     @property
     def path(self) -> Path:
-        """The file of a model that has only one; ModelError names them when there are several."""
-        if len(self.paths) != 1:
+        """The file of a model that has only one; ModelError names them when there are several.
+
+        The weights that a large ONNX file keeps beside itself do not count.
+        """
+        if len(self.paths) != 1 and self.paths[0].name != NETWORK_NAME:
             names = ", ".join(path.name for path in self.paths)
             raise ModelError(
                 f"the model '{self.entry.name}' has several files ({names}); "
@@ -104,12 +122,16 @@ class ModelStore:
     Parameters
     ----------
     root : the folder; by default `default_root()`. It need not exist.
-    catalogue : by default the shipped one and the user's (`load_catalogue`).
+    catalogue : by default the shipped one and the user's (`load_catalogue`). Networks in the folder
+        that it does not name, converted from checkpoints of the user's own, join it.
     """
 
     def __init__(self, root: Path | None = None, catalogue: Catalogue | None = None) -> None:
         self.root = default_root() if root is None else Path(root)
-        self.catalogue = load_catalogue() if catalogue is None else catalogue
+        listed = load_catalogue() if catalogue is None else catalogue
+        own = own_entries(self.root, listed)
+        self.catalogue = Catalogue((*listed.entries, *own))
+        self._own = {entry.name for entry in own}
 
     def get(self, name: str, task: str | None = None) -> LocalModel:
         """A model that is ready for use.
@@ -121,14 +143,32 @@ class ModelStore:
 
         Raises
         ------
-        ModelError : the name is unknown or of another task, or a file is missing, truncated or
-            altered; the text says what is accepted and which command helps.
+        ModelError : the name is unknown or of another task, a file is missing, truncated or
+            altered, or the checkpoint is not converted yet; the text says what is accepted and
+            which command helps.
         """
         entry = self.catalogue.get(name, task)
         status = self.status(entry)
         if status.problem:
             raise ModelError(status.problem)
-        return LocalModel(entry, tuple(self.path(entry, file) for file in entry.files))
+        manifest = read_manifest(self.root / name) if self.is_converted(entry) else None
+        files = manifest.model_files if manifest else entry.files
+        return LocalModel(entry, tuple(self.path(entry, file) for file in files), manifest)
+
+    def checkpoint(self, entry: Entry) -> tuple[Path, ...]:
+        """The files of a model that is to be converted; ModelError as in `get`."""
+        status = self._files_status(entry, full=False)
+        if status.problem:
+            raise ModelError(status.problem)
+        return tuple(self.path(entry, file) for file in entry.files)
+
+    def is_own(self, entry: Entry) -> bool:
+        """Whether a model was converted from the user's own checkpoint: no catalogue has it."""
+        return entry.name in self._own
+
+    def is_converted(self, entry: Entry) -> bool:
+        """Whether a model's network is what a conversion made, rather than what was pulled."""
+        return entry.convert is not None or self.is_own(entry)
 
     def list(self, task: str | None = None) -> list[Status]:
         """Every model of the catalogue, or of one task, with its state as `get` sees it."""
@@ -155,6 +195,26 @@ class ModelStore:
         ----------
         full : hash large files too, even when they look unchanged.
         """
+        if not self.is_converted(entry):
+            return self._files_status(entry, full)
+        folder = self.root / entry.name
+        try:
+            manifest = read_manifest(folder)
+            if manifest is None:
+                return self._unconverted(entry, full)
+            self._check_made_for(entry, manifest)
+            for file in manifest.model_files:
+                if not self.path(entry, file).is_file():
+                    raise _DamagedError(f"{self.path(entry, file)} is missing.")
+                self._check(entry, file, full)
+        except ModelError as error:
+            return Status(entry, State.DAMAGED, f"{error} {self._convert_again(entry)}")
+        except OSError as error:
+            return _unreadable(entry, error)
+        return Status(entry, State.CONVERTED)
+
+    def _files_status(self, entry: Entry, full: bool) -> Status:
+        """The state of what the catalogue names, whether or not it still has to be converted."""
         paths = [self.path(entry, file) for file in entry.files]
         try:
             missing = [path for path in paths if not path.is_file()]
@@ -163,18 +223,50 @@ class ModelStore:
                     entry,
                     State.ABSENT if len(missing) == len(paths) else State.DAMAGED,
                     f"the model '{entry.name}' is not in the store: {missing[0]} is missing. "
-                    f"Get it with: {self._command(entry)}",
+                    f"Get it with: {self._command('pull', entry)}"
+                    + (f"; then: {self.convert_command(entry)}" if entry.convert else ""),
                 )
             states = [self._check(entry, file, full) for file in entry.files]
         except _DamagedError as error:
-            problem = f"{error} Get it again with: {self._command(entry, force=True)}"
+            problem = f"{error} Get it again with: {self._command('pull --force', entry)}"
             return Status(entry, State.DAMAGED, problem)
         except OSError as error:
-            return Status(
-                entry, State.DAMAGED, f"the model '{entry.name}' cannot be read: {error}."
-            )
+            return _unreadable(entry, error)
         order = (State.UNCHECKED, State.RECORDED, State.VERIFIED)
         return Status(entry, min(states, key=order.index))
+
+    def _unconverted(self, entry: Entry, full: bool) -> Status:
+        status = self._files_status(entry, full)
+        if status.problem:
+            return status
+        return Status(
+            entry,
+            State.PULLED,
+            f"the model '{entry.name}' is pulled but not converted. Convert it with: "
+            f"{self.convert_command(entry)}",
+        )
+
+    def _check_made_for(self, entry: Entry, manifest: Manifest) -> None:
+        """_DamagedError when a network was made from another checkpoint, or for another entry."""
+        if entry.convert is None:
+            return  # an own network's entry is its manifest
+        path = self.root / entry.name / MANIFEST_NAME
+        asked = (entry.name, entry.layout and entry.layout.name, entry.convert.expert)
+        made = (manifest.name, manifest.layout, manifest.network.get("expert"))
+        if asked != made or (entry.input_width, entry.input_height) != (
+            manifest.input_width,
+            manifest.input_height,
+        ):
+            raise _DamagedError(f"{path} is of another network than the catalogue's entry.")
+        records = read_records(self.root / entry.name)
+        sources = {source.name: source.sha256 for source in manifest.sources}
+        for file in entry.files:
+            record = records.get(file.name) if self.path(entry, file).is_file() else None
+            expected = file.sha256 or (record.sha256 if record else None)
+            if expected is not None and sources.get(file.name) != expected:
+                raise _DamagedError(
+                    f"the network of the model '{entry.name}' was made from another {file.name}."
+                )
 
     def _check(self, entry: Entry, file: ModelFile, full: bool) -> State:
         path = self.path(entry, file)
@@ -201,7 +293,7 @@ class ModelStore:
             raise _DamagedError(
                 f"{path} is altered: its sha256 is {sha256}, expected is {expected}."
             )
-        if expected is None and looks_like_pickle(path):
+        if expected is None and not file.pickle and looks_like_pickle(path):
             raise _DamagedError(
                 f"{path} is a pickle, and loading one runs code of whoever wrote it."
             )
@@ -226,9 +318,18 @@ class ModelStore:
             return False
         return True
 
-    def _command(self, entry: Entry, force: bool = False) -> str:
-        """The command that brings a model into this store."""
-        words = ["vitpose_ros models pull", *(["--force"] if force else []), entry.name]
+    def convert_command(self, entry: Entry) -> str:
+        """The command that converts a pulled model in this store."""
+        return self._command("convert", entry)
+
+    def _convert_again(self, entry: Entry) -> str:
+        if entry.convert is None:
+            return "Convert its checkpoint again with: vitpose_ros models convert"
+        return f"Convert it again with: {self.convert_command(entry)}"
+
+    def _command(self, action: str, entry: Entry) -> str:
+        """A command about a model in this store."""
+        words = [f"vitpose_ros models {action}", entry.name]
         if self.root != default_root():
             words += ["--store", shlex.quote(str(self.root))]
         return " ".join(words)
@@ -236,3 +337,7 @@ class ModelStore:
 
 class _DamagedError(ModelError):
     """A file is not what it should be."""
+
+
+def _unreadable(entry: Entry, error: OSError) -> Status:
+    return Status(entry, State.DAMAGED, f"the model '{entry.name}' cannot be read: {error}.")

@@ -100,7 +100,7 @@ ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"settings": {"a": {"b": 1}}}, "'settings.a'", "numbers or words"),
     ({"colour": "red"}, "'colour'", "unknown; known are task"),
     ({"file": {"name": "../net.onnx"}}, "'files[0].name'", "without folders"),
-    ({"file": {"name": "checksums.json"}}, "'files[0].name'", "kept for the store"),
+    ({"file": {"name": "checksums.json"}}, "'files[0].name'", "kept for the store's own files"),
     ({"file": {"name": "net.pth"}}, "'files[0].name'", "may be a pickle"),
     ({"file": {"name": "net.BIN"}}, "'files[0].name'", "may be a pickle"),
     ({"file": {"sha256": "abc"}}, "'files[0].sha256'", "64 lower-case hexadecimal digits"),

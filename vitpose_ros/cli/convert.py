@@ -1,0 +1,114 @@
+"""`vitpose_ros models convert`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vitpose_ros.layouts import LAYOUTS
+from vitpose_ros.models.catalogue import EXPERTS, load_catalogue
+from vitpose_ros.models.errors import ModelError, UnknownModelError
+from vitpose_ros.models.progress import make_progress
+from vitpose_ros.models.store import ModelStore
+
+_TEXT = """Convert a checkpoint to the ONNX file that the engines run, and compare both.
+
+WHAT is a model of the catalogue that was pulled, or a checkpoint of your own: a folder with
+config.json and model.safetensors, a .pth file of ViTPose's authors, of easy_ViTPose or of MMPose,
+or a ready .onnx file. Your own goes into the store as --name NAME, and is then a model like any
+other, or into a folder with --output DIR.
+
+Needs torch, transformers, safetensors, onnx and onnxscript, but not for a ready .onnx file. Running
+what was converted needs none of them."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `models convert`, without those that all actions share."""
+    parser.description = _TEXT
+    parser.add_argument("what", metavar="WHAT", help="a model's name, or the path of a checkpoint")
+    parser.add_argument("--name", help="what to call a checkpoint of your own")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where model.onnx and model.json go (default: the model's folder in the store)",
+    )
+    parser.add_argument(
+        "--expert",
+        choices=tuple(EXPERTS),
+        help="the data set whose expert and head to take from a ViTPose+ checkpoint",
+    )
+    parser.add_argument(
+        "--layout", choices=tuple(LAYOUTS), help="the joints that a checkpoint of your own gives"
+    )
+    parser.add_argument(
+        "--input",
+        type=_size,
+        metavar="WIDTHxHEIGHT",
+        help="the input of a .pth file of your own, px (default: 192x256)",
+    )
+    parser.add_argument("--licence", default="", help="under which licence your checkpoint is")
+    parser.add_argument("--origin", default="", help="the page of whoever made your checkpoint")
+    parser.add_argument("--opset", type=int, help="the ONNX opset, 17 or later (default: 18)")
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert one model; 0 when it passed."""
+    # Late: the checkpoint's readers are needed by this command only.
+    from vitpose_ros.models.convert.export import DEFAULT_OPSET
+    from vitpose_ros.models.convert.run import Terms, convert_checkpoint, convert_entry
+
+    store = ModelStore(options.store, load_catalogue(options.catalogue))
+    tell = make_progress(sys.stderr, options.quiet).note
+    opset = DEFAULT_OPSET if options.opset is None else options.opset
+    listed = {entry.name for entry in store.catalogue.entries if not store.is_own(entry)}
+    if options.what in listed:
+        _refuse_options(options)
+        convert_entry(store, options.what, folder=options.output, opset=opset, tell=tell)
+        return 0
+    path = Path(options.what).expanduser()
+    if not path.exists():
+        raise UnknownModelError(
+            f"'{options.what}' is neither a model of the catalogue nor a file or folder; "
+            "`vitpose_ros models list` shows the models."
+        )
+    if (options.name is None) == (options.output is None):
+        raise ModelError(
+            "say where a checkpoint of your own goes: --name NAME puts it into the store under "
+            "that name, --output DIR into a folder (and not both)."
+        )
+    name = options.name or path.resolve().stem.lower()
+    if options.name in listed:
+        raise ModelError(
+            f"the catalogue has a model '{name}' already; give yours another name, so that a name "
+            "always means one network."
+        )
+    convert_checkpoint(
+        path,
+        name,
+        options.output or store.root / name,
+        layout=options.layout,
+        expert=options.expert,
+        input_size=options.input,
+        terms=Terms(licence=options.licence, origin=options.origin),
+        opset=opset,
+        tell=tell,
+    )
+    return 0
+
+
+def _refuse_options(options: argparse.Namespace) -> None:
+    for option in ("name", "expert", "layout", "input", "licence", "origin"):
+        if getattr(options, option):
+            raise ModelError(
+                f"leave out --{option}: the catalogue says it for the model '{options.what}'."
+            )
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 192x256, got '{text}'")
+    return int(width), int(height)

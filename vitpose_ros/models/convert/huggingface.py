@@ -1,0 +1,113 @@
+"""Checkpoints of the Hugging Face hub: config.json and model.safetensors, read by transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vitpose_ros.models.convert.checkpoint import (
+    Checkpoint,
+    choose_expert,
+    complain,
+    describe,
+    finished,
+    fit,
+    fold,
+)
+from vitpose_ros.models.convert.libraries import torch, transformers
+from vitpose_ros.models.errors import ModelError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) -> Checkpoint:
+    """Read a folder of config.json and model.safetensors.
+
+    Parameters
+    ----------
+    expert : which one to fold in; needed where the checkpoint has several, refused where not.
+    layout_named : whether the user said which joints the head gives. The published ViTPose+
+        checkpoints have every expert, but only COCO's head, so that another expert is believed
+        only then.
+
+    Raises
+    ------
+    ModelError : a file is missing or cannot be read, it is another architecture, or its weights are
+        not those of its configuration.
+    """
+    config_path = folder / CONFIG
+    for path in (config_path, folder / WEIGHTS):
+        if not path.is_file():
+            raise ModelError(
+                f"{folder} has no {path.name}; a checkpoint of the Hugging Face hub has "
+                f"{CONFIG} and {WEIGHTS}."
+            )
+    _check_architecture(config_path)
+    library, hub = torch(), transformers()
+    try:
+        model, report = hub.VitPoseForPoseEstimation.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=library.float32,
+            attn_implementation="eager",
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds for a broken file
+        raise ModelError(f"{folder} cannot be read as a ViTPose checkpoint: {_line(error)}.") from (
+            error
+        )
+    complain(
+        folder,
+        "ViTPose",
+        report["missing_keys"],
+        report["unexpected_keys"],
+        [str(item[0]) for item in report.get("mismatched_keys", ())],
+    )
+    return _plain(folder, model, expert, layout_named)
+
+
+def _plain(folder: Path, model: object, expert: str | None, layout_named: bool) -> Checkpoint:
+    library, hub = torch(), transformers()
+    config = model.config  # type: ignore[attr-defined]
+    count = config.backbone_config.num_experts
+    notes: tuple[str, ...] = ()
+    state = model.state_dict()  # type: ignore[attr-defined]
+    if count > 1:
+        expert = choose_expert(folder, expert, count)
+        if expert != "coco" and not layout_named:
+            raise ModelError(
+                f"{folder}: the ViTPose+ checkpoints on the Hugging Face hub hold only COCO's "
+                f"head, whichever expert is taken; '{expert}' would give joints of the wrong data "
+                "set. Take that head from the authors' .pth file; or, if this checkpoint is "
+                "another, say which joints its head gives with --layout."
+            )
+        state = fold(folder, state, expert)
+        config.backbone_config.num_experts = 1
+        notes = (f"of {count} experts, '{expert}' is folded in and the others are left out",)
+    elif expert is not None:
+        raise ModelError(f"{folder} has no experts; leave out --expert (got '{expert}').")
+    with library.device("meta"):
+        plain = hub.VitPoseForPoseEstimation(config)
+    fit(folder, state, plain.state_dict())
+    plain.load_state_dict(state, assign=True)
+    height, width = config.backbone_config.image_size
+    network = describe(config, expert)
+    return Checkpoint(finished(plain), width, height, config.num_labels, expert, network, notes)
+
+
+def _check_architecture(path: Path) -> None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kind = content["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is no configuration of a model: {error!r}.") from error
+    if kind != "vitpose":
+        raise ModelError(
+            f"{path} is of the architecture '{kind}'; only 'vitpose' can be converted here."
+        )
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 400 else text[:400] + " ..."

@@ -1,0 +1,294 @@
+"""The authors' .pth files: ViTPose and ViTPose+ (MMPose 0.x), easy_ViTPose's, and MMPose 1.x's.
+
+They are read as tensors only, renamed to transformers' names with every key accounted for, and
+loaded into the same network as the Hub's checkpoints. Names were read in ViTAE-Transformer/ViTPose
+(mmpose/models/backbones/vit.py, vit_moe.py, detectors/top_down_moe.py, tools/model_split.py),
+JunkyByte/easy_ViTPose, and MMPreTrain's VisionTransformer.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vitpose_ros.models.catalogue import EXPERTS
+from vitpose_ros.models.convert.checkpoint import (
+    Checkpoint,
+    choose_expert,
+    describe,
+    finished,
+    fit,
+    fold,
+)
+from vitpose_ros.models.convert.libraries import torch, transformers
+from vitpose_ros.models.errors import ModelError
+
+HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}
+"""Attention heads by width: a .pth file does not say them."""
+
+EPSILON = 1e-6
+"""Of every LayerNorm in the authors' code; transformers' own default is another."""
+
+# MMPose 1.x says the same in other words.
+_MMPOSE1 = (
+    (r"backbone\.patch_embed\.projection\.", "backbone.patch_embed.proj."),
+    (r"backbone\.layers\.(\d+)\.ln([12])\.", r"backbone.blocks.\1.norm\2."),
+    (r"backbone\.layers\.(\d+)\.ffn\.layers\.0\.0\.", r"backbone.blocks.\1.mlp.fc1."),
+    (r"backbone\.layers\.(\d+)\.ffn\.layers\.1\.", r"backbone.blocks.\1.mlp.fc2."),
+    (r"backbone\.layers\.(\d+)\.attn\.", r"backbone.blocks.\1.attn."),
+    (r"backbone\.ln1\.", "backbone.last_norm."),
+    (r"head\.", "keypoint_head."),
+)
+_BLOCK = r"backbone\.blocks\.(\d+)\."
+_LAYER = r"backbone.encoder.layer.\1."
+_NAMES = (
+    (r"backbone\.patch_embed\.proj\.", "backbone.embeddings.patch_embeddings.projection."),
+    (r"backbone\.pos_embed$", "backbone.embeddings.position_embeddings"),
+    (_BLOCK + r"norm1\.", _LAYER + "layernorm_before."),
+    (_BLOCK + r"norm2\.", _LAYER + "layernorm_after."),
+    (_BLOCK + r"attn\.proj\.", _LAYER + "attention.output.dense."),
+    (_BLOCK + r"attn\.(query|key|value)\.", _LAYER + r"attention.attention.\2."),
+    (_BLOCK + r"mlp\.(fc[12])\.", _LAYER + r"mlp.\2."),
+    (r"backbone\.last_norm\.", "backbone.layernorm."),
+    (r"keypoint_head\.deconv_layers\.0\.", "head.deconv1."),
+    (r"keypoint_head\.deconv_layers\.1\.", "head.batchnorm1."),
+    (r"keypoint_head\.deconv_layers\.3\.", "head.deconv2."),
+    (r"keypoint_head\.deconv_layers\.4\.", "head.batchnorm2."),
+    (r"keypoint_head\.final_layer\.", "head.conv."),
+)
+
+
+def open_original(path: Path, expert: str | None, width: int, height: int) -> Checkpoint:
+    """Read a .pth file.
+
+    Parameters
+    ----------
+    expert : the data set whose expert and head to take; needed where there are several.
+    width, height : the network's input, px; a .pth file does not say it.
+
+    Raises
+    ------
+    ModelError : the file wants to run code, is damaged, is another architecture, or its keys are
+        not exactly those of the network.
+    """
+    state = _read_state(path)
+    state, expert, notes = _one_expert(path, state, expert)
+    network = _split_attention(state)
+    network = {_renamed(name, _NAMES): weight for name, weight in network.items()}
+    return _load(path, network, expert, notes, width, height)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """The tensors by the authors' names, all floating ones in float32."""
+    content = _load_tensors(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    library = torch()
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(weight, library.Tensor)
+        for name, weight in state.items()
+    ):
+        raise ModelError(f"{path} holds no weights by name; a ViTPose checkpoint does.")
+    state = {
+        name.removeprefix("module."): weight.float() if weight.is_floating_point() else weight
+        for name, weight in state.items()
+    }
+    if any(name.startswith("backbone.layers.") for name in state):
+        state = {_renamed(name, _MMPOSE1): weight for name, weight in state.items()}
+        position = state.get("backbone.pos_embed")
+        if position is not None and position.ndim == 3:  # without the class token's slot
+            empty = position.new_zeros((1, 1, position.shape[-1]))
+            state["backbone.pos_embed"] = library.cat([empty, position], dim=1)
+    if "backbone.blocks.0.attn.qkv.weight" not in state:
+        raise ModelError(
+            f"{path} is not a ViTPose checkpoint: it has no backbone.blocks.0.attn.qkv.weight; "
+            f"it has {', '.join(list(state)[:5])} ..."
+        )
+    return state
+
+
+def _load_tensors(path: Path) -> Any:
+    library = torch()
+    try:
+        with library.serialization.safe_globals(_numbers()):
+            return library.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        code = f" ({wanted.group(1)})" if wanted else ""
+        raise ModelError(
+            f"{path} is a pickle that wants to run code of whoever wrote it{code}, and is refused: "
+            "only tensors and plain values are read. Get the checkpoint from its makers, as "
+            "safetensors if they have it."
+        ) from error
+    except Exception as error:  # a damaged archive raises many kinds
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint of torch: "
+            f"{' '.join(str(error).split())[:300]}. It may be cut short; get it again."
+        ) from error
+
+
+def _numbers() -> list[Any]:
+    """NumPy's numbers, which MMPose writes beside the weights (the best score so far): harmless,
+    and no reason to refuse a file.
+    """
+    import numpy as np
+
+    make = np.float64(0).__reduce__()[0]
+    dtypes = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [*((make, name) for name in names), np.dtype, *dtypes]
+
+
+def _one_expert(
+    path: Path, state: dict[str, Any], expert: str | None
+) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
+    """The keys of one expert and its head; everything else that belongs to others is left out."""
+    experts = _indices(state, r"backbone\.blocks\.\d+\.mlp\.experts\.(\d+)\.")
+    heads = _indices(state, r"associate_keypoint_heads\.(\d+)\.")
+    notes = []
+    folded = _folded_expert(path, state, experts) if experts else None
+    if folded is not None:
+        # Written by the authors' model_split.py, which leaves the experts in the file.
+        name = list(EXPERTS)[folded]
+        if expert not in (None, name):
+            raise ModelError(
+                f"{path} holds the expert '{name}' only, folded in already; got '{expert}'."
+            )
+        expert, main = name, True
+        notes.append(f"the expert '{name}' was folded in already; what is left of others is unused")
+    elif experts or heads:
+        expert = choose_expert(path, expert, max(len(experts), len(heads) + 1))
+        main = expert == "coco"
+        if experts:
+            state = fold(path, state, expert)
+            notes.append(f"the expert '{expert}' of {len(experts)} is folded in")
+        notes.append(f"the head '{expert}' of {len(heads) + 1} is taken")
+    else:
+        main = True  # the layout is the entry's or the user's to say
+    head = "keypoint_head." if main else f"associate_keypoint_heads.{_head_index(expert)}."
+    chosen = {}
+    for name, weight in state.items():
+        if name == "backbone.cls_token":
+            notes.append("backbone.cls_token is left out: ViTPose does not use it")
+        elif name.startswith(head):
+            chosen["keypoint_head." + name.removeprefix(head)] = weight
+        elif not re.match(r"keypoint_head\.|associate_keypoint_heads\.|.*\.mlp\.experts\.", name):
+            chosen[name] = weight
+    return chosen, expert, tuple(notes)
+
+
+def _head_index(expert: str | None) -> int:
+    return list(EXPERTS).index(str(expert)) - 1
+
+
+def _indices(state: Mapping[str, Any], pattern: str) -> list[int]:
+    found = (re.match(pattern, name) for name in state)
+    return sorted({int(match.group(1)) for match in found if match})
+
+
+def _folded_expert(path: Path, state: Mapping[str, Any], experts: list[int]) -> int | None:
+    """Which expert is in the second layers already, None when they wait for one."""
+    layers = [name for name in state if re.fullmatch(r"backbone\..*\.mlp\.fc2\.weight", name)]
+    width = state["backbone.blocks.0.attn.qkv.weight"].shape[-1]
+    if any(state[name].shape[0] < width for name in layers):
+        return None
+    for index in experts:
+        parts = [state.get(name.replace(".fc2.", f".experts.{index}.")) for name in layers]
+        if all(
+            part is not None and bool((state[name][-len(part) :] == part).all())
+            for name, part in zip(layers, parts, strict=True)
+        ):
+            return index
+    raise ModelError(
+        f"{path} has experts beside second layers that are whole, and none of them is the one that "
+        "was folded in; it cannot be told whose network this is."
+    )
+
+
+def _split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Queries, keys and values apart: the authors stack their rows in this order."""
+    split = {}
+    for name, weight in state.items():
+        if ".attn.qkv." not in name or weight.shape[0] % 3:
+            split[name] = weight
+            continue
+        for part, rows in zip(("query", "key", "value"), weight.chunk(3), strict=True):
+            split[name.replace(".qkv.", f".{part}.")] = rows.contiguous()
+    return split
+
+
+def _renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        renamed, count = re.subn(r"\A" + pattern, replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def _load(
+    path: Path,
+    state: dict[str, Any],
+    expert: str | None,
+    notes: tuple[str, ...],
+    width: int,
+    height: int,
+) -> Checkpoint:
+    library, hub = torch(), transformers()
+    config = _configuration(path, hub, state, width, height)
+    with library.device("meta"):
+        model = hub.VitPoseForPoseEstimation(config)
+    expected = model.state_dict()
+    for name in expected:  # a counter of the training, which some leave out
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, library.zeros((), dtype=library.int64))
+    fit(path, state, expected)
+    model.load_state_dict(state, assign=True)
+    described = describe(config, expert)
+    return Checkpoint(finished(model), width, height, config.num_labels, expert, described, notes)
+
+
+def _configuration(path: Path, hub: Any, state: Mapping[str, Any], width: int, height: int) -> Any:
+    """The configuration that the shapes of the weights tell."""
+
+    def shape(name: str, dimensions: int) -> tuple[int, ...]:
+        weight = state.get(name)
+        if weight is None or weight.ndim != dimensions:
+            fit(path, {}, {name: None})
+            raise ModelError(f"{path}: {name} has not {dimensions} dimensions.")
+        return tuple(weight.shape)
+
+    position = shape("backbone.embeddings.position_embeddings", 3)
+    patch = shape("backbone.embeddings.patch_embeddings.projection.weight", 4)
+    hidden = position[-1]
+    if hidden not in HEADS:
+        raise ModelError(
+            f"{path}: a width of {hidden} is none of ViTPose's ({', '.join(map(str, HEADS))}), and "
+            "a .pth file does not say its attention heads. Give such a network as a Hugging Face "
+            "checkpoint."
+        )
+    patches = (height // patch[2]) * (width // patch[3])
+    if position[1] != patches + 1:
+        raise ModelError(
+            f"{path}: its position embeddings are for {position[1] - 1} patches; an input of "
+            f"{width}x{height} px has {patches}. Say the input with --input WIDTHxHEIGHT."
+        )
+    layers = _indices(state, r"backbone\.encoder\.layer\.(\d+)\.")
+    ratio = shape("backbone.encoder.layer.0.mlp.fc1.weight", 2)[0] // hidden
+    backbone = hub.VitPoseBackboneConfig(
+        image_size=(height, width),
+        patch_size=(patch[2], patch[3]),
+        hidden_size=hidden,
+        num_hidden_layers=layers[-1] + 1,
+        num_attention_heads=HEADS[hidden],
+        mlp_ratio=ratio,
+        layer_norm_eps=EPSILON,
+        out_indices=[layers[-1] + 1],
+    )
+    return hub.VitPoseConfig(
+        backbone_config=backbone,
+        num_labels=shape("head.conv.weight", 4)[0],
+        use_simple_decoder=not any(name.startswith("head.deconv") for name in state),
+        attn_implementation="eager",
+    )
