@@ -79,6 +79,10 @@ def finish(name: str, *arguments: str) -> tuple[int, str]:
     return result.returncode, result.stdout
 
 
+def stamps(messages: list[Any]) -> set[tuple[int, int]]:
+    return {(m.header.stamp.sec, m.header.stamp.nanosec) for m in messages}
+
+
 def one_line(text: str) -> str:
     """Without the breaks of a narrow terminal."""
     return " ".join(text.split())
@@ -110,14 +114,9 @@ def test_camera_and_node_work_as_processes_and_end_on_sigint_without_a_traceback
     )
     graph.wait_for(lambda: len(skeletons.messages) >= 5, "five skeleton messages", TIMEOUT_S)
     assert any(len(message.skeletons) == 2 for message in skeletons.messages)
-    stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in truths.messages}
-    stamp = skeletons.messages[-1].header.stamp
     graph.wait_for(
-        lambda: (
-            (stamp.sec, stamp.nanosec)
-            in stamps | {(m.header.stamp.sec, m.header.stamp.nanosec) for m in truths.messages}
-        ),
-        "the truth of the last image",
+        lambda: stamps(skeletons.messages) & stamps(truths.messages),
+        "skeletons and the truth of the same image",
     )
     for one in (node, camera):
         assert one.interrupt() == 0, one.output()
@@ -243,8 +242,8 @@ def test_a_video_camera_publishes_the_files_images_and_ends_with_it(
     assert first.header.frame_id == "a_lens"
     assert camera.process.wait(TIMEOUT_S) == 0, camera.output()
     assert "the source has ended" in camera.output()
-    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in images.messages]
-    steps = np.diff(stamps)
+    times_ns = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in images.messages]
+    steps = np.diff(times_ns)
     assert (steps > 0).all()
     # Multiples of the file's own period: images that there was no time for are left out.
     assert np.abs(steps / (1e9 / 15) - np.round(steps / (1e9 / 15))).max() < 1e-3
@@ -260,23 +259,29 @@ def test_the_synthetic_camera_publishes_image_depth_camera_and_truth_that_agree(
         "synthetic_camera",
         *("--ros-args", "-r", f"__ns:={graph.namespace}", "-p", "frame_id:=a_lens"),
         *("-p", "script:=still", "-p", "width:=320", "-p", "height:=240"),
-        *("-p", "images:=20", "-p", "wait_for_subscribers:=1"),
+        *("-p", "wait_for_subscribers:=1"),
     )
-    assert camera.process.wait(TIMEOUT_S) == 0, camera.output()
-    graph.wait_for(lambda: depth.messages and info.messages and truth.messages, "all topics")
-    header = truth.messages[-1].header
-    assert header.frame_id == "a_lens"
-    same = [next(m for m in topic.messages if m.header == header) for topic in (image, depth, info)]
+    topics = (image, depth, info, truth)
+
+    def shared() -> set[tuple[int, int]]:
+        return set.intersection(*(stamps(topic.messages) for topic in topics))
+
+    graph.wait_for(shared, "all four messages of one image", TIMEOUT_S)
+    stamp = max(shared())
+    same = [next(m for m in topic.messages if stamps([m]) == {stamp}) for topic in topics]
+    assert camera.interrupt() == 0, camera.output()
+    assert {m.header.frame_id for m in same} == {"a_lens"}
+    true = same.pop()
     assert [(m.width, m.height) for m in same] == [(320, 240)] * 3
     assert (same[0].encoding, same[1].encoding) == ("bgr8", "32FC1")
     k = np.array(same[2].k).reshape(3, 3)
     np.testing.assert_array_equal(k, Scene("still", width=320, height=240).camera_matrix)
     depth_m = np.frombuffer(same[1].data, np.float32).reshape(240, 320)
-    assert [s.side for s in truth.messages[-1].skeletons] == [
+    assert [s.side for s in true.skeletons] == [
         Skeleton.SIDE_RIGHT,
         Skeleton.SIDE_LEFT,
     ]
-    for skeleton in truth.messages[-1].skeletons:
+    for skeleton in true.skeletons:
         hand = instance_from_message(skeleton).keypoints
         assert set(hand.z_source) == {ZSource.TRUTH}
         projected = hand.xyz @ k.T
