@@ -1,4 +1,4 @@
-"""Networks on a CPU through OpenVINO: ONNX and TFLite files, float32."""
+"""Networks on a CPU through OpenVINO: ONNX and TFLite files, in float32 unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ _Arrays = list[npt.NDArray[np.float32]]
 SUFFIXES = (".onnx", ".tflite")
 """Files that this engine reads."""
 
+PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+"""What a network can be computed in, and OpenVINO's names for it."""
+
 
 class OpenVinoEngine:
     """A network on the CPU.
 
-    It computes in float32: OpenVINO's default on recent CPUs is bfloat16, which moves palms by up
-    to 6 px and hand landmarks by 1.2 px. A network that was exported for one sample takes batches
+    It computes in float32 unless told otherwise: OpenVINO's default on recent CPUs is bfloat16,
+    which moves palms by up to 6 px and hand landmarks by 1.2 px. A lower precision is for networks
+    that were compared with their float32 selves on this machine; see `keypoints.agreement`. Inputs
+    and outputs are float32 in any case. A network that was exported for one sample takes batches
     too: two samples at a time run side by side, each on half of the threads, a single one on all.
     On two cores two hand crops take 4.9 ms that way, 5.7 ms one after the other; one takes 2.9 ms.
 
@@ -32,16 +37,23 @@ class OpenVinoEngine:
     ----------
     path : an ONNX or TFLite file.
     threads : CPU threads to use; 0 for all cores of this process.
+    precision : "fp32"; or "fp16" or "bf16", where the CPU has instructions for it: ViTPose-S takes
+        a third of the time then on a CPU with AMX.
 
     Raises
     ------
-    EngineError : when OpenVINO is not installed, or the file is missing or cannot be read.
+    EngineError : when OpenVINO is not installed, the file is missing or cannot be read, or the CPU
+        does not compute in that precision.
     """
 
-    name = "openvino CPU"
-
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
         self.path = Path(path)
+        self.precision = precision
+        self.name = "openvino CPU" if precision == "fp32" else f"openvino CPU {precision}"
+        if precision not in PRECISIONS:
+            raise EngineError(
+                f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
+            )
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
             raise EngineError(
                 f"threads: expected a whole number, 0 (all cores) or more, got {threads!r}"
@@ -49,7 +61,7 @@ class OpenVinoEngine:
         _check_file(self.path)
         core, model = _read(self.path)
         threads = threads or len(os.sched_getaffinity(0))
-        compiled = _compile(core, model, self.path, threads, streams=1)
+        compiled = self._compile(core, model, threads, streams=1)
         self._alone = compiled.create_infer_request()
         self._pair: tuple[Any, ...] = ()
         inputs = tuple(_spec(port, f"input_{i}") for i, port in enumerate(compiled.inputs))
@@ -58,7 +70,7 @@ class OpenVinoEngine:
         if self._one_sample:
             inputs, outputs = tuple(map(_any_batch, inputs)), tuple(map(_any_batch, outputs))
             if threads > 1:
-                parallel = _compile(core, model, self.path, threads, streams=2)
+                parallel = self._compile(core, model, threads, streams=2)
                 self._pair = parallel.create_infer_request(), parallel.create_infer_request()
         self.inputs, self.outputs = inputs, outputs
 
@@ -79,6 +91,27 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"'{self.path}' failed on the CPU: {_reason(error)}") from error
         return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
+
+    def _compile(self, core: Any, model: Any, threads: int, streams: int) -> Any:
+        hint = PRECISIONS[self.precision]
+        config = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": str(threads),
+            "NUM_STREAMS": str(streams),
+        }
+        try:
+            compiled = core.compile_model(model, "CPU", config)
+            used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO cannot run '{self.path}' on the CPU: {_reason(error)}"
+            ) from error
+        if used != hint:  # OpenVINO takes another one without a word where the CPU lacks it
+            raise EngineError(
+                f"this CPU does not compute in {self.precision}: OpenVINO would run "
+                f"'{self.path.name}' in {used}; take fp32"
+            )
+        return compiled
 
     def _infer(self, requests: Sequence[Any], samples: Sequence[_Arrays]) -> list[_Arrays]:
         """Run one sample on each request, side by side."""
@@ -152,18 +185,6 @@ def _read(path: Path) -> tuple[Any, Any]:
             f"OpenVINO cannot read '{path}': {_reason(error)}. If the file was cut short or "
             "altered, delete it and pull it again with `vitpose_ros models pull`"
         ) from error
-
-
-def _compile(core: Any, model: Any, path: Path, threads: int, streams: int) -> Any:
-    config = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": str(threads),
-        "NUM_STREAMS": str(streams),
-    }
-    try:
-        return core.compile_model(model, "CPU", config)
-    except RuntimeError as error:
-        raise EngineError(f"OpenVINO cannot run '{path}' on the CPU: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

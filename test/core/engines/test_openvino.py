@@ -142,3 +142,29 @@ def test_a_batch_gives_what_its_samples_give_alone(engine_of):
         alone = engine.run({engine.inputs[0].name: x[index : index + 1]})
         for name, values in alone.items():
             assert together[name][index] == pytest.approx(values[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_lower_precision_is_used_or_refused_but_never_replaced(tmp_path, precision):
+    path = write_onnx(tmp_path / "net.onnx", None)
+    x = np.array([[1.001, 2.0, 3.0]], np.float32)
+    try:
+        engine = OpenVinoEngine(path, precision=precision)
+    except EngineError as error:
+        assert f"this CPU does not compute in {precision}" in str(error)
+    else:
+        y = engine.run({"x": x})["y"]
+        assert engine.name == f"openvino CPU {precision}"
+        assert y.dtype == np.float32 and y == pytest.approx(-x, rel=1e-2)
+
+
+def test_float32_is_the_default_and_is_exact(tmp_path):
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None))
+    x = np.array([[1.001, 2.0003, 3.0]], np.float32)
+    assert engine.precision == "fp32" and engine.name == "openvino CPU"
+    assert np.array_equal(engine.run({"x": x})["y"], -x)
+
+
+def test_an_unknown_precision_is_refused(tmp_path):
+    with pytest.raises(EngineError, match="expected one of fp32, fp16, bf16, got 'int4'"):
+        OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None), precision="int4")
