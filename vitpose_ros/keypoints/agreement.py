@@ -1,0 +1,111 @@
+"""How far one engine's joints lie from another's on the same network, and the gate before use.
+
+A network in a lower precision, or in an engine built for one machine, is accepted only after it
+agreed with its float32 self on this very machine. Published faults of this kind are of whole
+networks (an overflow in a layer norm spoils every map), so a few crops suffice to see them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vitpose_ros.engines.base import Engine, EngineError
+from vitpose_ros.keypoints.codec import Codec
+from vitpose_ros.keypoints.warp import Size
+from vitpose_ros.types import FloatArray
+
+OUTPUT_LIMIT = 0.02
+"""Largest difference of an output's value, as a fraction of the reference's largest one, or of 1
+where that is larger: a full heatmap's height.
+"""
+
+JOINT_LIMIT_PX = 0.5
+"""Largest distance of a joint that the reference is sure of, px of the crop."""
+
+SURE = 0.3
+"""The reference is sure of a joint of at least this score."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two engines agree.
+
+    Attributes
+    ----------
+    output : largest difference of an output's value, as a fraction (see OUTPUT_LIMIT); infinite
+        where one has a value that is not finite.
+    joint_px : largest distance of a joint that the reference is sure of, px of the crop; infinite
+        where the other has no such joint, and 0 where the reference is sure of none.
+    joints : how many joints the reference was sure of.
+    """
+
+    output: float
+    joint_px: float
+    joints: int
+
+    @property
+    def good(self) -> bool:
+        """Whether both figures are within their limits."""
+        return self.output <= OUTPUT_LIMIT and self.joint_px <= JOINT_LIMIT_PX
+
+
+def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) -> Agreement:
+    """Run both on the same crops, (N, 3, height, width) normalised, and compare."""
+    wanted, given = (
+        list(one.run({one.inputs[0].name: crops}).values()) for one in (reference, engine)
+    )
+    output = 0.0
+    for a, b in zip(wanted, given, strict=True):
+        scale = max(float(np.abs(a).max()), 1.0)
+        worst = float(np.abs(a - b).max()) / scale  # NaN where either is not finite
+        output = max(output, worst if np.isfinite(worst) else np.inf)
+    ours, truth = codec.decode(given), codec.decode(wanted)
+    sure = truth.score >= SURE
+    away = np.linalg.norm(ours.xy - truth.xy, axis=-1)[sure]
+    away = np.where(np.isfinite(away), away, np.inf)
+    return Agreement(output, float(away.max(initial=0.0)), int(sure.sum()))
+
+
+def require(
+    engine: Engine, reference: Engine, codec: Codec, name: str, crops: FloatArray | None = None
+) -> Agreement:
+    """Compare, and refuse an engine that does not agree.
+
+    Parameters
+    ----------
+    engine, reference : the same network, the latter in float32.
+    codec : of the network.
+    name : the network's name, for the message.
+    crops : (N, 3, height, width) normalised; `sample_crops` where none are given.
+
+    Raises
+    ------
+    EngineError : with the figures and what to do.
+    """
+    found = compare(
+        engine, reference, codec, sample_crops(codec.input_size) if crops is None else crops
+    )
+    if not found.good:
+        raise EngineError(
+            f"'{name}' on {engine.name} differs from float32: outputs by {found.output:.2g} "
+            f"(accepted is {OUTPUT_LIMIT}), joints by {found.joint_px:.2g} px (accepted is "
+            f"{JOINT_LIMIT_PX}). Run it in fp32"
+        )
+    return found
+
+
+def sample_crops(size: Size, count: int = 4, seed: int = 0) -> FloatArray:
+    """Crops that look like nothing, but have the statistics of images: (count, 3, height, width),
+    smooth noise of unit spread, from fine to coarse grain.
+    """
+    rng = np.random.default_rng(seed)
+    crops = np.empty((count, 3, size[1], size[0]), np.float32)
+    for i, crop in enumerate(crops):
+        for plane in crop:
+            noise = rng.standard_normal(plane.shape).astype(np.float32)
+            plane[:] = cv2.GaussianBlur(noise, (0, 0), 2.0 * 2**i)
+            plane /= max(float(plane.std()), 1e-6)
+    return crops
