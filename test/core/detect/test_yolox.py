@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -17,13 +14,9 @@ CELLS = 84
 
 
 @pytest.fixture(scope="session")
-def nano():
+def nano(test_data):
     """The real YOLOX-nano of the test data."""
-    beside = Path.cwd().parent / "shared" / "data"
-    path = Path(os.environ.get("VITPOSE_ROS_TEST_DATA", beside)) / "yolox_nano.onnx"
-    if not path.is_file():
-        pytest.skip(f"no {path}; set VITPOSE_ROS_TEST_DATA to the folder of the test data")
-    return OpenVinoEngine(path)
+    return OpenVinoEngine(test_data / "yolox_nano.onnx")
 
 
 @pytest.fixture
