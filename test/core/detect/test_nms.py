@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.nms import iou_with, weighted_nms
+from vitpose_ros.detect.nms import greedy_nms, iou_with, weighted_nms
 
 
 def test_iou_of_known_boxes():
@@ -34,3 +34,19 @@ def test_boxes_without_area_end_the_search_too():
 
 def test_nothing_gives_nothing():
     assert weighted_nms(np.zeros((0, 18)), np.zeros(0), 0.3) == []
+
+
+def test_the_best_box_suppresses_what_overlaps_it_and_nothing_else():
+    boxes = np.array([(0, 0, 10, 10), (0, 0, 10, 9), (50, 50, 60, 60), (0, 0, 10, 4)], float)
+    assert greedy_nms(boxes, np.array([0.6, 0.9, 0.7, 0.5]), 0.45).tolist() == [1, 2, 3]
+
+
+def test_overlap_equal_to_the_threshold_is_allowed():
+    boxes = np.array([(0, 0, 10, 10), (0, 0, 10, 5)], float)
+    scores = np.array([0.9, 0.8])
+    assert greedy_nms(boxes, scores, 0.5).tolist() == [0, 1]
+    assert greedy_nms(boxes, scores, 0.49).tolist() == [0]
+
+
+def test_no_boxes_leave_none():
+    assert greedy_nms(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []

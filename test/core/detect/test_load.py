@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitpose_ros.detect.detr import DetrDetector
+from vitpose_ros.detect.load import load_person_detector, person_detector
+from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
+from vitpose_ros.detect.yolox import YoloxDetector
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
+
+PERSONS = load_catalogue().names("person_detector")
+
+
+@pytest.fixture
+def engine_for(fake_engine):
+    """A function: an engine with the inputs and outputs that an entry's architecture has."""
+
+    def make(entry):
+        width, height = entry.input_width, entry.input_height
+        if entry.architecture == "mediapipe":
+            inputs, shapes = (None, 224, 224, 3), {"a": (1, 2254, 12), "b": (1, 2254, 1)}
+        elif entry.architecture == "yolox":
+            inputs = (None, 3, height, width)
+            shapes = {"output": (1, width * height * 21 // 1024, 85)}
+        else:
+            classes = 91 if "rfdetr" in entry.name else 80
+            inputs = (None, 3, height, width)
+            shapes = {"logits": (1, 300, classes), "pred_boxes": (1, 300, 4)}
+        return fake_engine({"in": inputs}, {n: np.zeros(s, np.float32) for n, s in shapes.items()})
+
+    return make
+
+
+@pytest.mark.parametrize("name", PERSONS)
+def test_every_person_detector_of_the_catalogue_has_its_recipe(name, engine_for):
+    entry = load_catalogue().get(name)
+    kinds = {"mediapipe": MediaPipePersonDetector, "yolox": YoloxDetector, "detr": DetrDetector}
+    detector = person_detector(engine_for(entry), entry)
+    assert isinstance(detector, kinds[entry.architecture])
+    assert detector.name == name
+
+
+def test_rf_detrs_entries_ask_for_imagenets_normalisation(engine_for):
+    for name in ("rfdetr-nano", "rfdetr-small"):
+        entry = load_catalogue().get(name)
+        engine = engine_for(entry)
+        person_detector(engine, entry)(np.zeros((9, 9, 3), np.uint8), 0.9)
+        assert engine.seen[0, 0].max() == pytest.approx(-0.485 / 0.229, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("yolox-s", {"architecture": "hog"}, "architecture 'hog'; persons are found by mediapipe"),
+        ("yolox-s", {"settings": {"nms": 0.5}}, "unknown settings nms"),
+        ("yolox-s", {"settings": {"person_class": "a"}}, "expected a whole number, got 'a'"),
+        ("dfine-m", {"settings": {"normalise": "caffe"}}, "expected 'none' or 'imagenet'"),
+        ("mediapipe-person", {"settings": {"a": 1}}, "mediapipe detectors take none"),
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_refused(name, change, complaint, engine_for):
+    entry = load_catalogue().get(name)
+    engine = engine_for(entry)
+    with pytest.raises(EngineError, match=f"'{name}'.*{complaint}"):
+        person_detector(engine, dataclasses.replace(entry, **change))
+
+
+def test_a_detector_that_is_not_on_this_machine_is_answered_with_the_command(tmp_path):
+    with pytest.raises(ModelError, match="vitpose_ros models pull yolox-nano"):
+        load_person_detector(ModelStore(tmp_path), "yolox-nano")
+
+
+def test_a_hand_network_is_no_person_detector(engine_of):
+    entry = load_catalogue().get("mediapipe-person")
+    with pytest.raises(EngineError, match="'mediapipe-person' is no person detector"):
+        person_detector(engine_of("mediapipe-palm-full"), entry)
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path):
+    path = tmp_path / "yolox_nano.onnx"
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(EngineError, match="cannot read"):
+        person_detector(OpenVinoEngine(path), load_catalogue().get("yolox-nano"))
+
+
+def test_the_shared_yolox_runs_by_its_entry(test_data, real_image):
+    path = test_data / "yolox_nano.onnx"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    detector = person_detector(OpenVinoEngine(path), load_catalogue().get("yolox-nano"))
+    assert len(detector(real_image("000000000785.jpg"), 0.5)) == 1
