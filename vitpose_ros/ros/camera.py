@@ -29,6 +29,7 @@ from vitpose_ros.ros.messages import image_message
 
 NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
+DISCOVERY_S = 0.5
 PUBLISHED = "published"
 LEFT_OUT = "left out"
 """Keys of the camera's diagnostic status: images published, and images for which there was no
@@ -95,6 +96,9 @@ class CameraNode(Node, ABC, Generic[Shot]):
         wanted, last = self.values["wait_for_subscribers"], self.values["images"]
         while self._image.get_subscription_count() < wanted and not self._stop.wait(0.02):
             pass
+        if wanted:
+            # A subscriber that we know does not know us yet: a best-effort image would miss it.
+            self._stop.wait(DISCOVERY_S)
         begin_ns = self.get_clock().now().nanoseconds + self.period_ns
         time_ns = 0
         while not self._stop.is_set() and (not last or self._published < last):

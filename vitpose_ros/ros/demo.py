@@ -144,9 +144,11 @@ def _wait_for_start(monitor: Monitor, processes: Sequence[Process]) -> None:
         rclpy.spin_once(monitor, timeout_sec=0.1)
         for process in processes:
             process.check()
-        if time.monotonic() > deadline_s:
+        ended = [process.name for process in processes if not process.running]
+        if ended or monitor.node_failed or time.monotonic() > deadline_s:
+            why = f"{ended[0]} ended" if ended else monitor.node_status
             tails = "\n".join(f"--- {process.name}\n{process.tail()}" for process in processes)
-            raise DemoError(f"no skeletons within {START_TIMEOUT_S:g} s of the start:\n{tails}")
+            raise DemoError(f"no skeletons came ({why or 'in time'}):\n{tails}")
 
 
 def _watch(
@@ -174,7 +176,7 @@ def _watch(
                     if console.is_terminal:
                         live.update(_table(monitor), refresh=True)
                     else:
-                        console.print(_line(monitor))
+                        console.print(_line(monitor), soft_wrap=True)
     except KeyboardInterrupt:
         return True
     camera.end()
@@ -274,7 +276,7 @@ def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
     )
     table.add_row(
         "latency, stamp to arrival",
-        f"{latency['p50']} ms median, {latency['p95']} ms 95th percentile",
+        f"{_text(latency['p50'])} ms median, {_text(latency['p95'])} ms 95th percentile",
     )
     if "detection_rate" in summary:
         error = summary["joint_error_palm"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -67,7 +67,8 @@ class Film:
 
     def _open(self) -> None:
         stamps = [stamp for stamp, _ in self._waiting]
-        self._period_ns = max(1, int(np.median(np.diff(stamps))))
+        # The least step: with some images left out, the others are wider.
+        self._period_ns = max(1_000_000, int(np.diff(stamps).min()))
         height, width = self._waiting[0][1].shape[:2]
         self._size = (width, height)
         code = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
@@ -100,7 +101,7 @@ class Monitor(Node):
     score : hands against the truth, where the camera publishes it.
     latencies_s : from each image's stamp to the arrival of its skeletons.
     published, left_out : the camera's own counts.
-    node_counts, node_status, engine : from the node's diagnostic status.
+    node_counts, node_status, node_failed, engine : from the node's diagnostic status.
     """
 
     def __init__(self, camera: str, film: Film | None) -> None:
@@ -109,7 +110,7 @@ class Monitor(Node):
         self.latencies_s: list[float] = []
         self.hands_now = 0
         self.node_counts: Counter[str] = Counter()
-        self.node_status, self.engine = "", ""
+        self.node_status, self.node_failed, self.engine = "", False, ""
         self.published, self.left_out = 0, 0
         self.last_image_s = time.monotonic()
         self._film = film
@@ -183,6 +184,8 @@ class Monitor(Node):
                 self.published, self.left_out = int(values[PUBLISHED]), int(values[LEFT_OUT])
             elif "received" in values:
                 self.node_status, self.engine = status.message, values["engine"]
+                refused = status.level == DiagnosticStatus.ERROR
+                self.node_failed = refused and values["state"] != "active"
                 self.node_counts = Counter(
                     {key: int(value) for key, value in values.items() if value.isdecimal()}
                 )

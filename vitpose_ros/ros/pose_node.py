@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.draw import draw_instances
-from vitpose_ros.engines.base import EngineError
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.pipeline import HandPipeline, Result, load_hand_pipeline
@@ -44,6 +41,7 @@ from vitpose_ros.ros.offers import describe_offers
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.stamps import StampGate
 from vitpose_ros.ros.throttle import Throttle
+from vitpose_ros.ros.transitions import RefusalError, reported
 from vitpose_ros.ros.worker import Worker
 from vitpose_ros.types import Frame
 
@@ -52,36 +50,6 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 IMAGE_CLASSES = {"raw": Image, "compressed": CompressedImage}
-
-Transition = Callable[["PoseNode", LifecycleState], TransitionCallbackReturn]
-
-
-def _reported(transition: Transition) -> Transition:
-    """Log what goes wrong in a transition: rclpy turns an exception there into an error state
-    without a word.
-    """
-
-    @wraps(transition)
-    def wrapper(node: PoseNode, state: LifecycleState) -> TransitionCallbackReturn:
-        name = transition.__name__.removeprefix("on_")
-        try:
-            return transition(node, state)
-        except (RefusalError, ModelError, EngineError) as refusal:
-            node.refuse(f"{name} refused: {refusal}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and says so
-            node.refuse(
-                f"{name} failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-                "The node stays as it was. If the message above does not name the remedy, please "
-                "report it with this text."
-            )
-        node.undo(name)
-        return TransitionCallbackReturn.FAILURE
-
-    return wrapper
-
-
-class RefusalError(RuntimeError):
-    """A transition cannot be made, for a reason that the text explains to the user."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +103,7 @@ class PoseNode(LifecycleNode):
     #     #
     #     #
 
-    @_reported
+    @reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take up the parameters, load the models, create the publishers."""
         if self._declared.problems:
@@ -169,7 +137,7 @@ class PoseNode(LifecycleNode):
         )
         return TransitionCallbackReturn.SUCCESS
 
-    @_reported
+    @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the camera and start to work."""
         transport = TRANSPORTS[self._settings.image_transport]
@@ -190,28 +158,28 @@ class PoseNode(LifecycleNode):
         self.get_logger().info(f"active: waiting for images on {self._image_topic}")
         return TransitionCallbackReturn.SUCCESS
 
-    @_reported
+    @reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to work and let go of the camera."""
         self._stop()
         self._become("inactive")
         return TransitionCallbackReturn.SUCCESS
 
-    @_reported
+    @reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of models and topics; parameters may change after this."""
         self._release()
         self._become("unconfigured")
         return TransitionCallbackReturn.SUCCESS
 
-    @_reported
+    @reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of everything."""
         self._release()
         self._become("finalized")
         return TransitionCallbackReturn.SUCCESS
 
-    @_reported
+    @reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """After an error outside our own code: unconfigured, ready to be configured again."""
         self._release()
@@ -266,7 +234,10 @@ class PoseNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker before its publishers go."""
-        self._stop()
+        try:
+            self._stop()
+        except RefusalError as refusal:  # the process ends all the same
+            self.get_logger().error(str(refusal))
         super().destroy_node()
 
     # --- parameters
