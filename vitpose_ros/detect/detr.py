@@ -24,6 +24,7 @@ COCO_IDS = 91
 with the person at 0.
 """
 
+_SOFTMAX_CLASSES = 92
 _BOX_NAMES = ("pred_boxes", "dets")
 _LOGIT_NAMES = ("logits", "pred_logits", "labels")
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -66,7 +67,17 @@ class DetrDetector:
         self._imagenet = normalise == "imagenet"
         self._input, self._width, self._height = image_input(engine.inputs, name, size)
         self._boxes, self._logits, classes = _outputs(engine.outputs, name)
+        if classes == _SOFTMAX_CLASSES:
+            raise EngineError(
+                f"'{name}' has {classes} classes, as the first DETR, whose scores are a softmax "
+                "with a class for nothing; RT-DETR, D-FINE and RF-DETR are read here"
+            )
         if person_class is None:
+            if classes is None:
+                raise EngineError(
+                    f"'{name}' does not say how many classes it has; its catalogue entry must say "
+                    "which one is the person: settings: {person_class: NUMBER}"
+                )
             person_class = 1 if classes == COCO_IDS else 0
         if classes is not None and not 0 <= person_class < classes:
             raise EngineError(f"'{name}' has {classes} classes; there is no class {person_class}")

@@ -52,7 +52,8 @@ class BodyEstimate:
     shape_xyz : (33, 3) float32, metres around the middle of the hips, axes of the optical frame (x
         right, y down, z forward).
     presence : probability that the region holds a body, 0 .. 1.
-    next_region : where to look for it in the next image; None when the network gave none.
+    next_region : where to look for it in the next image; None when the network gave none. It is of
+        this image alone: in a video MediaPipe smooths the two points that it comes from.
     """
 
     uv: FloatArray

@@ -231,6 +231,26 @@ def test_a_network_for_any_size_is_given_the_one_of_its_entry(fake_engine):
     assert engine.seen.shape == (1, 3, 480, 640)
 
 
+def test_the_first_detr_with_its_softmax_is_refused(fake_engine):
+    engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], np.zeros((1, 1, 92)))
+    with pytest.raises(EngineError, match="92 classes, as the first DETR"):
+        DetrDetector(engine, "net")
+
+
+def test_a_network_that_hides_its_classes_must_be_told_the_persons(fake_engine):
+    engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[-9, 2]]])
+    engine.outputs = (TensorSpec("logits", (None, None, None)), engine.outputs[1])
+    with pytest.raises(EngineError, match=r"settings: \{person_class: NUMBER\}"):
+        DetrDetector(engine, "net")
+    assert len(DetrDetector(engine, "net", person_class=1)(IMAGE, 0.5)) == 1
+
+
+def test_a_class_that_the_network_has_not_is_refused(fake_engine):
+    engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
+    with pytest.raises(EngineError, match="has 2 classes; there is no class 2"):
+        DetrDetector(engine, "net", person_class=2)
+
+
 def test_an_unknown_normalisation_is_refused(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
     with pytest.raises(EngineError, match="expected 'none' or 'imagenet', got 'caffe'"):
