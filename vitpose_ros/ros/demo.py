@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         summary = run(options, console)
     except DemoError as error:
-        console.print(f"[bold red]The demo failed:[/] {error}", highlight=False)
+        console.print(f"The demo failed: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     _report(summary, Path(options.output), console)
     return 0 if summary["frames_processed"] else 1
