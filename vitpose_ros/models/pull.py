@@ -117,7 +117,7 @@ class _Session:
             for file in entry.files:
                 if force or not self._store.path(entry, file).is_file():
                     self._pull_file(entry, file, force)
-            if self._store.status(entry).state is State.PULLED:
+            if entry.convert and self._store.status(entry).state is not State.CONVERTED:
                 return self._to_convert(entry)
         else:
             self._progress.note(f"{entry.name}: already there, licence {entry.licence.name}")
@@ -125,7 +125,7 @@ class _Session:
 
     def _to_convert(self, entry: Entry) -> LocalModel:
         self._progress.note(
-            f"{entry.name}: a checkpoint; convert it once with: "
+            f"{entry.name}: a checkpoint; make its network with: "
             f"{self._store.convert_command(entry)}"
         )
         return LocalModel(entry, self._store.checkpoint(entry))
