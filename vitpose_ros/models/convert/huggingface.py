@@ -50,6 +50,7 @@ def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) ->
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported, and refused below
             dtype=library.float32,
             attn_implementation="eager",
         )
@@ -57,12 +58,13 @@ def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) ->
         raise ModelError(f"{folder} cannot be read as a ViTPose checkpoint: {_line(error)}.") from (
             error
         )
+    shapes = report["mismatched_keys"]
     complain(
         folder,
         "ViTPose",
         report["missing_keys"],
         report["unexpected_keys"],
-        [str(item[0]) for item in report.get("mismatched_keys", ())],
+        [f"{name} {tuple(was)} instead of {tuple(is_)}" for name, was, is_ in shapes],
     )
     return _plain(folder, model, expert, layout_named)
 
