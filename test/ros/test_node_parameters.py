@@ -90,14 +90,14 @@ def test_the_distance_of_markers_changes_at_once(
     assert {point.z for point in joints.points} == {2.0}
 
 
-# name, value, what the refusal must say
+# name, value, what the refusal must say: in our words, or in rclpy's (Jazzy | Kilted)
 REFUSED = [
     ("max_hands", 17, "max_hands"),
     ("max_hands", 0, "max_hands"),
-    ("max_hands", 2.0, "max_hands|INTEGER"),
+    ("max_hands", 2.0, "max_hands|INTEGER|[Ww]rong parameter type"),
     ("detection_threshold", 1.5, "detection_threshold"),
-    ("detection_threshold", 1, "detection_threshold|DOUBLE"),
-    ("input_mirrored", "yes", "input_mirrored|BOOL"),
+    ("detection_threshold", 1, "detection_threshold|DOUBLE|[Ww]rong parameter type"),
+    ("input_mirrored", "yes", "input_mirrored|BOOL|[Ww]rong parameter type"),
     ("hands", "mediapipe-hand-lite", "unconfigured: ros2 lifecycle set .*/pose_node deactivate"),
     ("image_transport", "compressed", "can change only while the node is unconfigured"),
     ("threads", 1, "can change only while the node is unconfigured"),
