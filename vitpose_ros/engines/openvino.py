@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ _Arrays = list[npt.NDArray[np.float32]]
 
 SUFFIXES = (".onnx", ".tflite")
 """Files that this engine reads."""
+
+OLDEST = (2024, 3)
+"""Older releases read sparse TFLite weights wrongly: MediaPipe's person detector finds nobody."""
 
 PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 """What a network can be computed in, and OpenVINO's names for it."""
@@ -177,6 +181,12 @@ def _read(path: Path) -> tuple[Any, Any]:
             f"running '{path.name}' on the CPU needs the Python package openvino: "
             f"pip install openvino ({error})"
         ) from error
+    found = re.match(r"(\d+)\.(\d+)", openvino.__version__)
+    if found and (int(found[1]), int(found[2])) < OLDEST:
+        raise EngineError(
+            f"OpenVINO {found[0]} reads some networks wrongly; {OLDEST[0]}.{OLDEST[1]} or later is "
+            f"needed: pip install 'openvino>={OLDEST[0]}.{OLDEST[1]}'"
+        )
     core = openvino.Core()
     try:
         return core, core.read_model(str(path))

@@ -170,3 +170,16 @@ def test_float32_is_the_default_and_is_exact(tmp_path):
 def test_an_unknown_precision_is_refused(tmp_path):
     with pytest.raises(EngineError, match="expected one of fp32, fp16, bf16, got 'int4'"):
         OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None), precision="int4")
+
+
+@pytest.mark.parametrize("version", ["2024.2.0-15519-5c0f38f83f6-releases/2024/2", "2023.3.0"])
+def test_a_release_that_reads_sparse_weights_wrongly_is_refused(tmp_path, monkeypatch, version):
+    monkeypatch.setattr("openvino.__version__", version)
+    with pytest.raises(EngineError, match=r"reads some networks wrongly.*'openvino>=2024\.3'"):
+        OpenVinoEngine(write_onnx(tmp_path / "net.onnx", 1))
+
+
+@pytest.mark.parametrize("version", ["2024.3.0-16041", "2025.0.0", "2100.1", "custom"])
+def test_a_later_release_is_taken(tmp_path, monkeypatch, version):
+    monkeypatch.setattr("openvino.__version__", version)
+    OpenVinoEngine(write_onnx(tmp_path / "net.onnx", 1))
