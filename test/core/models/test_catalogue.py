@@ -40,6 +40,33 @@ def test_the_shipped_catalogue_has_both_sizes_of_palms_and_hands():
     assert hand.licence.name == "Apache-2.0"
 
 
+@pytest.mark.parametrize("size", ["s", "b", "l", "h"])
+@pytest.mark.parametrize(
+    ("name", "layout", "conversion"),
+    [
+        ("vitpose-{}", "coco17", None),
+        ("vitpose-{}-simple", "coco17", None),
+        ("vitpose-plus-{}", "coco17", "huggingface"),
+        ("vitpose-plus-{}-aic", "aic14", "vitpose_pth"),
+        ("vitpose-plus-{}-mpii", "mpii16", "vitpose_pth"),
+        ("vitpose-plus-{}-ap10k", "ap10k17", "vitpose_pth"),
+        ("vitpose-plus-{}-apt36k", "apt36k17", "vitpose_pth"),
+        ("vitpose-plus-{}-wholebody", "coco_wholebody133", "vitpose_pth"),
+    ],
+)
+def test_the_shipped_catalogue_has_every_size_and_head_of_vitpose(size, name, layout, conversion):
+    entry = load_catalogue().get(name.format(size), "body_keypoints")
+    assert entry.layout is not None
+    assert entry.convert is not None
+    assert entry.layout.name == layout
+    assert conversion in (None, entry.convert.format)
+    assert (entry.input_width, entry.input_height) == (192, 256)
+    assert entry.licence.name == "Apache-2.0"
+    assert entry.parameters
+    assert entry.accuracy[0].value > 25
+    assert not entry.verified_here
+
+
 def test_every_field_of_an_entry_arrives(make_entry, make_catalogue):
     figure = {"metric": "AP", "value": 75.8, "dataset": "COCO", "source": "https://example.org/p"}
     hub = {"hub": "acme/net", "revision": "abc123", "member": "onnx/net.onnx"}

@@ -130,15 +130,19 @@ def _load_tensors(path: Path) -> Any:
 
 
 def _numbers() -> list[Any]:
-    """NumPy's numbers, which MMPose writes beside the weights (the best score so far): harmless,
-    and no reason to refuse a file.
+    """NumPy's numbers and arrays, which MMPose writes beside the weights (the best score so far,
+    the data set's sigmas): plain values, and no reason to refuse a file.
     """
     import numpy as np
 
-    make = np.float64(0).__reduce__()[0]
-    dtypes = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")]
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    return [*((make, name) for name in names), np.dtype, *dtypes]
+    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    named = [
+        (make, f"numpy.{core}.multiarray.{name}")  # NumPy 1 and 2 write different names
+        for name, make in makers.items()
+        for core in ("core", "_core")
+    ]
+    kinds = {type(np.dtype(kind)) for kind in "efdbhilqBHILQ?"}
+    return [*named, np.ndarray, np.dtype, *kinds]
 
 
 def _one_expert(

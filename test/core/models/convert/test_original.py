@@ -167,7 +167,10 @@ def test_a_checkpoint_of_mmpose_1_gives_the_same_heatmaps(simple, authors, image
             id="without-counters",
         ),
         pytest.param(
-            lambda state: {"meta": {"hook_msgs": {"best_score": np.float64(0.7)}},
+            lambda state: {"meta": {"hook_msgs": {"best_score": np.float64(0.7)},
+                                    "dataset_meta": {"sigmas": np.array([0.026, 0.025]),
+                                                     "flip_indices": [0, 2, 1],
+                                                     "colours": np.zeros((2, 3), np.uint8)}},
                            "state_dict": state, "optimizer": {"state": {}}},
             id="with-numbers-of-numpy",
         ),
