@@ -2,7 +2,8 @@
 
 A network in a lower precision, or in an engine built for one machine, is accepted only after it
 agreed with its float32 self on this very machine. Published faults of this kind are of whole
-networks (an overflow in a layer norm spoils every map), so a few crops suffice to see them.
+networks (an overflow in a layer norm spoils every map), so a few crops suffice to see them; joints
+are only compared on crops that show something to the network.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ OUTPUT_LIMIT = 0.02
 where that is larger: a full heatmap's height.
 """
 
-JOINT_LIMIT_PX = 0.5
-"""Largest distance of a joint that the reference is sure of, px of the crop."""
+JOINT_LIMIT_PX = 0.1
+"""Largest distance of a joint that the reference is sure of, px of the crop. ViTPose-L in float16
+stays within 0.07 px for 95 of 100 joints (vitpose-inference-bench).
+"""
 
 SURE = 0.3
 """The reference is sure of a joint of at least this score."""

@@ -31,12 +31,20 @@ class Decoded:
 class Codec(Protocol):
     """How joints are written into a network's outputs."""
 
-    input_size: Size
-    """(width, height) of the network's input, px."""
-    udp: bool
-    """Which warp its networks were trained with; see `keypoints.warp`."""
-    output_names: tuple[str, ...]
-    """What its outputs are called, in order. Files that use other names have them in this order."""
+    @property
+    def input_size(self) -> Size:
+        """(width, height) of the network's input, px."""
+        ...
+
+    @property
+    def udp(self) -> bool:
+        """Which warp its networks were trained with; see `keypoints.warp`."""
+        ...
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What its outputs are called, in order; files with other names have them in this order."""
+        ...
 
     def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
         """The outputs' shapes for so many joints, without the batch dimension."""
