@@ -2,8 +2,8 @@
 
 Knows nothing of this package, which needs another NumPy. A request is one line of JSON on standard
 input: {"images": NPZ, "result": NPZ}; its images are RGB, in the order of their names. Each image
-stands on its own. The answer is a line "done" once the result is written: per image whether a body
-was found, its 33 points in px with visibility, and in metres, and the time it took.
+stands on its own. The answer is a line of JSON, "done", once the result is written: per image
+whether a body was found, its 33 points in px with visibility, and in metres, and the time it took.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
             metres=np.array(metres),
             seconds=np.array(seconds),
         )
-        print("done", flush=True)
+        print(json.dumps("done"), flush=True)
 
 
 def process(pose, image):  # type: ignore[no-untyped-def]

@@ -2,8 +2,8 @@
 
 Knows nothing of this package, which needs another NumPy. A request is one line of JSON on standard
 input: {"images": NPZ, "static": bool, "complexity": 0 | 1, "result": NPZ}; its images are RGB, in
-the order of their names. The answer is a line "done" once the result is written. Two requests with
-the same settings go to the same Hands object: a clip may come in parts.
+the order of their names. The answer is a line of JSON, "done", once the result is written. Two
+requests with the same settings go to the same Hands object: a clip may come in parts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
             uv=np.array([uv for uv, _ in hands], np.float64).reshape(-1, 21, 2),
             label=np.array([label for _, label in hands], "U5"),
         )
-        print("done", flush=True)
+        print(json.dumps("done"), flush=True)
 
 
 def process(solution, image):  # type: ignore[no-untyped-def]

@@ -64,7 +64,7 @@ class HandsPeer(MediaPipe):
 
     def __call__(self, images: Sequence[ByteArray], static: bool, kind: str) -> Hands:
         """Find the hands in BGR images, with the networks "full" or "lite"."""
-        answer = self.ask(images, static=static, complexity=COMPLEXITY[kind])
+        answer = self.find(images, static=static, complexity=COMPLEXITY[kind])
         hands = Hands([[] for _ in images], list(answer["seconds"]))
         # The API takes its input for mirrored, which ours is not: its left is a right hand.
         for frame, uv, label in zip(answer["frame"], answer["uv"], answer["label"], strict=True):
