@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vitpose_ros.engines.base import EngineError, TensorSpec
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.load import codec_of, load_top_down, top_down
+from vitpose_ros.keypoints.simcc import SimCCCodec
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
+from vitpose_ros.types import Region
+
+CATALOGUE = load_catalogue()
+VITPOSES = [
+    name for name in CATALOGUE.names() if CATALOGUE.get(name).architecture in ("vitpose", "rtmpose")
+]
+
+
+def engine_for(entry):
+    """An engine with the inputs and outputs that an entry's architecture has."""
+
+    class Fake:
+        name = "fake"
+        codec = codec_of(entry)
+        inputs = (TensorSpec("in", (None, 3, *codec.input_size[::-1])),)
+        shapes = codec.output_shapes(len(entry.layout))
+        outputs = tuple(TensorSpec(f"o{i}", (None, *shape)) for i, shape in enumerate(shapes))
+
+        def run(self, tensors):
+            count = len(tensors["in"])
+            return {
+                spec.name: np.ones((count, *spec.shape[1:]), np.float32) for spec in self.outputs
+            }
+
+    return Fake()
+
+
+@pytest.mark.parametrize("name", VITPOSES)
+def test_every_top_down_model_of_the_catalogue_has_its_recipe(name):
+    entry = CATALOGUE.get(name)
+    model = top_down(engine_for(entry), entry)
+    assert model.name == name and model.layout is entry.layout
+    (found,) = model(np.zeros((90, 90, 3), np.uint8), [Region(45, 45, 30, 40)])
+    assert len(found.score) == len(entry.layout)
+
+
+def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp():
+    entry = CATALOGUE.get("vitpose-b")
+    assert codec_of(entry) == HeatmapCodec((192, 256), (48, 64)) and codec_of(entry).udp
+    hand = dataclasses.replace(
+        entry, architecture="rtmpose", layout=HAND21, input_width=256, input_height=256
+    )
+    assert codec_of(hand) == SimCCCodec((256, 256)) and not codec_of(hand).udp
+    assert top_down(engine_for(hand), hand).layout is HAND21
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"architecture": "yolox"}, "'yolox'; top-down keypoints are those of vitpose and rtmpose"),
+        ({"layout": None}, "gives no joints"),
+        ({"input_width": None}, "has no input size; add `input:"),
+        ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes none"),
+    ],
+)
+def test_an_entry_that_is_no_top_down_model_is_refused(change, text):
+    entry = CATALOGUE.get("vitpose-b")
+    with pytest.raises(EngineError, match=text):
+        top_down(engine_for(entry), dataclasses.replace(entry, **change))
+
+
+def test_a_model_that_is_not_there_or_of_another_task_is_refused(tmp_path):
+    store = ModelStore(tmp_path)
+    with pytest.raises(ModelError, match="vitpose-b"):
+        load_top_down(store, "vitpose-b", "body_keypoints")
+    with pytest.raises(ModelError, match="hand_keypoints"):
+        load_top_down(store, "vitpose-b", "hand_keypoints")

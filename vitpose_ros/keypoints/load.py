@@ -1,0 +1,95 @@
+"""Top-down keypoint models by their names in the model catalogue: ViTPose and RTMPose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from vitpose_ros.engines.base import Engine, EngineError
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.keypoints.agreement import require
+from vitpose_ros.keypoints.codec import Codec
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.simcc import SimCCCodec
+from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.keypoints.warp import Size
+from vitpose_ros.models.catalogue import Entry
+
+if TYPE_CHECKING:
+    from vitpose_ros.models.store import ModelStore
+
+
+def load_top_down(
+    store: ModelStore,
+    name: str,
+    task: str | None = None,
+    threads: int = 0,
+    precision: str = "fp32",
+    **options: Any,
+) -> TopDown:
+    """A top-down model with a network from the model store.
+
+    Parameters
+    ----------
+    store : where the models lie.
+    name : in the model catalogue.
+    task : what it is needed for, e.g. "body_keypoints"; a model of another task is refused.
+    threads : CPU threads for the network; 0 uses all cores.
+    precision : "fp32", "fp16" or "bf16". The lower ones are compared with fp32 first, which takes
+        a moment, and refused where they differ.
+    options : of `TopDown`, e.g. flip_test.
+
+    Raises
+    ------
+    ModelError : the name is unknown or of another task, or its file is missing or was altered.
+    EngineError : the file cannot be read, is not the network it is taken for, or does not give the
+        joints of float32 in the precision.
+    """
+    model = store.get(name, task)
+    engine = OpenVinoEngine(model.path, threads, precision)
+    topdown = top_down(engine, model.entry, **options)
+    if precision != "fp32":
+        require(engine, OpenVinoEngine(model.path, threads), codec_of(model.entry), name)
+    return topdown
+
+
+def top_down(engine: Engine, entry: Entry, **options: Any) -> TopDown:
+    """The model that a catalogue entry describes, around a loaded network.
+
+    Raises
+    ------
+    EngineError : the entry is of another architecture, lacks a layout or an input size, or the
+        network is another one.
+    """
+    if entry.layout is None:
+        raise EngineError(f"'{entry.name}' gives no joints: it is a model of the task {entry.task}")
+    return TopDown(engine, codec_of(entry), entry.layout, entry.name, **options)
+
+
+def codec_of(entry: Entry) -> Codec:
+    """The codec of a catalogue entry; EngineError when it has none."""
+    try:
+        make = _CODECS[entry.architecture]
+    except KeyError:
+        raise EngineError(
+            f"'{entry.name}' is of the architecture '{entry.architecture}'; top-down keypoints are "
+            f"those of {' and '.join(_CODECS)}"
+        ) from None
+    if entry.input_width is None or entry.input_height is None:
+        raise EngineError(
+            f"'{entry.name}' has no input size; add `input: {{width: ..., height: ...}}` to its "
+            "catalogue entry"
+        )
+    if entry.settings:
+        raise EngineError(
+            f"'{entry.name}': unknown settings {', '.join(sorted(entry.settings))} in its "
+            f"catalogue entry; {entry.architecture} takes none"
+        )
+    return make((entry.input_width, entry.input_height))
+
+
+def _vitpose(size: Size) -> Codec:
+    return HeatmapCodec(size, (size[0] // 4, size[1] // 4))
+
+
+_CODECS: dict[str, Callable[[Size], Codec]] = {"vitpose": _vitpose, "rtmpose": SimCCCodec}
