@@ -16,6 +16,7 @@ import contextlib
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -48,17 +49,21 @@ def make(crop, joints):  # type: ignore[no-untyped-def]
     its other channels keep their random weights. The work per crop is that of any ViTPose-S.
     """
     torch.manual_seed(0)
-    backbone = VitPoseBackboneConfig(
-        image_size=(256, 192),
-        patch_size=(16, 16),
-        hidden_size=384,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        out_indices=[12],
-    )
-    network = VitPoseForPoseEstimation(
-        VitPoseConfig(backbone_config=backbone, num_labels=17, use_simple_decoder=False)
-    ).eval()
+    # Any: where transformers is installed mypy reads it, and its classes take more than they say.
+    small: dict[str, Any] = {
+        "image_size": (256, 192),
+        "patch_size": (16, 16),
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "out_indices": [12],
+    }
+    whole: dict[str, Any] = {
+        "backbone_config": VitPoseBackboneConfig(**small),
+        "num_labels": 17,
+        "use_simple_decoder": False,
+    }
+    network = VitPoseForPoseEstimation(VitPoseConfig(**whole)).eval()
     seen: list[torch.Tensor] = []
     hook = network.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.inference_mode():
@@ -86,7 +91,7 @@ class Contestants:
 
     def __init__(self, network, onnx):  # type: ignore[no-untyped-def]
         self.network = network
-        self.processor = VitPoseImageProcessorPil()
+        self.processor: Any = VitPoseImageProcessorPil()
         self.rtmlib_pose = rtmlib.ViTPose(onnx, (192, 256), MEAN, STD, backend="onnxruntime")
         self.session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
 
@@ -110,7 +115,8 @@ class Contestants:
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    answers, contestants = sys.stdout, None
+    answers = sys.stdout
+    contestants: Contestants | None = None
     for line in sys.stdin:
         request = json.loads(line)
         answer: object = None
