@@ -105,7 +105,7 @@ class HeatmapCodec:
         flat = maps.reshape(count, joints, height * width)
         # int64, and per map: an index into all maps together would outgrow float32's integers.
         index = flat.argmax(axis=2).astype(np.int64)
-        score = np.take_along_axis(flat, index[..., None], axis=2)[..., 0]
+        score = flat.max(axis=2)
         with np.errstate(invalid="ignore", over="ignore"):
             present = np.isfinite(flat.sum(axis=2)) & (score > 0)
         xy = np.full((count, joints, 2), np.nan)
