@@ -76,7 +76,7 @@ def test_another_model_is_taken_up_between_cleanup_and_configure(
     before = camera.process(camera.image(rendering.image))
     assert {s.model for s in before.skeletons} == {"mediapipe-hand-full"}
     assert graph.change_state("deactivate", "cleanup")
-    assert graph.set_parameter("hands", "mediapipe-hand-lite").successful
+    assert graph.set_parameter("hand_model", "mediapipe-hand-lite").successful
     assert graph.change_state("configure", "activate")
     after = camera.process(camera.image(rendering.image))
     assert {s.model for s in after.skeletons} == {"mediapipe-hand-lite"}
@@ -167,7 +167,7 @@ def test_a_configuration_that_fails_halfway_leaves_nothing_behind(
     monkeypatch.setattr(node, "create_publisher", broken)
     assert not graph.change_state("configure")
     assert graph.observer.count_publishers("skeletons") == 0
-    assert graph.set_parameter("hands", "mediapipe-hand-lite").successful, "it is unconfigured"
+    assert graph.set_parameter("hand_model", "mediapipe-hand-lite").successful, "it is unconfigured"
     monkeypatch.setattr(node, "create_publisher", publish)
     assert graph.change_state("configure", "activate")
 
@@ -225,8 +225,8 @@ def test_a_damaged_model_file_keeps_the_node_from_starting_until_it_is_mended(
 @pytest.mark.parametrize(
     ("parameter", "given", "accepted"),
     [
-        ("hands", "mediapipe-hand-huge", "mediapipe-hand-full"),
-        ("detector", "mediapipe-hand-full", "mediapipe-palm-full"),
+        ("hand_model", "mediapipe-hand-huge", "mediapipe-hand-full"),
+        ("hand_detector", "mediapipe-hand-full", "mediapipe-palm-full"),
     ],
     ids=["unknown name", "model of another task"],
 )

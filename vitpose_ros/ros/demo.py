@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
 def _node_arguments(arguments: argparse.Namespace) -> list[str]:
     options = ["--ros-args", "-r", f"image:=/{CAMERA}/image_raw"]
     if arguments.hands:
-        options += ["-p", f"hands:={arguments.hands}"]
+        options += ["-p", f"hand_model:={arguments.hands}"]
     return options
 
 

@@ -22,8 +22,8 @@ class Parameters:
     image_transport: str
     models_dir: str
     threads: int
-    detector: str
-    hands: str
+    hand_detector: str
+    hand_model: str
     max_hands: int
     detection_threshold: float
     presence_threshold: float
@@ -66,10 +66,10 @@ TABLE: Mapping[str, ParameterSpec] = {
         "`image`/compressed.",
         choices=("raw", "compressed"),
     ),
-    "detector": ParameterSpec(
+    "hand_detector": ParameterSpec(
         "mediapipe-palm-full", "Hand detector, by its name in the model catalogue."
     ),
-    "hands": ParameterSpec(
+    "hand_model": ParameterSpec(
         "mediapipe-hand-full", "Hand keypoint model, by its name in the model catalogue."
     ),
     "threads": ParameterSpec(

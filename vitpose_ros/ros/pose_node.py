@@ -115,8 +115,8 @@ class PoseNode(LifecycleNode):
         )
         pipeline = load_hand_pipeline(
             store,
-            detector=parameters.detector,
-            model=parameters.hands,
+            detector=parameters.hand_detector,
+            model=parameters.hand_model,
             settings=parameters.hand_settings(),
             threads=parameters.threads,
         )
@@ -132,7 +132,7 @@ class PoseNode(LifecycleNode):
         self._become("inactive")
         self.get_logger().info(
             f"configured in {time.monotonic() - begun:.1f} s: "
-            f"{parameters.detector} and {parameters.hands} "
+            f"{parameters.hand_detector} and {parameters.hand_model} "
             f"on {pipeline.engine}"
         )
         return TransitionCallbackReturn.SUCCESS
@@ -363,8 +363,8 @@ class PoseNode(LifecycleNode):
             reason=self._reason,
             flow=self._flow.report(now_s),
             details={
-                "detector": self._settings.detector,
-                "model": self._settings.hands,
+                "detector": self._settings.hand_detector,
+                "model": self._settings.hand_model,
                 "engine": self._pipeline.engine if self._pipeline is not None else "not loaded",
             },
             silent=self._silent,
