@@ -1,0 +1,308 @@
+"""Train a tiny ViTPose for hands on rendered ones: seeded, on a CPU, in under an hour.
+
+    python training/train_synthetic.py --out OUT --cache CACHE
+
+OUT gets the checkpoint as the hub has them and training_log.json; CACHE the rendered samples
+(about 4 GB). An interrupted run goes on from its last save when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from hand_crops import BACKGROUNDS, Batch, CropMaker, make_backgrounds
+from held_out import figures
+from sample_cache import HELD_OUT_SEED, SHARD, Recipe, Samples, samples_of
+from tiny_vitpose import SIDE_PX, TrainingForward, make_codec, make_model, save_model
+
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+
+STATE, LOG = "training_state.pt", "training_log.json"
+
+_log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides how a run goes.
+
+    Attributes
+    ----------
+    seed : of the weights, the samples and their order.
+    steps, batch : number of steps and of crops in each.
+    rate : of AdamW, reached after `warm_up` steps and kept until `decay` steps before the end, when
+        it falls to 0. So two runs that differ in `steps` only are the same until the shorter one
+        decays.
+    weight_decay : of AdamW, on matrices.
+    average : how much of the averaged weights, which are the result, stays at each step.
+    side_px, width, layers, heads : of the network.
+    free_shards, scene_shards : of the samples; see `sample_cache.Recipe`.
+    bf16 : whether matrices are multiplied in bfloat16; the weights stay in float32.
+    """
+
+    seed: int = 0
+    steps: int = 9000
+    batch: int = 48
+    rate: float = 1.5e-3
+    warm_up: int = 400
+    decay: int = 2500
+    weight_decay: float = 0.03
+    average: float = 0.998
+    side_px: int = SIDE_PX
+    width: int = 96
+    layers: int = 6
+    heads: int = 4
+    free_shards: int = 66
+    scene_shards: int = 34
+    bf16: bool = True
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        rising = (step + 1) / self.warm_up
+        falling = (self.steps - step) / max(self.decay, 1)
+        return self.rate * min(1.0, rising, falling)
+
+
+class Crops(torch.utils.data.Dataset):
+    """The batches of a plan: number `step` is always the same."""
+
+    def __init__(self, plan: Plan, samples: Samples) -> None:
+        self._plan, self._codec = plan, make_codec(plan.side_px)
+        self._maker = CropMaker(samples, self._codec, make_backgrounds(plan.seed, BACKGROUNDS))
+
+    def __len__(self) -> int:
+        return self._plan.steps
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng((self._plan.seed, 1, step))
+        batch = self._maker.training(self._plan.batch, rng)
+        (maps,) = self._codec.encode(batch.xy)
+        return tuple(map(torch.from_numpy, (batch.pixels, maps, batch.weight)))  # type: ignore[return-value]
+
+
+class Run:
+    """A training run and its state.
+
+    Parameters
+    ----------
+    plan : see there.
+    out : the folder of the result; when it has the state of this plan's run, the run goes on.
+    """
+
+    def __init__(self, plan: Plan, out: Path) -> None:
+        self.plan, self._out = plan, out
+        torch.manual_seed(plan.seed)
+        self.model = make_model(plan.side_px, plan.width, plan.layers, plan.heads)
+        self.averaged = make_model(plan.side_px, plan.width, plan.layers, plan.heads)
+        self.averaged.load_state_dict(self.model.state_dict())
+        self._forward = TrainingForward(self.model)
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": plan.weight_decay},
+             {"params": others, "weight_decay": 0.0}],
+            lr=plan.rate, betas=(0.9, 0.98),
+        )  # fmt: skip
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self._load()
+
+    def train_step(self, pixels: torch.Tensor, maps: torch.Tensor, weight: torch.Tensor) -> float:
+        """One step; the loss."""
+        self.model.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.plan.rate_at(self.step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
+            found = self._forward(pixels)
+        # A map has about 25 pixels of joint among a thousand of none: those near it count more.
+        closeness = (weight[:, :, None, None] * (1 + 4 * maps)) * (found.float() - maps) ** 2
+        loss = closeness.mean() * 100
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        share = 1 - min(self.plan.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for kept, new in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
+                kept.lerp_(new, share)
+            for kept, new in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+                kept.copy_(new)
+        return float(loss.detach())
+
+    def save(self) -> None:
+        """Keep the state, at once or not at all."""
+        state = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        part = self._out / (STATE + ".part")
+        torch.save(state, part)
+        os.replace(part, self._out / STATE)
+
+    def _load(self) -> None:
+        path = self._out / STATE
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        mine, its = asdict(self.plan), state["plan"]
+        if {**mine, "steps": 0} != {**its, "steps": 0}:
+            different = [name for name in mine if mine[name] != its[name]]
+            raise ValueError(
+                f"{path} is of a run with other {', '.join(different)}; give another --out, or "
+                "delete that file to begin anew"
+            )
+        began = min(its["steps"], self.plan.steps) - self.plan.decay
+        if its["steps"] != self.plan.steps and state["step"] > began:
+            raise ValueError(
+                f"{path} is at step {state['step']}, which is past step {began}, where runs of "
+                f"{its['steps']} and of {self.plan.steps} steps begin to differ; give another "
+                "--steps, or another --out"
+            )
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.history = state["history"]
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+
+def errors_of(model: Any, batch: Batch, codec: HeatmapCodec) -> np.ndarray:
+    """(N, 21) distances from the true joints, in palm lengths."""
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            model(part).heatmaps.float().numpy()
+            for part in torch.from_numpy(batch.pixels).split(64)
+        ]
+    found = codec.decode((np.concatenate(parts),)).xy
+    distance = np.linalg.norm(found - batch.xy, axis=2) / batch.palm_px()[:, None]
+    return np.where(np.isfinite(distance), distance, np.inf)
+
+
+def train(
+    plan: Plan, out: Path, cache: Path, workers: int = 1, every: int = 250, shard: int = SHARD
+) -> dict[str, Any]:
+    """Do a run, or the rest of one.
+
+    Parameters
+    ----------
+    plan : see there.
+    out : the folder of the result.
+    cache : the folder of the rendered samples; those that are missing are rendered.
+    workers : processes that prepare crops; 0 for none.
+    every : steps between two saves, at which the held-out error is measured.
+    shard : samples in a shard.
+
+    Returns
+    -------
+    What training_log.json says.
+
+    Raises
+    ------
+    ValueError : when a folder holds what belongs to another plan.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    recipe = Recipe(plan.seed, plan.free_shards, plan.scene_shards, shard)
+    samples = samples_of(cache / "train", recipe, max(workers, 1))
+    unseen = samples_of(cache / "held_out", Recipe(HELD_OUT_SEED, 2, 2, shard), max(workers, 1))
+    codec = make_codec(plan.side_px)
+    maker = CropMaker(unseen, codec, make_backgrounds(HELD_OUT_SEED, 32))
+    held_out = maker.held_out(np.arange(len(unseen)), np.random.default_rng(HELD_OUT_SEED))
+    run = Run(plan, out)
+    crops = Crops(plan, samples)
+    loader = torch.utils.data.DataLoader(
+        crops,
+        batch_size=None,
+        sampler=range(run.step, plan.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    began, mean = time.monotonic() - run.seconds, 0.0
+    for tensors in loader:
+        loss = run.train_step(*tensors)
+        mean = loss if not mean else 0.98 * mean + 0.02 * loss
+        run.seconds = time.monotonic() - began
+        if run.step % every == 0 or run.step == plan.steps:
+            errors = errors_of(run.averaged, held_out, codec)
+            now = figures(errors, held_out.visible)
+            run.history.append({"step": run.step, "loss": round(mean, 4), **now})
+            run.save()
+            _log.info(
+                "step %d of %d, %.0f s: loss %.3f, held-out median %.1f %%, p95 %.1f %% of the "
+                "palm (visible joints), %.1f %% (all)",
+                run.step, plan.steps, run.seconds, mean, now["visible_median_percent"],
+                now["visible_p95_percent"], now["all_median_percent"],
+            )  # fmt: skip
+    save_model(run.averaged, out)
+    log = {
+        "plan": asdict(plan),
+        "training_seconds": round(run.seconds),
+        "parameters": sum(p.numel() for p in run.averaged.parameters()),
+        "samples": recipe.count,
+        "held_out_samples": len(unseen),
+        "history": run.history,
+        "versions": _versions(),
+    }
+    (out / LOG).write_text(json.dumps(log, indent=1) + "\n")
+    return log
+
+
+def _versions() -> dict[str, str]:
+    import transformers
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the result")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of rendered samples")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare crops")
+    parser.add_argument("--threads", type=int, default=2, help="of the training itself")
+    parser.add_argument("--every", type=int, default=250, help="steps between two saves")
+    for name, value in asdict(Plan()).items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
+        else:
+            parser.add_argument(option, type=type(value), default=value)
+    given = vars(parser.parse_args(arguments))
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    cv2.setNumThreads(1)
+    torch.set_num_threads(given.pop("threads"))
+    rest = {name: given.pop(name) for name in ("out", "cache", "workers", "every")}
+    try:
+        train(Plan(**given), **rest)
+    except ValueError as error:
+        _log.error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
