@@ -3,7 +3,7 @@ PYTHON ?= python3
 CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
 WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
 ARGS ?= test
-MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full
+MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-convert lint pytest bench build models shell clean
@@ -11,7 +11,7 @@ MODELS = mediapipe-palm-full mediapipe-hand-full mediapipe-hand-lite mediapipe-p
 help: ## this list
 	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   rendered hands (or SOURCE) and node, live; files in demo_output/'
 	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      what the rendered hands do; the keypoint model'
-	@echo 'make test                                                lint, models and all tests'
+	@echo 'make test                                                lint, models and all tests but those of test-convert'
 	@echo 'make lint                                                ruff and mypy'
 	@echo 'make test-convert                                        the tests of converting checkpoints (installs torch)'
 	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
@@ -28,10 +28,10 @@ demo: models
 
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)
-	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test
+	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert'
 
 test-convert:
-	@$(WORKSPACE) run --with test,convert --own-domain -- pytest test -m convert
+	@$(WORKSPACE) run --with test,test-convert --own-domain -- pytest test -m convert
 
 lint:
 	@$(WORKSPACE) run --with test,lint -- ruff check .
