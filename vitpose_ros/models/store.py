@@ -54,10 +54,6 @@ class State(Enum):
     """
 
 
-READY = (State.UNCHECKED, State.RECORDED, State.VERIFIED, State.CONVERTED)
-"""States of a model that can be used; the last three were checked against something."""
-
-
 @dataclass(frozen=True)
 class Status:
     """A model's state, and the sentence that says what is wrong ("" when nothing is)."""
@@ -211,6 +207,10 @@ class ModelStore:
             return Status(entry, State.DAMAGED, f"{error} {self._convert_again(entry)}")
         except OSError as error:
             return _unreadable(entry, error)
+        if full and entry.convert and all(self.path(entry, f).is_file() for f in entry.files):
+            checkpoint = self._files_status(entry, full)
+            if checkpoint.problem:
+                return checkpoint
         return Status(entry, State.CONVERTED)
 
     def _files_status(self, entry: Entry, full: bool) -> Status:
@@ -251,11 +251,13 @@ class ModelStore:
         if entry.convert is None:
             return  # an own network's entry is its manifest
         path = self.root / entry.name / MANIFEST_NAME
-        asked = (entry.name, entry.layout and entry.layout.name, entry.convert.expert)
-        made = (manifest.name, manifest.layout, manifest.network.get("expert"))
-        if asked != made or (entry.input_width, entry.input_height) != (
-            manifest.input_width,
-            manifest.input_height,
+        asked = (entry.name, entry.layout and entry.layout.name)
+        size = (entry.input_width, entry.input_height)
+        expert = manifest.network.get("expert")
+        if (
+            asked != (manifest.name, manifest.layout)
+            or size != (manifest.input_width, manifest.input_height)
+            or entry.convert.expert not in (None, expert)
         ):
             raise _DamagedError(f"{path} is of another network than the catalogue's entry.")
         records = read_records(self.root / entry.name)

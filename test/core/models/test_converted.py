@@ -170,6 +170,23 @@ def test_an_altered_network_is_found(store, content):
     assert store.list()[0].state is State.DAMAGED
 
 
+def test_verify_looks_at_the_checkpoint_as_well(store, content):
+    pull(store, ["net"])
+    folder = install(store, manifest_of("net", content))
+    (folder / "net.pth").write_bytes(content[:-1] + b"x")
+    assert store.list()[0].state is State.CONVERTED  # a start needs the network only
+    status = store.verify("net")
+    assert status.state is State.DAMAGED
+    assert "net.pth is altered" in status.problem
+
+
+def test_an_expert_found_in_the_file_need_not_be_in_the_catalogue(make_store, make_entry, content):
+    settings = PTH | {"convert": {"format": "vitpose_pth"}}
+    store = make_store({"net": make_entry(**settings)})
+    install(store, manifest_of("net", content))
+    assert store.get("net")
+
+
 def test_a_checkpoint_pulled_anew_makes_the_old_network_stale(
     site, make_store, make_entry, content
 ):

@@ -77,6 +77,8 @@ def convert_entry(
     ]
     tell(f"{name}: licence {entry.licence.name}, {entry.licence.url}")
     checkpoint = _open(entry, paths)
+    if entry.layout is not None:
+        _agree(paths[0], checkpoint, entry.layout.name)
     manifest = replace(
         _manifest(name, checkpoint, _joints(entry.layout, checkpoint, str(paths[0].parent))),
         task=entry.task,
@@ -130,6 +132,8 @@ def convert_checkpoint(
         width, height = input_size or INPUT_SIZE
         tell(f"{name}: reading {path}")
         checkpoint = open_original(path, expert, width, height)
+        if layout is not None:
+            _agree(path, checkpoint, layout)
         sources = [_hashed(path, str(path))]
     elif not suffix:
         _refuse(path, "--input", input_size, "its config.json says it")
@@ -172,6 +176,17 @@ def _open(entry: Entry, paths: Sequence[Path]) -> Checkpoint:
             f"but the catalogue says {size[0]}x{size[1]}; correct the entry."
         )
     return checkpoint
+
+
+def _agree(path: Path, checkpoint: Checkpoint, layout: str) -> None:
+    """ModelError when the data set whose head was taken has another layout than the one named: the
+    number of joints alone would not tell COCO's from AP-10K's.
+    """
+    given = EXPERTS.get(checkpoint.expert or "", layout)
+    if given != layout:
+        raise ModelError(
+            f"{path}: the expert '{checkpoint.expert}' gives the layout {given}, not {layout}."
+        )
 
 
 def _joints(layout: Layout | None, checkpoint: Checkpoint, path: str) -> Layout:

@@ -91,7 +91,7 @@ def test_a_pull_that_was_interrupted_goes_on_where_it_stopped(
 ):
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000, raising=False)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the library's own retries
     hub.cuts = [-1, *[100_000] * 1, *[0] * 50]  # the configuration, part of the weights, nothing
     store = make_store({"tiny": entry_of(make_entry, fake)})
