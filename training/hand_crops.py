@@ -112,7 +112,7 @@ def make_backgrounds(seed: int, count: int) -> ByteArray:
             continue
         picture = np.full((_BACKGROUND_PX, _BACKGROUND_PX, 3), rng.uniform(20, 230, 3), np.float32)
         for cells in rng.integers(2, 96, 3):
-            grain = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.5 else 1))
+            grain: npt.NDArray = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.5 else 1))
             grain = cv2.resize(
                 grain.astype(np.float32), (_BACKGROUND_PX,) * 2, interpolation=cv2.INTER_CUBIC
             )
@@ -186,7 +186,7 @@ class CropMaker:
             image, xy[i] = self._crop(int(row), rng, disturbed)
             cut_crops(image, same[None], IMAGENET, pixels[i : i + 1])
         inside = ((xy >= -0.5) & (xy < np.array(self._size) - 0.5)).all(axis=2)
-        return Batch(pixels, xy, inside.astype(np.float32), self._samples.visible[rows])
+        return Batch(pixels, xy, np.asarray(inside, np.float32), self._samples.visible[rows])
 
     def _crop(
         self, row: int, rng: np.random.Generator, disturbed: bool
@@ -224,7 +224,7 @@ class CropMaker:
             part = part.swapaxes(0, 1)
         return np.ascontiguousarray(part[:: rng.choice((-1, 1))])
 
-    def _disturbed(self, image: ByteArray, rng: np.random.Generator) -> ByteArray:
+    def _disturbed(self, image: npt.NDArray, rng: np.random.Generator) -> ByteArray:
         width, height = self._size
         if rng.random() < 0.3:
             self._occlude(image, rng)
@@ -252,9 +252,9 @@ class CropMaker:
         if rng.random() < 0.5:
             grain = np.empty(image.shape, np.int16)
             cv2.setRNGSeed(int(rng.integers(2**31)))
-            cv2.randn(grain, 0, float(rng.uniform(1, 12)))
+            cv2.randn(grain, 0, float(rng.uniform(1, 12)))  # type: ignore[call-overload]
             image = cv2.add(image, grain, dtype=cv2.CV_8U)
-        return image  # type: ignore[return-value]
+        return np.asarray(image, np.uint8)
 
     def _occlude(self, image: ByteArray, rng: np.random.Generator) -> None:
         """Something before the hand, in place."""

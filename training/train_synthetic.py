@@ -89,7 +89,8 @@ class Crops(torch.utils.data.Dataset):
         rng = np.random.default_rng((self._plan.seed, 1, step))
         batch = self._maker.training(self._plan.batch, rng)
         (maps,) = self._codec.encode(batch.xy)
-        return tuple(map(torch.from_numpy, (batch.pixels, maps, batch.weight)))  # type: ignore[return-value]
+        pixels, weight = torch.from_numpy(batch.pixels), torch.from_numpy(batch.weight)
+        return pixels, torch.from_numpy(maps), weight
 
 
 class Run:

@@ -1,0 +1,130 @@
+"""Make what is shipped out of a finished run: checkpoint, network, manifest, and the log with the
+figures that the network reaches in the package.
+
+    python training/ship.py OUT assets/vitpose-tiny-synthetic
+
+It refuses a network that misses TARGET_PERCENT or a file larger than MAX_BYTES.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+from held_out import figures, measure
+from tiny_vitpose import LAYOUT
+from train_synthetic import LOG
+
+from vitpose_ros.models.convert.run import Terms, convert_checkpoint
+from vitpose_ros.models.manifest import HashedFile, write_manifest
+
+NAME = "vitpose-tiny-synthetic"
+CHECKPOINT = ("config.json", "model.safetensors", "preprocessor_config.json")
+NETWORK = "model.onnx"
+MAX_BYTES = 3_000_000
+TARGET_PERCENT = 5.0
+"""Of the palm: the median error of visible joints, at most."""
+
+_log = logging.getLogger("ship")
+
+
+def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
+    """Convert and measure a run's checkpoint, then put everything in place.
+
+    Parameters
+    ----------
+    run : the folder of a finished run.
+    target : the folder to be shipped.
+    hands : how many to measure with.
+
+    Returns
+    -------
+    What its training_log.json says.
+
+    Raises
+    ------
+    ValueError : when the result is not to be shipped.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary) / NAME
+        work.mkdir()
+        for name in CHECKPOINT:
+            shutil.copyfile(run / name, work / name)
+        terms = Terms(licence="Apache-2.0", origin="training/train_synthetic.py")
+        manifest = convert_checkpoint(work, NAME, work, layout=LAYOUT.name, terms=terms)
+        strip(work / NETWORK)
+        sources = tuple(replace(file, source=file.name) for file in manifest.sources)
+        content = (work / NETWORK).read_bytes()
+        network = HashedFile(NETWORK, len(content), hashlib.sha256(content).hexdigest())
+        write_manifest(work, replace(manifest, files=(network,), sources=sources))
+
+        log = json.loads((run / LOG).read_text())
+        errors, visible = measure(work / NETWORK, hands)
+        log["held_out_in_package"] = {
+            "hands": hands,
+            "visible_share": round(float(visible.mean()), 3),
+            **{kind: figures(rows, visible) for kind, rows in errors.items()},
+        }
+        median = log["held_out_in_package"]["detector_like"]["visible_median_percent"]
+        if median > TARGET_PERCENT:
+            raise ValueError(
+                f"the median error is {median} % of the palm, more than {TARGET_PERCENT} %; train "
+                "longer"
+            )
+        names = (*CHECKPOINT, NETWORK, "model.json")
+        large = [name for name in names if (work / name).stat().st_size > MAX_BYTES]
+        if large:
+            raise ValueError(f"{', '.join(large)}: more than {MAX_BYTES} bytes")
+        log["sha256"] = {
+            name: hashlib.sha256((work / name).read_bytes()).hexdigest() for name in names
+        }
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(work / name, target / name)
+        (target / LOG).write_text(json.dumps(log, indent=1) + "\n")
+    return log["held_out_in_package"]
+
+
+def strip(path: Path) -> None:
+    """Take the exporter's notes out of an ONNX file: stack traces of the machine that wrote it."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        if hasattr(part, "metadata_props"):
+            del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def main() -> int:
+    """Ship a run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="the folder that train_synthetic.py wrote")
+    parser.add_argument("target", type=Path, help="the folder to be shipped")
+    parser.add_argument("--hands", type=int, default=400, help="to measure with")
+    given = parser.parse_args()
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    _log.setLevel(logging.INFO)  # the exporter tells much that users cannot act on
+    cv2.setNumThreads(1)
+    try:
+        _log.info("%s", json.dumps(ship(given.run, given.target, given.hands), indent=1))
+    except ValueError as error:
+        _log.error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
