@@ -32,9 +32,11 @@ from _mediapipe_peer import MEDIAPIPE, MediaPipe, mediapipe_python, real_images
 from common import machine, parser, report, write_json
 
 from vitpose_ros.engines.base import EngineError
+from vitpose_ros.hands import HandSettings
+from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.pipeline import HandPipeline, HandSettings, load_hand_pipeline
+from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.synthetic.scene import Rendering, Scene
 from vitpose_ros.types import ByteArray, Frame, Side
 
@@ -72,7 +74,7 @@ class HandsPeer(MediaPipe):
         return hands
 
 
-def ours(pipeline: HandPipeline, images: Sequence[ByteArray], first: int = 0) -> Hands:
+def ours(pipeline: Pipeline, images: Sequence[ByteArray], first: int = 0) -> Hands:
     """Find the hands in BGR images at 30 Hz, beginning with image number `first`."""
     hands = Hands()
     for number, image in enumerate(images, start=first):
@@ -232,9 +234,10 @@ def small_rows(
     return rows
 
 
-def load(store: ModelStore, kind: str, settings: HandSettings) -> HandPipeline:
+def load(store: ModelStore, kind: str, settings: HandSettings) -> Pipeline:
     """Return a pipeline with the networks "full" or "lite"."""
-    return load_hand_pipeline(store, f"mediapipe-palm-{kind}", f"mediapipe-hand-{kind}", settings)
+    models = Models(hand_detector=f"mediapipe-palm-{kind}", hand_model=f"mediapipe-hand-{kind}")
+    return load_pipeline(store, models, Settings(settings))
 
 
 def main() -> None:

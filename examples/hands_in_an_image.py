@@ -5,8 +5,10 @@ import sys
 import cv2
 
 from vitpose_ros.draw import draw_instances
+from vitpose_ros.hands import HandSettings
+from vitpose_ros.load import load_pipeline
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.pipeline import HandSettings, load_hand_pipeline
+from vitpose_ros.pipeline import Settings
 from vitpose_ros.types import Frame
 
 
@@ -15,7 +17,8 @@ def main(photo: str, drawn: str) -> None:
     if image is None:
         raise SystemExit(f"'{photo}' is no image that OpenCV can read")
     # static: the image stands on its own, so every tile of it is searched for small hands.
-    find_hands = load_hand_pipeline(ModelStore(), settings=HandSettings(static=True, max_hands=4))
+    settings = Settings(HandSettings(static=True, max_hands=4))
+    find_hands = load_pipeline(ModelStore(), settings=settings)
     hands = find_hands(Frame(image)).instances
     for hand in hands:
         wrist, tip = hand.keypoints.uv[0], hand.keypoints.uv[hand.layout.index("index_tip")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import cv2
@@ -10,9 +11,11 @@ import pytest
 
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.base import EngineError
+from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.pipeline import HandPipeline, HandSettings, load_hand_pipeline
+from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.types import Frame, JointState, Side
 
@@ -23,10 +26,13 @@ def pipeline(engine_of):
     engines = engine_of("mediapipe-palm-full"), engine_of("mediapipe-hand-full")
 
     def make(**settings):
-        return HandPipeline(
-            PalmDetector(engines[0], "mediapipe-palm-full"),
-            HandLandmarks(engines[1], "mediapipe-hand-full"),
-            HandSettings(**settings),
+        return Pipeline(
+            HandFinder(
+                PalmDetector(engines[0], "mediapipe-palm-full"),
+                HandLandmarks(engines[1], "mediapipe-hand-full"),
+                HandSettings(**settings),
+                itertools.count(),
+            )
         )
 
     return make
@@ -175,8 +181,11 @@ def test_networks_that_are_mixed_up_are_refused_when_loaded(engine_of):
 def test_the_pipeline_loads_from_the_store(model_path, real_image):
     model_path("mediapipe-palm-full")
     model_path("mediapipe-hand-lite")
-    lite = load_hand_pipeline(
-        ModelStore(), model="mediapipe-hand-lite", settings=HandSettings(static=True), threads=1
+    lite = load_pipeline(
+        ModelStore(),
+        Models(hand_model="mediapipe-hand-lite"),
+        Settings(HandSettings(static=True)),
+        threads=1,
     )
     result = lite(Frame(real_image("onehand10k_784.jpg")))
     assert result.models == ("mediapipe-palm-full", "mediapipe-hand-lite")

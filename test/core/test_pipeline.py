@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from vitpose_ros.detect.palms import Palm
-from vitpose_ros.keypoints.mediapipe_hand import HandEstimate
-from vitpose_ros.pipeline import MAX_GAP_S, HandPipeline, HandSettings
+from vitpose_ros.hands import HandFinder, HandSettings
+from vitpose_ros.keypoints.hand_estimate import HandEstimate
+from vitpose_ros.pipeline import Pipeline, Settings
+from vitpose_ros.tracks import MAX_GAP_S
 from vitpose_ros.types import NO_ID, Frame, JointState, Side, TrackState
 
 WIDTH, HEIGHT = 640, 480
@@ -78,12 +81,17 @@ class World:
         ]
         if not near:
             nothing = np.tile([(region.cx, region.cy)], (21, 1)).astype(np.float32)
-            return HandEstimate(nothing, np.zeros((21, 3), np.float32), 0.01, 0.5)
+            return _estimate(nothing, np.zeros((21, 3), np.float32), 0.01, 0.5)
         hand = min(near, key=lambda h: np.hypot(h.x - region.cx, h.y - region.cy))
         if hand.broken:
             return None
         uv, shape = hand.uv.astype(np.float32), np.zeros((21, 3), np.float32)
-        return HandEstimate(uv, shape, hand.presence, hand.right)
+        return _estimate(uv, shape, hand.presence, hand.right)
+
+
+def _estimate(uv, shape, presence, right):
+    score = np.full(21, presence, np.float32)
+    return HandEstimate(uv, score, np.ones(21, bool), shape, presence, right)
 
 
 class Network:
@@ -101,10 +109,13 @@ class Camera:
 
     def __init__(self, *hands: Hand, width=WIDTH, height=HEIGHT, **settings):
         self.world = World(*hands)
-        self.pipeline = HandPipeline(
-            Network("palms", self.world.detector),
-            Network("hands", self.world.landmarks),
-            HandSettings(**settings),
+        self.pipeline = Pipeline(
+            HandFinder(
+                Network("palms", self.world.detector),
+                Network("hands", self.world.landmarks),
+                HandSettings(**settings),
+                itertools.count(),
+            )
         )
         self.stamp_ns = 1_000_000_000
         self.image = np.zeros((height, width, 3), np.uint8)
@@ -366,18 +377,18 @@ def test_a_wrong_setting_is_named_with_what_is_accepted(field, value, accepted):
 def test_fewer_hands_at_run_time_keep_the_oldest():
     camera = Camera(Hand(150, 200), Hand(450, 200))
     camera.shoot()
-    camera.pipeline.update(HandSettings(max_hands=1))
+    camera.pipeline.update(Settings(HandSettings(max_hands=1)))
     assert ids(camera.shoot()) == [0]
 
 
 def test_thresholds_change_at_run_time():
     camera = Camera(Hand(200, 200, presence=0.6))
     assert camera.shoot().instances
-    camera.pipeline.update(HandSettings(presence_threshold=0.7))
+    camera.pipeline.update(Settings(HandSettings(presence_threshold=0.7)))
     assert not camera.shoot().instances
-    camera.pipeline.update(HandSettings(detection_threshold=0.8))
+    camera.pipeline.update(Settings(HandSettings(detection_threshold=0.8)))
     assert not camera.shoot().instances  # the world's palms score 0.7
-    camera.pipeline.update(HandSettings())
+    camera.pipeline.update(Settings())
     assert ids(camera.shoot()) == [1]
 
 

@@ -34,10 +34,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from vitpose_ros.layouts import HAND21
+from vitpose_ros.load import Models
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray
-from vitpose_ros.pipeline import HandSettings, Result
+from vitpose_ros.pipeline import Result, Settings
 from vitpose_ros.ros import pose_node
 from vitpose_ros.ros.messages import image_message
 from vitpose_ros.ros.pose_node import PoseNode
@@ -346,7 +347,10 @@ class FakePipeline:
 
     engine = "a fake engine"
 
-    def __init__(self, settings: HandSettings) -> None:
+    layouts = (HAND21,)
+    models = ("fake",)
+
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.frames: list[Frame] = []
         self.resets = 0
@@ -370,7 +374,7 @@ class FakePipeline:
         self._last_ns = frame.stamp_ns
         return Result(self.instances, ("fake",), reset, {})
 
-    def update(self, settings: HandSettings) -> None:
+    def update(self, settings: Settings) -> None:
         self.settings = settings
 
     def reset(self) -> None:
@@ -402,11 +406,11 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> list[FakePipeline]:
     """Nodes load a fake pipeline; the list has every one that was loaded, the newest last."""
     loaded: list[FakePipeline] = []
 
-    def load(store: Any, detector: str, model: str, settings: HandSettings, threads: int) -> Any:
+    def load(store: Any, models: Models, settings: Settings, view: str, threads: int) -> Any:
         loaded.append(FakePipeline(settings))
         return loaded[-1]
 
-    monkeypatch.setattr(pose_node, "load_hand_pipeline", load)
+    monkeypatch.setattr(pose_node, "load_pipeline", load)
     return loaded
 
 

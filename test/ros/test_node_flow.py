@@ -140,8 +140,7 @@ def test_the_status_tells_rates_times_counts_model_and_engine(
     values = graph.wait_for_status(lambda v: v["processed"] == "5", "five processed images")
     assert (values["received"], values["failed"], values["skipped for newer"]) == ("5", "0", "0")
     assert values["state"] == "active"
-    assert values["detector"] == "mediapipe-palm-full"
-    assert values["model"] == "mediapipe-hand-full"
+    assert values["models"] == "fake"
     assert values["engine"] == "a fake engine"
     for name in ("rate in (1/s)", "rate out (1/s)"):
         assert any(float(status[name]) > 0 for status in graph.statuses())

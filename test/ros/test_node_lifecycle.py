@@ -110,12 +110,12 @@ def test_a_node_that_is_shut_down_lets_go_of_everything(
 def test_an_exception_in_a_transition_is_logged_with_its_traceback_and_the_node_lives(
     graph: Any, camera: Any, fakes: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = pose_node.load_hand_pipeline
+    load = pose_node.load_pipeline
 
     def broken(*arguments: Any, **named: Any) -> Any:
         raise ArithmeticError("seventeen is odd")
 
-    monkeypatch.setattr(pose_node, "load_hand_pipeline", broken)
+    monkeypatch.setattr(pose_node, "load_pipeline", broken)
     graph.start_pose_node()
     text = graph.wait_for_log("configure failed: ArithmeticError: seventeen is odd")
     assert "Traceback (most recent call last)" in text
@@ -124,7 +124,7 @@ def test_an_exception_in_a_transition_is_logged_with_its_traceback_and_the_node_
     values = graph.wait_for_status(lambda v: v["level"] == "ERROR", "level ERROR")
     assert "seventeen is odd" in values["message"]
     assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
-    monkeypatch.setattr(pose_node, "load_hand_pipeline", load)
+    monkeypatch.setattr(pose_node, "load_pipeline", load)
     assert graph.change_state("configure", "activate")
     camera.process()
 

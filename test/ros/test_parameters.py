@@ -10,7 +10,9 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-from vitpose_ros.pipeline import HandSettings
+from vitpose_ros.bodies import PersonSettings
+from vitpose_ros.hands import HandSettings
+from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
 from vitpose_ros.ros.parameters import TABLE, Parameters
 
@@ -60,26 +62,31 @@ def test_every_default_is_one_that_is_accepted() -> None:
 
 
 def test_what_may_change_at_run_time_covers_all_that_the_pipeline_takes_over() -> None:
-    taken = {field.name for field in fields(HandSettings)} - {"static"}
+    taken = {field.name for field in (*fields(HandSettings), *fields(PersonSettings))} - {"static"}
     assert all(TABLE[name].changes == RUN for name in taken)
-    assert Parameters(**DEFAULTS).hand_settings() == HandSettings()
+    assert Parameters(**DEFAULTS).settings() == Settings()
 
 
-NUMBERS = ("max_hands", "search_tiles_per_frame", "detection_threshold", "presence_threshold")
+NUMBERS = [
+    (kind, field.name)
+    for kind in (HandSettings, PersonSettings)
+    for field in fields(kind)
+    if not isinstance(field.default, bool)
+]
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-def test_the_table_and_the_pipeline_have_the_same_limits(name: str) -> None:
+@pytest.mark.parametrize(("settings", "name"), NUMBERS)
+def test_the_table_and_the_pipeline_have_the_same_limits(settings: type, name: str) -> None:
     spec = TABLE[name]
     kind = type(spec.default)
     step = 1 if kind is int else 0.001
     for edge in (spec.low, spec.high):
         assert spec.problem(kind(edge)) is None
-        HandSettings(**{name: kind(edge)})
+        settings(**{name: kind(edge)})
     for beyond in (kind(spec.low - step), kind(spec.high + step)):
         assert spec.problem(beyond) is not None
         with pytest.raises(ValueError, match=name):
-            HandSettings(**{name: beyond})
+            settings(**{name: beyond})
 
 
 WHOLE = ParameterSpec(3, "", low=1, high=9)

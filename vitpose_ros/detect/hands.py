@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from vitpose_ros.detect.palms import Palm
 from vitpose_ros.geometry import grow_square, iou, unrotated_box, upright_rotation
@@ -60,18 +61,22 @@ def hand_region(uv: FloatArray, score: float, track_id: int) -> Region | None:
 
     Parameters
     ----------
-    uv : (21, 2), px.
+    uv : (21, 2), px; NaN for joints that are not known.
     score, track_id : handed on to the region.
 
     Returns
     -------
-    None when the joints lie on one spot, or on a line without length: they are no hand.
+    None when the wrist or a finger's root is not known, or when the joints lie on one spot, or on
+    a line without length: they are no hand.
     """
+    known: npt.NDArray[np.bool_] = np.isfinite(uv[:, 0]) & np.isfinite(uv[:, 1])
+    if not known[[WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP]].all():
+        return None
     x, y = uv[:, 0].astype(np.float64), uv[:, 1].astype(np.float64)
     target = [((v[INDEX_MCP] + v[RING_MCP]) / 2 + v[MIDDLE_MCP]) / 2 for v in (x, y)]
     rotation = upright_rotation((x[WRIST], y[WRIST]), target)
     cos, sin = math.cos(rotation), math.sin(rotation)
-    steady = list(_STEADY_JOINTS)
+    steady = [joint for joint in _STEADY_JOINTS if known[joint]]
     along_x, along_y = cos * x[steady] + sin * y[steady], -sin * x[steady] + cos * y[steady]
     width, height = float(np.ptp(along_x)), float(np.ptp(along_y))
     if not (width > 0 and height > 0):
@@ -101,8 +106,8 @@ def same_hand(a: FloatArray, b: FloatArray) -> bool:
 
 
 def joints_box(uv: FloatArray) -> tuple[float, float, float, float]:
-    """(x, y, width, height) around joints, px."""
-    (x0, y0), (x1, y1) = uv.min(axis=0), uv.max(axis=0)
+    """(x, y, width, height) around joints, px; those that are not known (NaN) are left out."""
+    (x0, y0), (x1, y1) = np.nanmin(uv, axis=0), np.nanmax(uv, axis=0)
     return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
 
 

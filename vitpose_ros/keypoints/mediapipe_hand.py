@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.geometry import apply_affine, crop_rgb, region_to_image
+from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.types import ByteArray, FloatArray, Region
 
 INPUT_PX = 224
@@ -22,25 +22,6 @@ JOINTS = 21
 
 _OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
 """Sizes of the outputs in their order: joints in px, presence, handedness, joints in metres."""
-
-
-@dataclass(frozen=True)
-class HandEstimate:
-    """What the network says of one region.
-
-    Attributes
-    ----------
-    uv : (21, 2) float32, px of the image.
-    shape_xyz : (21, 3) float32, metres around the hand's centre, axes of the optical frame (x
-        right, y down, z forward).
-    presence : probability that the region holds a hand, 0 .. 1.
-    right : probability that it is a right hand, if the image is not mirrored, 0 .. 1.
-    """
-
-    uv: FloatArray
-    shape_xyz: FloatArray
-    presence: float
-    right: float
 
 
 class HandLandmarks:
@@ -106,6 +87,9 @@ def _estimate(
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     return HandEstimate(
         uv=uv.astype(np.float32),
+        # No score per joint, and no word on which are hidden: the hand's stands for all.
+        score=np.full(JOINTS, min(max(presence, 0.0), 1.0), np.float32),
+        seen=np.ones(JOINTS, np.bool_),
         shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),
         presence=min(max(presence, 0.0), 1.0),
         right=min(max(handedness, 0.0), 1.0),

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from vitpose_ros.layouts import Layout, get_layout
 from vitpose_ros.msg import Skeleton, SkeletonArray, SkeletonLayout, SkeletonLayoutArray
 from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource
+from vitpose_ros.views import View
 
 KINDS = {"body": Skeleton.KIND_BODY, "hand": Skeleton.KIND_HAND, "animal": Skeleton.KIND_ANIMAL}
 
@@ -121,6 +122,7 @@ def skeleton_array_message(
     instances: Iterable[Instance],
     models: Iterable[str],
     reset: bool = False,
+    view: View = View.EGOCENTRIC,
 ) -> SkeletonArray:
     """All skeletons of one image.
 
@@ -131,13 +133,14 @@ def skeleton_array_message(
     instances : what was found.
     models : names of the networks that ran on this image.
     reset : whether tracking started anew at this image.
+    view : how the image was looked at.
     """
     return SkeletonArray(
         header=header,
         image_width=image_size[0],
         image_height=image_size[1],
         models=list(models),
-        view=SkeletonArray.VIEW_EGOCENTRIC,
+        view=int(view),
         smoothing="none",
         prediction_horizon=0.0,
         reset=reset,

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitpose_ros.pipeline import HandSettings
+from vitpose_ros.bodies import PersonSettings
+from vitpose_ros.hands import HandSettings
+from vitpose_ros.load import Models
+from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
+from vitpose_ros.views import MODES
 
 
 @dataclass(frozen=True)
@@ -22,30 +26,54 @@ class Parameters:
     image_transport: str
     models_dir: str
     threads: int
+    view: str
     hand_detector: str
     hand_model: str
+    person_detector: str
+    body_model: str
     max_hands: int
     detection_threshold: float
     presence_threshold: float
     input_mirrored: bool
     search: bool
     search_tiles_per_frame: int
+    max_persons: int
+    person_threshold: float
+    body_threshold: float
+    detect_interval: int
     marker_distance: float
     silence_timeout: float
 
-    def hand_settings(self) -> HandSettings:
+    def models(self) -> Models:
+        """The networks to load."""
+        return Models(
+            hand_detector=self.hand_detector,
+            hand_model=self.hand_model,
+            person_detector=self.person_detector,
+            body_model=self.body_model,
+        )
+
+    def settings(self) -> Settings:
         """The part that the pipeline takes over while it runs."""
-        return HandSettings(
-            max_hands=self.max_hands,
-            detection_threshold=self.detection_threshold,
-            presence_threshold=self.presence_threshold,
-            input_mirrored=self.input_mirrored,
-            search=self.search,
-            search_tiles_per_frame=self.search_tiles_per_frame,
+        return Settings(
+            hands=HandSettings(
+                max_hands=self.max_hands,
+                detection_threshold=self.detection_threshold,
+                presence_threshold=self.presence_threshold,
+                input_mirrored=self.input_mirrored,
+                search=self.search,
+                search_tiles_per_frame=self.search_tiles_per_frame,
+            ),
+            persons=PersonSettings(
+                max_persons=self.max_persons,
+                person_threshold=self.person_threshold,
+                body_threshold=self.body_threshold,
+                detect_interval=self.detect_interval,
+            ),
         )
 
 
-_HANDS = HandSettings()
+_HANDS, _PERSONS, _MODELS = HandSettings(), PersonSettings(), Models()
 
 TABLE: Mapping[str, ParameterSpec] = {
     "autostart": ParameterSpec(
@@ -66,11 +94,25 @@ TABLE: Mapping[str, ParameterSpec] = {
         "`image`/compressed.",
         choices=("raw", "compressed"),
     ),
+    "view": ParameterSpec(
+        "egocentric",
+        "'egocentric' finds hands directly, 'third_person' finds persons and then their hands, "
+        "'auto' decides by what is seen.",
+        choices=MODES,
+    ),
     "hand_detector": ParameterSpec(
-        "mediapipe-palm-full", "Hand detector, by its name in the model catalogue."
+        _MODELS.hand_detector, "Hand detector, by its name in the model catalogue."
     ),
     "hand_model": ParameterSpec(
-        "mediapipe-hand-full", "Hand keypoint model, by its name in the model catalogue."
+        _MODELS.hand_model, "Hand keypoint model, by its name in the model catalogue."
+    ),
+    "person_detector": ParameterSpec(
+        _MODELS.person_detector,
+        "Person detector, by its name in the model catalogue; not for the view 'egocentric'.",
+    ),
+    "body_model": ParameterSpec(
+        _MODELS.body_model,
+        "Body keypoint model, by its name in the model catalogue; not for the view 'egocentric'.",
     ),
     "threads": ParameterSpec(
         0, "CPU threads of the engine; 0 leaves the choice to the engine.", low=0, high=256
@@ -112,6 +154,35 @@ TABLE: Mapping[str, ParameterSpec] = {
         "Tiles that are searched per image, in rotation. Each costs one run of the detector.",
         low=1,
         high=16,
+        changes=RUN,
+    ),
+    "max_persons": ParameterSpec(
+        _PERSONS.max_persons,
+        "Bodies to follow at most, each with its two hands.",
+        low=1,
+        high=32,
+        changes=RUN,
+    ),
+    "person_threshold": ParameterSpec(
+        _PERSONS.person_threshold,
+        "Least score of the person detector for a new body (probability).",
+        low=0.0,
+        high=1.0,
+        changes=RUN,
+    ),
+    "body_threshold": ParameterSpec(
+        _PERSONS.body_threshold,
+        "Least score of the body model for a body to be published and followed.",
+        low=0.0,
+        high=1.0,
+        changes=RUN,
+    ),
+    "detect_interval": ParameterSpec(
+        _PERSONS.detect_interval,
+        "While bodies are followed, but fewer than max_persons, the person detector runs on every "
+        "so many images.",
+        low=1,
+        high=1000,
         changes=RUN,
     ),
     "marker_distance": ParameterSpec(

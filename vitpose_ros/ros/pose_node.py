@@ -27,10 +27,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.draw import draw_instances
-from vitpose_ros.layouts import HAND21
+from vitpose_ros.load import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
-from vitpose_ros.pipeline import HandPipeline, Result, load_hand_pipeline
+from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.diagnostics import node_status
 from vitpose_ros.ros.flow import Flow
@@ -79,7 +79,7 @@ class PoseNode(LifecycleNode):
                 f"parameter '{name}' was given, but this node has none of that name: "
                 f"ros2 param list {self.get_fully_qualified_name()}"
             )
-        self._pipeline: HandPipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._worker: Worker[_Arrival] | None = None
         self._phase = "unconfigured"
         self._reason = ""
@@ -113,11 +113,11 @@ class PoseNode(LifecycleNode):
         store = ModelStore(
             Path(parameters.models_dir).expanduser() if parameters.models_dir else None
         )
-        pipeline = load_hand_pipeline(
+        pipeline = load_pipeline(
             store,
-            detector=parameters.hand_detector,
-            model=parameters.hand_model,
-            settings=parameters.hand_settings(),
+            models=parameters.models(),
+            settings=parameters.settings(),
+            view=parameters.view,
             threads=parameters.threads,
         )
         # The first run of a network takes longer: here, where no robot waits for it.
@@ -128,12 +128,11 @@ class PoseNode(LifecycleNode):
         self._layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
         self._markers = self._publish_on(MarkerArray, "skeleton_markers", 1)
         self._debug_image = self._publish_on(Image, "~/debug_image", 1)
-        self._layouts.publish(layouts_message([HAND21]))
+        self._layouts.publish(layouts_message(pipeline.layouts))
         self._become("inactive")
         self.get_logger().info(
             f"configured in {time.monotonic() - begun:.1f} s: "
-            f"{parameters.hand_detector} and {parameters.hand_model} "
-            f"on {pipeline.engine}"
+            f"{', '.join(pipeline.models)} on {pipeline.engine}"
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -308,7 +307,7 @@ class PoseNode(LifecycleNode):
         pipeline, parameters = self._pipeline, self._settings
         assert pipeline is not None
         if parameters is not self._applied:
-            pipeline.update(parameters.hand_settings())
+            pipeline.update(parameters.settings())
             self._applied = parameters
         message = arrival.message
         frame = Frame(self._transport.decode(message), _stamp_ns(message))
@@ -321,6 +320,7 @@ class PoseNode(LifecycleNode):
             result.instances,
             result.models,
             result.reset,
+            result.view,
         )
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._skeletons.publish(skeletons)
@@ -363,9 +363,8 @@ class PoseNode(LifecycleNode):
             reason=self._reason,
             flow=self._flow.report(now_s),
             details={
-                "detector": self._settings.hand_detector,
-                "model": self._settings.hand_model,
-                "engine": self._pipeline.engine if self._pipeline is not None else "not loaded",
+                "models": ", ".join(self._pipeline.models) if self._pipeline else "not loaded",
+                "engine": self._pipeline.engine if self._pipeline else "not loaded",
             },
             silent=self._silent,
         )

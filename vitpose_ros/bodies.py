@@ -1,0 +1,298 @@
+"""Bodies: persons are detected, read, and then followed from their own joints.
+
+`BodyFinder.__call__` is the page to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from vitpose_ros.detect.bodies import body_region
+from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector, box_region
+from vitpose_ros.detect.persons import PersonDetector
+from vitpose_ros.geometry import iou, unrotated_box
+from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
+from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.layouts import MEDIAPIPE33, Layout
+from vitpose_ros.oks import oks_nms
+from vitpose_ros.tracks import Tracks, Work
+from vitpose_ros.types import NO_ID, ByteArray, Frame, Instance, Keypoints, Region
+
+SAME_PERSON_IOU = 0.5
+"""A detected person whose region overlaps that of a followed body more than this is that body."""
+
+SAME_BODY_OKS = 0.7
+"""Of two bodies that are more alike than this, one is the other seen twice."""
+
+_JOINT_SCORE = 0.3  # joints of a lower score do not count in the questions above
+
+
+@dataclass(frozen=True)
+class PersonSettings:
+    """What may change while the pipeline runs.
+
+    Attributes
+    ----------
+    max_persons : most bodies in one image, 1 .. 32.
+    person_threshold : detected persons of a lower score are not looked at, 0 .. 1.
+    body_threshold : bodies of a lower score are dropped, 0 .. 1.
+    detect_interval : while bodies are followed, but fewer than max_persons, the detector looks for
+        others in every so many images, 1 .. 1000. Where none is followed it looks in each image.
+
+    Raises
+    ------
+    ValueError : naming the field, what was given and what is accepted.
+    """
+
+    max_persons: int = 4
+    person_threshold: float = 0.5
+    body_threshold: float = 0.5
+    detect_interval: int = 10
+
+    def __post_init__(self) -> None:
+        for name, most in (("max_persons", 32), ("detect_interval", 1000)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name}: expected a whole number from 1 to {most}, got {value!r}")
+        for name in ("person_threshold", "body_threshold"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
+
+
+@dataclass(frozen=True)
+class BodyReading:
+    """What a network says of one region that may hold a body.
+
+    Attributes
+    ----------
+    keypoints : its joints.
+    score : confidence that it is a body, 0 .. 1.
+    next_region : where it is looked for in the next image; None when it cannot be followed.
+    """
+
+    keypoints: Keypoints
+    score: float
+    next_region: Region | None
+
+
+class BodyReader(Protocol):
+    """Reads the joints of bodies, and knows which regions its network wants."""
+
+    name: str
+    """The network's name in the model catalogue."""
+    engine: str
+    """What it runs on, for people."""
+    layout: Layout
+
+    def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
+        """Where a detector finds persons, as this reader's network wants them; best first."""
+        ...
+
+    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[BodyReading | None]:
+        """One reading for each region, in their order; None for no body."""
+        ...
+
+
+class MediaPipeBodies:
+    """Bodies by MediaPipe's landmarks: 33 joints, regions turned along the body."""
+
+    layout = MEDIAPIPE33
+
+    def __init__(self, landmarks: BodyLandmarks) -> None:
+        self.name, self.engine = landmarks.name, landmarks.engine
+        self._landmarks = landmarks
+
+    def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
+        """Turned squares: of MediaPipe's own detector, or around another one's boxes."""
+        if isinstance(detector, MediaPipePersonDetector):
+            return detector.body_regions(image, threshold)
+        return [box_region(box) for box in detector(image, threshold)]
+
+    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[BodyReading | None]:
+        """Read each region."""
+        height, width = image.shape[:2]
+        return [
+            None
+            if estimate is None
+            else BodyReading(
+                estimate.keypoints(width, height), estimate.presence, estimate.next_region
+            )
+            for estimate in self._landmarks(image, regions)
+        ]
+
+
+class TopDownBodies:
+    """Bodies by a top-down model (ViTPose, RTMPose): upright regions, any layout of bodies."""
+
+    def __init__(self, model: TopDown) -> None:
+        self.name, self.engine, self.layout = model.name, model.engine, model.layout
+        self._model = model
+
+    def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
+        """The detector's boxes; the model pads them itself."""
+        return detector(image, threshold)
+
+    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[BodyReading | None]:
+        """Read each region; a body's score is the mean of its joints' scores, where they count."""
+        found = self._model(image, regions)
+        return [_reading(k, region) for k, region in zip(found, regions, strict=True)]
+
+
+def _reading(keypoints: Keypoints, region: Region) -> BodyReading | None:
+    counted = keypoints.score[keypoints.score >= _JOINT_SCORE]
+    if counted.size == 0:
+        return None
+    # Padding is the model's own business; here only the joints' extent matters.
+    following = body_region(keypoints, _JOINT_SCORE, padding=1.1, track_id=region.track_id)
+    return BodyReading(keypoints, float(min(counted.mean(), 1.0)), following)
+
+
+class BodyFinder:
+    """Bodies in images of one camera.
+
+    Parameters
+    ----------
+    detector : finds persons.
+    reader : finds the joints of one.
+    settings : see `PersonSettings`; changed by `update`.
+    ids : where the ids of new tracks come from.
+    """
+
+    def __init__(
+        self,
+        detector: PersonDetector,
+        reader: BodyReader,
+        settings: PersonSettings,
+        ids: Iterator[int],
+    ) -> None:
+        self._detector = detector
+        self._reader = reader
+        self._settings = settings
+        self._tracks = Tracks(ids)
+        self._since_detection = 0
+
+    @property
+    def engine(self) -> str:
+        """What the networks run on, for people."""
+        return self._reader.engine
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The networks, by their names in the model catalogue."""
+        return self._detector.name, self._reader.name
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the bodies."""
+        return self._reader.layout
+
+    @property
+    def settings(self) -> PersonSettings:
+        """The settings in use."""
+        return self._settings
+
+    def update(self, settings: PersonSettings) -> None:
+        """Use other settings from the next image on; the bodies followed longest stay."""
+        self._tracks.keep(settings.max_persons)
+        self._settings = settings
+
+    def reset(self) -> None:
+        """Follow nothing any more."""
+        self._tracks.clear()
+        self._since_detection = 0
+
+    def __call__(self, frame: Frame, work: Work) -> list[Instance]:
+        """The bodies in an image; those followed longest first."""
+        settings = self._settings
+        found = self._read(frame, self._tracks.regions, work)
+        self._since_detection += 1
+        due = not found or self._since_detection >= settings.detect_interval
+        if len(found) < settings.max_persons and due:
+            self._since_detection = 0
+            found += self._detect(frame, [region for region, _ in found], work)
+        found = _distinct(found)[: settings.max_persons]
+        identities, _ = self._tracks.update([region for region, _ in found], frame.stamp_ns)
+        return [
+            Instance(
+                keypoints=reading.keypoints,
+                score=reading.score,
+                model=self._reader.name,
+                **identity,
+            )
+            for (_, reading), identity in zip(found, identities, strict=True)
+        ]
+
+    def _detect(
+        self, frame: Frame, known: Sequence[Region], work: Work
+    ) -> list[tuple[Region, BodyReading]]:
+        """Bodies that are not followed yet."""
+        with work.stage("detect", self._detector.name):
+            threshold = self._settings.person_threshold
+            places = self._reader.regions(self._detector, frame.image, threshold)
+        new = [
+            replace(place, track_id=NO_ID)
+            for place in places
+            if all(
+                iou(unrotated_box(place), unrotated_box(other)) <= SAME_PERSON_IOU
+                for other in known
+            )
+        ]
+        return self._read(frame, new[: self._settings.max_persons - len(known)], work)
+
+    def _read(
+        self, frame: Frame, regions: Sequence[Region], work: Work
+    ) -> list[tuple[Region, BodyReading]]:
+        """The bodies in these regions, with where each is looked for next."""
+        if not regions:
+            return []
+        with work.stage("keypoints", self._reader.name):
+            readings = self._reader(frame.image, regions)
+        return [
+            (replace(reading.next_region, track_id=region.track_id), reading)
+            for region, reading in zip(regions, readings, strict=True)
+            if reading is not None
+            and reading.next_region is not None
+            and reading.score >= self._settings.body_threshold
+        ]
+
+
+def _distinct(found: list[tuple[Region, BodyReading]]) -> list[tuple[Region, BodyReading]]:
+    """Each body once, in the order given: of two that are one, the better supported stays."""
+    kept = oks_nms(
+        [reading.keypoints for _, reading in found],
+        [reading.score for _, reading in found],
+        [region.width * region.height for region, _ in found],
+        limit=SAME_BODY_OKS,
+        threshold=_JOINT_SCORE,
+    )
+    return [found[i] for i in sorted(kept)]
+
+
+def refine_hands(body: Keypoints, hands: Sequence[Instance]) -> Keypoints:
+    """A whole body whose hand points are replaced by those of its own hands, joint by joint, where
+    these are better supported.
+
+    Parameters
+    ----------
+    body : in any layout; one without hand points is returned as it is.
+    hands : of this body, with their sides.
+    """
+    layout = body.layout
+    uv, score, state = body.uv.copy(), body.score.copy(), body.state.copy()
+    for hand in hands:
+        prefix = f"{hand.side.name.lower()}_hand_"
+        if f"{prefix}wrist" not in layout.joints:
+            continue
+        points = hand.keypoints
+        targets = np.array([layout.index(prefix + joint) for joint in points.layout.joints])
+        better = points.score > score[targets]
+        chosen = targets[better]
+        uv[chosen], score[chosen] = points.uv[better], points.score[better]
+        state[chosen] = points.state[better]
+    return replace(body, uv=uv, score=score, state=state)

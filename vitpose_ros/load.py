@@ -1,0 +1,87 @@
+"""The pipeline with networks from the model store, by their names in the catalogue."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from vitpose_ros.bodies import BodyFinder, BodyReader, MediaPipeBodies, TopDownBodies
+from vitpose_ros.detect.load import load_person_detector
+from vitpose_ros.detect.palms import PalmDetector
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.hands import HandFinder, HandReader
+from vitpose_ros.keypoints.load import load_top_down
+from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
+from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.keypoints.topdown_hand import TopDownHands
+from vitpose_ros.models.store import ModelStore
+from vitpose_ros.pipeline import Pipeline, Settings
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks of a pipeline, by their names in the model catalogue.
+
+    person_detector and body_model are only looked up when the view needs them.
+    """
+
+    hand_detector: str = "mediapipe-palm-full"
+    hand_model: str = "mediapipe-hand-full"
+    person_detector: str = "mediapipe-person"
+    body_model: str = "mediapipe-body-full"
+
+
+def load_pipeline(
+    store: ModelStore,
+    models: Models = Models(),
+    settings: Settings | None = None,
+    view: str = "egocentric",
+    threads: int = 0,
+) -> Pipeline:
+    """The pipeline with networks from the model store.
+
+    Parameters
+    ----------
+    store : where the models lie.
+    models : their names.
+    settings : see `Settings`; its defaults when None.
+    view : "egocentric", "third_person" or "auto"; see `views`.
+    threads : CPU threads for the networks; 0 uses all cores.
+
+    Raises
+    ------
+    ModelError : a name is unknown or of another task, or its file is missing or was altered.
+    EngineError : a file cannot be read, or is not the network it is taken for.
+    ValueError : the view is unknown.
+    """
+    ids, settings = itertools.count(), settings or Settings()
+    palms = PalmDetector(
+        OpenVinoEngine(store.get(models.hand_detector, "hand_detector").path, threads),
+        models.hand_detector,
+    )
+    reader = _hand_reader(store, models.hand_model, threads)
+    hands = HandFinder(palms, reader, settings.hands, ids)
+    if view == "egocentric":
+        return Pipeline(hands, view=view)
+    persons = load_person_detector(store, models.person_detector, threads)
+    bodies = BodyFinder(
+        persons, _body_reader(store, models.body_model, threads), settings.persons, ids
+    )
+    return Pipeline(hands, bodies, view)
+
+
+def _hand_reader(store: ModelStore, name: str, threads: int) -> HandReader:
+    model = store.get(name, "hand_keypoints")
+    if model.entry.architecture == "mediapipe":
+        return HandLandmarks(OpenVinoEngine(model.path, threads), name)
+    # A region of a hand is padded already, and holds the whole hand.
+    return TopDownHands(
+        load_top_down(store, name, "hand_keypoints", threads, padding=1.0), turned=True
+    )
+
+
+def _body_reader(store: ModelStore, name: str, threads: int) -> BodyReader:
+    model = store.get(name, "body_keypoints")
+    if model.entry.architecture == "mediapipe":
+        return MediaPipeBodies(BodyLandmarks(OpenVinoEngine(model.path, threads), name))
+    return TopDownBodies(load_top_down(store, name, "body_keypoints", threads))
