@@ -98,7 +98,7 @@ REFUSED = [
     ("detection_threshold", 1.5, "detection_threshold"),
     ("detection_threshold", 1, "detection_threshold|DOUBLE|[Ww]rong parameter type"),
     ("input_mirrored", "yes", "input_mirrored|BOOL|[Ww]rong parameter type"),
-    ("hand_model", "mediapipe-hand-lite", "unconfigured: ros2 lifecycle set .*pose_node deactivate"),
+    ("hand_model", "mediapipe-hand-lite", "unconfigured: ros2 lifecycle set .* deactivate"),
     ("image_transport", "compressed", "can change only while the node is unconfigured"),
     ("threads", 1, "can change only while the node is unconfigured"),
     ("autostart", False, "read.only"),
