@@ -82,7 +82,7 @@ def test_another_model_is_taken_up_between_cleanup_and_configure(
     assert {s.model for s in after.skeletons} == {"mediapipe-hand-lite"}
     assert after.models[-1] == "mediapipe-hand-lite"
     values = graph.wait_for_status(lambda v: v["state"] == "active", "state active")
-    assert values["model"] == "mediapipe-hand-lite"
+    assert values["models"] == "mediapipe-palm-full, mediapipe-hand-lite"
 
 
 def test_a_late_subscriber_gets_the_latched_layouts(

@@ -69,12 +69,12 @@ def test_thresholds_act_on_the_next_image(
 def test_search_and_its_tiles_reach_the_pipeline(graph: Any, camera: Any, fakes: list[Any]) -> None:
     graph.start_pose_node()
     camera.process()
-    assert fakes[0].settings.search is True
+    assert fakes[0].settings.hands.search is True
     assert graph.set_parameter("search", False).successful
     assert graph.set_parameter("search_tiles_per_frame", 3).successful
     camera.process()
-    assert fakes[0].settings.search is False
-    assert fakes[0].settings.search_tiles_per_frame == 3
+    assert fakes[0].settings.hands.search is False
+    assert fakes[0].settings.hands.search_tiles_per_frame == 3
 
 
 def test_the_distance_of_markers_changes_at_once(
@@ -156,7 +156,7 @@ def test_parameters_come_from_a_file(
     graph: Any, camera: Any, fakes: list[Any], tmp_path: Path
 ) -> None:
     graph.start_pose_node(*file_with(tmp_path, "max_hands: 7"))
-    assert fakes[0].settings.max_hands == 7
+    assert fakes[0].settings.hands.max_hands == 7
 
 
 # the line of the file, what is said of it, a value that mends it
