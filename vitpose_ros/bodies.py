@@ -263,10 +263,12 @@ class BodyFinder:
 
 
 def _distinct(found: list[tuple[Region, BodyReading]]) -> list[tuple[Region, BodyReading]]:
-    """Each body once, in the order given: of two that are one, the better supported stays."""
+    """Each body once, in the order given: of two that are one, the one that is followed stays, so
+    that its id goes on; else the better supported.
+    """
     kept = oks_nms(
         [reading.keypoints for _, reading in found],
-        [reading.score for _, reading in found],
+        [reading.score + (region.track_id != NO_ID) for region, reading in found],
         [region.width * region.height for region, _ in found],
         limit=SAME_BODY_OKS,
         threshold=_JOINT_SCORE,
