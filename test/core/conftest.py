@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from vitpose_ros.bodies import BodyReading
+from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.layouts import COCO17, HAND21, Layout
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
+from vitpose_ros.types import JointState, Keypoints, Region
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +67,105 @@ def real_image(test_data):
         return image
 
     return read
+
+
+# --- persons, played ---------------------------------------------------------------------------
+
+_HALF = {  # joints on a person's left, in lengths of the trunk around its middle; left is at +x
+    "eye": (0.1, -0.9),
+    "ear": (0.18, -0.85),
+    "shoulder": (0.4, -0.5),
+    "elbow": (0.6, 0.0),
+    "wrist": (0.7, 0.5),
+    "hip": (0.25, 0.5),
+    "knee": (0.25, 1.2),
+    "ankle": (0.25, 1.9),
+}
+BODY = {"nose": (0.0, -0.8)}
+for _joint, (_x, _y) in _HALF.items():
+    BODY[f"left_{_joint}"], BODY[f"right_{_joint}"] = (_x, _y), (-_x, _y)
+for _i, _joint in enumerate(HAND21.joints):
+    for _side, _sign in (("left", 1), ("right", -1)):
+        BODY[f"{_side}_hand_{_joint}"] = (
+            _sign * (0.7 + 0.03 * (_i % 4)),
+            0.5 + 0.04 * (_i // 4 + _i % 4),
+        )
+
+
+@dataclass
+class Person:
+    """Somebody who faces the camera: the middle of the trunk and its length, px; scores as the
+    detector and the body's network give them; joints that are not seen.
+    """
+
+    x: float
+    y: float
+    size: float = 100.0
+    score: float = 0.9
+    detected: float = 0.8
+    unseen: tuple[str, ...] = ()
+
+    def joint(self, name: str) -> np.ndarray:
+        """(2,) px."""
+        return np.array((self.x, self.y)) + np.multiply(BODY[name], self.size)
+
+    def keypoints(self, layout: Layout) -> Keypoints:
+        """In any layout; joints that `BODY` lacks are absent."""
+        known = np.array([j in BODY and j not in self.unseen for j in layout.joints])
+        uv = np.full((len(layout), 2), np.nan, np.float32)
+        for i in np.flatnonzero(known):
+            uv[i] = self.joint(layout.joints[i])
+        state = np.where(known, JointState.VISIBLE, JointState.ABSENT).astype(np.uint8)
+        return Keypoints(layout, uv, np.where(known, self.score, 0).astype(np.float32), state)
+
+    def region(self) -> Region:
+        """As a detector gives it."""
+        size = self.size
+        return Region(self.x, self.y + 0.5 * size, 1.7 * size, 3.2 * size, score=self.detected)
+
+
+class Crowd:
+    """Plays the person detector and the body's network on the persons in it."""
+
+    name = "crowd"
+    engine = "a played engine"
+
+    def __init__(self, *people: Person, layout: Layout = COCO17) -> None:
+        self.people = list(people)
+        self.layout = layout
+        self.looks = 0
+        self.read: list[list[Region]] = []
+
+    def regions(self, detector: Crowd, image: np.ndarray, threshold: float) -> list[Region]:
+        """What the detector finds."""
+        self.looks += 1
+        found = [p.region() for p in self.people if p.detected >= threshold]
+        return sorted(found, key=lambda region: -region.score)
+
+    def __call__(self, image: np.ndarray, regions: list[Region]) -> list[BodyReading | None]:
+        """Who is nearest to the middle of each region, if anybody is in it."""
+        self.read.append(list(regions))
+        return [self._reading(region) for region in regions]
+
+    def _reading(self, region: Region) -> BodyReading | None:
+        def distance(person: Person) -> float:
+            x, y = person.region().cx, person.region().cy
+            return max(abs(x - region.cx) / region.width, abs(y - region.cy) / region.height)
+
+        person = min(self.people, key=distance, default=None)
+        if person is None or distance(person) > 0.5:
+            return None
+        keypoints = person.keypoints(self.layout)
+        return BodyReading(keypoints, person.score, body_region(keypoints, padding=1.1))
+
+
+@pytest.fixture
+def person() -> type[Person]:
+    """``person(x, y, size=100, score=0.9, detected=0.8, unseen=())``: somebody in an image."""
+    return Person
+
+
+@pytest.fixture
+def crowd() -> Callable[..., Crowd]:
+    """``crowd(*people, layout=COCO17)``: persons, and networks that find them."""
+    return Crowd
