@@ -53,11 +53,11 @@ class Plan:
     """
 
     seed: int = 0
-    steps: int = 9000
+    steps: int = 8000
     batch: int = 48
     rate: float = 1.5e-3
     warm_up: int = 400
-    decay: int = 2500
+    decay: int = 2000
     weight_decay: float = 0.03
     average: float = 0.998
     side_px: int = SIDE_PX

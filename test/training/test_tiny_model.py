@@ -31,8 +31,8 @@ def measured(network):
 @pytest.mark.parametrize(
     ("kind", "median", "p95"),
     [
-        ("detector_like", 0.05, 0.25),
-        ("upright_box", 0.07, 0.40),
+        ("detector_like", 0.05, 0.15),
+        ("upright_box", 0.05, 0.15),
     ],
 )
 def test_joints_of_unseen_hands_are_found(measured, kind, median, p95):
