@@ -50,7 +50,7 @@ class HandSettings:
     Attributes
     ----------
     max_hands : most hands in one image, 1 .. 16. The palm detector rests while so many are
-        followed.
+        followed. It does not count for the hands of bodies: each body has its two.
     detection_threshold : palms of a lower score are not looked at, 0 .. 1.
     presence_threshold : regions with a lower probability of a hand are dropped, 0 .. 1.
     input_mirrored : the camera's images are mirrored left to right, as for a selfie: left hands are
@@ -155,9 +155,10 @@ class HandFinder:
     def update(self, settings: HandSettings) -> None:
         """Use other settings from the next image on.
 
-        Hands that are followed stay so: the oldest ones where fewer are allowed now.
+        Hands that are followed stay so: those followed longest where fewer are allowed now.
         """
-        self._tracks.keep(0 if settings.static else settings.max_hands)
+        if settings.static:
+            self._tracks.clear()
         self._settings = settings
 
     def reset(self) -> None:
@@ -168,6 +169,7 @@ class HandFinder:
     def __call__(self, frame: Frame, work: Work) -> list[Instance]:
         """The hands in an image, found by their palms; those followed longest first."""
         settings = self._settings
+        self._tracks.keep(settings.max_hands)  # hands of bodies may have been more
         hands = self._follow(frame, work)
         if len(hands) < settings.max_hands:
             whole = [letterbox_region(frame.width, frame.height)]
