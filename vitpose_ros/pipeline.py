@@ -104,6 +104,8 @@ class Pipeline:
         reset = False if static else self._clock.start(frame)
         if reset:
             self._forget()
+        elif static and self._bodies is not None:
+            self._bodies.reset()  # ids are of this image alone: hands name their bodies by them
         work, view = Work(), self._views.now
         bodies: list[Instance] = []
         if self._bodies is not None and (
