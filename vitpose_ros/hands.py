@@ -187,7 +187,7 @@ class HandFinder:
             is passed over.
         """
         hands = self._follow(frame, work)
-        new = [p for p in places if not any(_holds(p, hand.estimate.uv) for hand in hands)]
+        new = [p for p in places if not any(holds_hand(p, hand.estimate.uv) for hand in hands)]
         hands += self._read([replace(place, track_id=NO_ID) for place in new], frame, hands, work)
         return self._instances(frame, hands)
 
@@ -284,7 +284,7 @@ class HandFinder:
         return (Side.RIGHT, right) if right >= 0.5 else (Side.LEFT, 1.0 - right)
 
 
-def _holds(place: Region, uv: FloatArray) -> bool:
+def holds_hand(place: Region, uv: FloatArray) -> bool:
     """Whether a hand with these joints is the one that should be at a place: its middle lies in the
     inner half.
     """

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
-from vitpose_ros.detect.body_hands import assign_hands, hands_of_body
-from vitpose_ros.hands import HandFinder, HandSettings
+from vitpose_ros.detect.body_hands import BodyHand, assign_hands, hands_of_body
+from vitpose_ros.hands import HandFinder, HandSettings, holds_hand
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.tracks import FrameClock, Work
 from vitpose_ros.types import Frame, Instance, JointState, Side
@@ -114,10 +114,9 @@ class Pipeline:
             bodies = self._bodies(frame, work)
             self._views.observe(frame.stamp_ns, any(map(_is_person, bodies)))
         if view is View.THIRD_PERSON:
-            places = [
-                hand.region for b in bodies for hand in hands_of_body(b.keypoints, b.track_id)
-            ]
-            hands = _with_parents(self._hands.of_bodies(frame, places, work), bodies)
+            places = [p for b in bodies for p in hands_of_body(b.keypoints, b.track_id)]
+            found = self._hands.of_bodies(frame, [place.region for place in places], work)
+            hands = _with_parents(found, bodies, places)
             bodies = [_with_hands(body, hands) for body in bodies]
         else:
             bodies = []  # looked for only to choose the view
@@ -143,12 +142,24 @@ def _is_person(body: Instance) -> bool:
     return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)
 
 
-def _with_parents(hands: Sequence[Instance], bodies: Sequence[Instance]) -> list[Instance]:
+def _with_parents(
+    hands: Sequence[Instance], bodies: Sequence[Instance], places: Sequence[BodyHand]
+) -> list[Instance]:
     """Hands with the body that they belong to, and the side of its wrist: a wrist at the end of an
     arm says more than the look of a hand.
     """
     centres = [np.nanmean(hand.keypoints.uv, axis=0).tolist() for hand in hands]
     arms = assign_hands(centres, [body.keypoints for body in bodies])
+    # An arm whose elbow is hidden has no reach, but its hand may well be where it should be.
+    numbers = {body.track_id: number for number, body in enumerate(bodies)}
+    for place in places:
+        arm = numbers[place.region.track_id], place.side
+        if arm in arms:
+            continue
+        for i, hand in enumerate(hands):
+            if arms[i] is None and holds_hand(place.region, hand.keypoints.uv):
+                arms[i] = arm
+                break
     return [
         hand if arm is None else _of_arm(hand, bodies[arm[0]], arm[1])
         for hand, arm in zip(hands, arms, strict=True)
