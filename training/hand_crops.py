@@ -36,8 +36,8 @@ class Batch:
     Attributes
     ----------
     pixels : (N, 3, height, width) float32, the network's input.
-    xy : (N, 21, 2) float64, the joints in it, px.
-    weight : (N, 21) float32, 0 for joints outside the crop.
+    xy : (N, 21, 2) float64, the joints in it, px; NaN where there is no hand.
+    weight : (N, 21) float32, 0 for joints outside the crop, else 1.
     visible : (N, 21) bool.
     """
 
@@ -164,10 +164,16 @@ class CropMaker:
         self._samples, self._codec, self._backgrounds = samples, codec, backgrounds
         self._size = codec.input_size
 
-    def training(self, count: int, rng: np.random.Generator) -> Batch:
-        """Randomly chosen hands, disturbed in every way."""
+    def training(self, count: int, rng: np.random.Generator, empty: float = 0.0) -> Batch:
+        """Randomly chosen hands, disturbed in every way; a share of crops without a hand."""
         rows = rng.integers(len(self._samples), size=count)
-        return self._batch(rows, rng, disturbed=True)
+        batch = self._batch(rows, rng, disturbed=True)
+        same = np.array(((1.0, 0, 0), (0, 1.0, 0)))[None]
+        for i in range(round(empty * count)):
+            image = self._disturbed(self._background(rng), rng)
+            cut_crops(image, same, IMAGENET, batch.pixels[i : i + 1])
+            batch.xy[i], batch.weight[i], batch.visible[i] = np.nan, 1.0, False
+        return batch
 
     def held_out(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """The hands of some rows in regions like a detector's, over a background, else as they

@@ -42,6 +42,10 @@ class Plan:
     ----------
     seed : of the weights, the samples and their order.
     steps, batch : number of steps and of crops in each.
+    calibrate : steps after those, in which the heatmaps' height becomes honest: with crops that
+        show no hand, and every pixel counting alike.
+    calibrate_rate : of AdamW at the first of them; it falls to 0.
+    empty : share of crops without a hand among those.
     rate : of AdamW, reached after `warm_up` steps and kept until `decay` steps before the end, when
         it falls to 0. So two runs that differ in `steps` only are the same until the shorter one
         decays.
@@ -54,6 +58,9 @@ class Plan:
 
     seed: int = 0
     steps: int = 8000
+    calibrate: int = 1000
+    calibrate_rate: float = 5e-4
+    empty: float = 0.15
     batch: int = 48
     rate: float = 1.5e-3
     warm_up: int = 400
@@ -68,8 +75,15 @@ class Plan:
     scene_shards: int = 34
     bf16: bool = True
 
+    @property
+    def all_steps(self) -> int:
+        """How many there are in all."""
+        return self.steps + self.calibrate
+
     def rate_at(self, step: int) -> float:
         """The learning rate of a step."""
+        if step >= self.steps:
+            return self.calibrate_rate * (self.all_steps - step) / self.calibrate
         rising = (step + 1) / self.warm_up
         falling = (self.steps - step) / max(self.decay, 1)
         return self.rate * min(1.0, rising, falling)
@@ -83,11 +97,12 @@ class Crops(torch.utils.data.Dataset):
         self._maker = CropMaker(samples, self._codec, make_backgrounds(plan.seed, BACKGROUNDS))
 
     def __len__(self) -> int:
-        return self._plan.steps
+        return self._plan.all_steps
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng((self._plan.seed, 1, step))
-        batch = self._maker.training(self._plan.batch, rng)
+        empty = self._plan.empty if step >= self._plan.steps else 0.0
+        batch = self._maker.training(self._plan.batch, rng, empty)
         (maps,) = self._codec.encode(batch.xy)
         pixels, weight = torch.from_numpy(batch.pixels), torch.from_numpy(batch.weight)
         return pixels, torch.from_numpy(maps), weight
@@ -127,9 +142,10 @@ class Run:
             group["lr"] = self.plan.rate_at(self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
             found = self._forward(pixels)
-        # A map has about 25 pixels of joint among a thousand of none: those near it count more.
-        closeness = (weight[:, :, None, None] * (1 + 4 * maps)) * (found.float() - maps) ** 2
-        loss = closeness.mean() * 100
+        # A map has about 25 pixels of joint among a thousand of none: first, those near it count
+        # more, which is learned sooner, and makes maps higher than the network is sure.
+        nearness = 1 + 4 * maps if self.step < self.plan.steps else 1.0
+        loss = (weight[:, :, None, None] * nearness * (found.float() - maps) ** 2).mean() * 100
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimiser.step()
@@ -231,7 +247,7 @@ def train(
     loader = torch.utils.data.DataLoader(
         crops,
         batch_size=None,
-        sampler=range(run.step, plan.steps),
+        sampler=range(run.step, plan.all_steps),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
@@ -240,7 +256,7 @@ def train(
         loss = run.train_step(*tensors)
         mean = loss if not mean else 0.98 * mean + 0.02 * loss
         run.seconds = time.monotonic() - began
-        if run.step % every == 0 or run.step == plan.steps:
+        if run.step % every == 0 or run.step == plan.all_steps:
             errors = errors_of(run.averaged, held_out, codec)
             now = figures(errors, held_out.visible)
             run.history.append({"step": run.step, "loss": round(mean, 4), **now})
@@ -248,7 +264,7 @@ def train(
             _log.info(
                 "step %d of %d, %.0f s: loss %.3f, held-out median %.1f %%, p95 %.1f %% of the "
                 "palm (visible joints), %.1f %% (all)",
-                run.step, plan.steps, run.seconds, mean, now["visible_median_percent"],
+                run.step, plan.all_steps, run.seconds, mean, now["visible_median_percent"],
                 now["visible_p95_percent"], now["all_median_percent"],
             )  # fmt: skip
     save_model(run.averaged, out)

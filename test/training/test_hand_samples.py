@@ -119,6 +119,15 @@ def test_joints_outside_the_crop_have_no_weight_and_those_inside_have(samples):
     assert np.isfinite(batch.pixels).all() and batch.pixels.shape == (48, 3, 128, 128)
 
 
+def test_crops_without_a_hand_ask_for_maps_of_nothing(samples):
+    codec = make_codec(128)
+    maker = hand_crops.CropMaker(samples, codec, hand_crops.make_backgrounds(0, 4))
+    batch = maker.training(8, np.random.default_rng(2), empty=0.25)
+    (maps,) = codec.encode(batch.xy)
+    assert not maps[:2].any() and (batch.weight[:2] == 1).all()
+    assert (maps[2:].max(axis=(2, 3)) > 0.5).mean() > 0.9
+
+
 def test_the_same_seed_gives_the_same_batch(samples):
     maker = hand_crops.CropMaker(samples, make_codec(128), hand_crops.make_backgrounds(0, 4))
     first, second, other = (maker.training(16, np.random.default_rng(seed)) for seed in (7, 7, 8))

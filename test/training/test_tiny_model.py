@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hand_crops import make_backgrounds
 from held_out import measure
+from tiny_vitpose import LAYOUT, make_codec
+
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.types import Region
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "vitpose-tiny-synthetic"
 MAX_BYTES = 3_000_000
@@ -40,6 +46,14 @@ def test_joints_of_unseen_hands_are_found(measured, kind, median, p95):
     assert np.median(errors[kind]) <= median
     assert np.median(errors[kind][visible]) <= median
     assert np.percentile(errors[kind][visible], 95) <= p95
+
+
+def test_pictures_without_a_hand_get_low_scores(network):
+    top_down = TopDown(OpenVinoEngine(network), make_codec(), LAYOUT, "tiny", padding=1.0)
+    region = Region(144.0, 144.0, 200.0, 200.0)
+    pictures = make_backgrounds(777, 40)
+    middle = [np.median(top_down(picture, [region])[0].score) for picture in pictures]
+    assert np.median(middle) < 0.1 and np.percentile(middle, 90) < 0.3
 
 
 def test_every_file_is_small_and_is_the_one_that_the_log_measured(network):

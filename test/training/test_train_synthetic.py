@@ -22,6 +22,7 @@ PLAN = train_synthetic.Plan(
     batch=4,
     warm_up=2,
     decay=2,
+    calibrate=2,
     width=24,
     layers=2,
     heads=2,
@@ -93,7 +94,7 @@ def test_the_checkpoint_says_how_pixels_are_prepared(finished):
 def test_the_log_says_what_made_the_checkpoint(finished):
     log = json.loads((finished / train_synthetic.LOG).read_text())
     assert log["plan"]["seed"] == PLAN.seed and log["plan"]["steps"] == PLAN.steps
-    assert [entry["step"] for entry in log["history"]] == [2, 4]
+    assert [entry["step"] for entry in log["history"]] == [2, 4, 6]
     assert log["history"][-1]["visible_median_percent"] > 0
     assert log["versions"]["torch"] == torch.__version__
 
@@ -126,10 +127,12 @@ def test_a_folder_of_another_run_is_refused(finished):
 
 def test_a_run_is_not_lengthened_after_its_rate_began_to_fall(finished):
     with pytest.raises(ValueError, match="begin to differ"):
-        train_synthetic.Run(replace(PLAN, steps=6), finished)
+        train_synthetic.Run(replace(PLAN, steps=8), finished)
 
 
 def test_the_rate_rises_stays_and_falls():
-    plan = replace(PLAN, steps=100, warm_up=10, decay=20, rate=1.0)
-    rates = [plan.rate_at(step) for step in (0, 9, 50, 80, 90, 99)]
-    assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.5, 0.05])
+    plan = replace(
+        PLAN, steps=100, warm_up=10, decay=20, rate=1.0, calibrate=10, calibrate_rate=0.2
+    )
+    rates = [plan.rate_at(step) for step in (0, 9, 50, 80, 90, 99, 100, 109)]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.5, 0.05, 0.2, 0.02])
