@@ -74,4 +74,3 @@ class ViewChooser:
                 self.now = View.THIRD_PERSON
         elif (stamp_ns - self._last_seen_ns) * 1e-9 > TO_HANDS_S:
             self.now = View.EGOCENTRIC
-            self._seen_in_a_row = 0
