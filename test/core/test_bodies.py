@@ -75,6 +75,18 @@ def test_while_fewer_are_followed_the_detector_looks_in_every_so_many_images(
     assert looked == [i % interval == 0 for i in range(31)]
 
 
+def test_those_who_are_followed_are_not_read_a_second_time_where_the_detector_finds_them(four):
+    late = four.people.pop()
+    late.detected = 0.6  # the others come first
+    camera = Camera(four, max_persons=4, detect_interval=1)
+    camera.shoot()
+    camera.shoot()
+    assert [len(regions) for regions in four.read] == [3, 3]
+    four.people.append(late)
+    assert len(camera.shoot()) == 4
+    assert [len(regions) for regions in four.read[2:]] == [3, 1]
+
+
 def test_while_nobody_is_followed_the_detector_looks_in_each_image(crowd, person):
     camera = Camera(crowd(), detect_interval=10)
     assert all(camera.looked() for _ in range(15))
@@ -102,6 +114,8 @@ def test_one_who_comes_is_found_at_the_next_look(crowd, person):
 
 
 def test_persons_who_move_keep_their_ids_and_their_order(four):
+    for i, body in enumerate(four.people):
+        body.score = (0.7, 0.9, 0.6, 0.8)[i]
     camera = Camera(four)
     first = camera.shoot()
     for _ in range(10):

@@ -243,6 +243,21 @@ def test_two_wrists_at_one_hand_give_it_once(crowd, person):
     assert len({(hand.parent_id, hand.side) for hand in hands}) == 3
 
 
+def test_of_two_hands_at_one_wrist_only_the_nearer_belongs_to_it(two):
+    camera = Camera(two)
+    camera.hands.missing.add((1, "right"))
+    (x, y), (goal, _) = two.people[1].joint("right_wrist"), two.people[0].joint("left_wrist")
+    while x > goal + 20:  # the second one's right hand comes to the first one's left
+        camera.hands.more = [(x, y, 20)]
+        bodies, hands = split(camera.shoot())
+        x -= 8
+    assert len(hands) == 4
+    near = [hand for hand in hands if abs(hand.keypoints.uv[0, 0] - goal) < 30]
+    assert sorted(hand.parent_id for hand in near) == [NO_ID, bodies[0].track_id]
+    assert near[0].keypoints.uv[0, 0] == pytest.approx(goal)
+    assert near[0].parent_id == bodies[0].track_id
+
+
 def test_no_palm_detector_runs_in_third_person(two):
     camera = Camera(two)
     results = [camera.shoot() for _ in range(5)]
