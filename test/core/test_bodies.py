@@ -114,13 +114,12 @@ def test_one_who_comes_is_found_at_the_next_look(crowd, person):
 
 
 def test_persons_who_move_keep_their_ids_and_their_order(four):
-    for i, body in enumerate(four.people):
-        body.score = (0.7, 0.9, 0.6, 0.8)[i]
     camera = Camera(four)
     first = camera.shoot()
-    for _ in range(10):
-        for body in camera.crowd.people:
+    for image in range(10):
+        for i, body in enumerate(four.people):
             body.x += 4
+            body.score = 0.6 + 0.1 * ((image + i) % 4)
         four.people.reverse()  # the networks' order says nothing
         bodies = camera.shoot()
         assert ids(bodies) == ids(first) == [0, 1, 2, 3]

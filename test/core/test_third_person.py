@@ -246,8 +246,8 @@ def test_two_wrists_at_one_hand_give_it_once(crowd, person):
 def test_of_two_hands_at_one_wrist_only_the_nearer_belongs_to_it(two):
     camera = Camera(two)
     camera.hands.missing.add((1, "right"))
-    (x, y), (goal, _) = two.people[1].joint("right_wrist"), two.people[0].joint("left_wrist")
-    while x > goal + 20:  # the second one's right hand comes to the first one's left
+    x, (goal, y) = two.people[1].joint("right_wrist")[0], two.people[0].joint("left_wrist")
+    while x > goal + 12:  # the second one's right hand comes to the first one's left
         camera.hands.more = [(x, y, 20)]
         bodies, hands = split(camera.shoot())
         x -= 8
