@@ -114,6 +114,8 @@ class Pipeline:
             bodies = self._bodies(frame, work)
             self._views.observe(frame.stamp_ns, any(map(_is_person, bodies)))
         if view is View.THIRD_PERSON:
+            if self._hands.settings.input_mirrored:
+                bodies = [_unmirrored(body) for body in bodies]
             places = [p for b in bodies for p in hands_of_body(b.keypoints, b.track_id)]
             found = self._hands.of_bodies(frame, [place.region for place in places], work)
             hands = _with_parents(found, bodies, places)
@@ -128,6 +130,21 @@ class Pipeline:
         self._views.reset()
         if self._bodies is not None:
             self._bodies.reset()
+
+
+def _unmirrored(body: Instance) -> Instance:
+    """A body of a mirrored image with left and right exchanged: its joints stay where they are."""
+    joints, order = body.keypoints, list(body.layout.flip_permutation())
+    named = replace(
+        joints,
+        uv=joints.uv[order],
+        score=joints.score[order],
+        state=joints.state[order],
+        xyz=joints.xyz[order],
+        z_source=joints.z_source[order],
+        shape_xyz=joints.shape_xyz[order],
+    )
+    return replace(body, keypoints=named, raw=named)
 
 
 def _is_person(body: Instance) -> bool:

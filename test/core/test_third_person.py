@@ -154,6 +154,24 @@ def test_each_hand_has_its_bodys_id_and_the_side_of_its_wrist_whatever_it_looks_
     assert all(body.parent_id == NO_ID for body in bodies)
 
 
+def test_a_mirrored_image_exchanges_left_and_right_of_bodies_and_hands_and_nothing_else(two):
+    plain, mirrored = Camera(two).shoot(), Camera(two, input_mirrored=True).shoot()
+    for before, after in zip(split(plain)[0], split(mirrored)[0], strict=True):
+        for joint, partner in (("left_wrist", "right_wrist"), ("right_ear", "left_ear")):
+            i, j = COCO17.index(joint), COCO17.index(partner)
+            assert after.keypoints.uv[i].tolist() == before.keypoints.uv[j].tolist()
+        assert after.keypoints.uv[0].tolist() == before.keypoints.uv[0].tolist(), "the nose"
+
+    def hands_at(result):
+        return {
+            tuple(hand.keypoints.uv[0]): (hand.parent_id, hand.side) for hand in split(result)[1]
+        }
+
+    expected = {at: (parent, 3 - side) for at, (parent, side) in hands_at(plain).items()}
+    assert hands_at(mirrored) == expected
+    assert len(expected) == 4
+
+
 def test_ids_of_bodies_and_hands_are_all_different_and_stay(two):
     camera = Camera(two)
     first = [instance.track_id for instance in camera.shoot().instances]
