@@ -3,7 +3,7 @@ PYTHON ?= python3
 CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
 WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
 ARGS ?= test
-MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full
+MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full vitpose-tiny-synthetic
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-convert lint pytest bench build models shell clean

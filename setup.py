@@ -24,9 +24,14 @@ setup(
     packages=[
         *find_packages(include=["vitpose_ros", "vitpose_ros.*"], exclude=["vitpose_ros.ros*"]),
         "vitpose_ros.config",
+        "vitpose_ros.assets",
     ],
-    package_dir={"vitpose_ros.config": "config"},
-    package_data={"vitpose_ros": ["py.typed"], "vitpose_ros.config": ["models.yaml"]},
+    package_dir={"vitpose_ros.config": "config", "vitpose_ros.assets": "assets"},
+    package_data={
+        "vitpose_ros": ["py.typed"],
+        "vitpose_ros.config": ["models.yaml"],
+        "vitpose_ros.assets": ["*/model.onnx"],
+    },
     install_requires=requirements("core"),
     extras_require={name: requirements(name) for name in ("convert", "hub", "test")},
     entry_points={"console_scripts": ["vitpose_ros = vitpose_ros.cli.main:main"]},

@@ -34,7 +34,7 @@ from surroundings import FOREIGN, PACKAGE, find_sourced_ros, for_installing, for
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_MIN, PYTHON_MAX = (3, 10), (3, 14)
 # What a build reads: a change below these makes the next command build again.
-SOURCES = ("CMakeLists.txt", "package.xml", "msg", PACKAGE, "launch", "config", "scripts")
+SOURCES = ("CMakeLists.txt", "package.xml", "msg", PACKAGE, "launch", "config", "assets", "scripts")
 # Where the name to import is not the name to install.
 MODULES = {
     "opencv-python-headless": "cv2",

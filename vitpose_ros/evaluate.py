@@ -80,13 +80,15 @@ class HandScore:
     ----------
     true_hands : true hands that should be found, so far.
     found : how many of them were.
-    right_side : how many of those have the true side.
+    sided, right_side : how many of those have a side at all, and how many the true one. Some models
+        tell none.
     false_hands : found hands that are no true hand, be it one that should be found or not.
     errors_palm : joint errors of the found hands, palm lengths; one array of 21 for each.
     """
 
     true_hands: int = 0
     found: int = 0
+    sided: int = 0
     right_side: int = 0
     false_hands: int = 0
     errors_palm: list[npt.NDArray] = field(default_factory=list)
@@ -114,7 +116,8 @@ class HandScore:
         for true, found, errors in matches:
             if counts[true]:
                 self.found += 1
-                self.right_side += true_sides[true] == found_sides[found]
+                self.sided += found_sides[found] is not Side.UNKNOWN
+                self.right_side += true_sides[true] is found_sides[found]
                 self.errors_palm.append(errors)
 
     @property
@@ -124,8 +127,8 @@ class HandScore:
 
     @property
     def side_accuracy(self) -> float | None:
-        """Share of the found hands with the true side; None before the first one."""
-        return self.right_side / self.found if self.found else None
+        """Share of the found hands with a side whose side is the true one; None without any."""
+        return self.right_side / self.sided if self.sided else None
 
     def joint_error_palm(self, percentile: float) -> float | None:
         """A percentile of all joint errors, in palm lengths; None before the first hand is

@@ -10,7 +10,7 @@ from vitpose_ros.detect.load import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.hands import HandFinder, HandReader
-from vitpose_ros.keypoints.load import load_top_down
+from vitpose_ros.keypoints.load import TURNED, load_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
@@ -75,9 +75,8 @@ def _hand_reader(store: ModelStore, name: str, threads: int) -> HandReader:
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
     # A region of a hand is padded already, and holds the whole hand.
-    return TopDownHands(
-        load_top_down(store, name, "hand_keypoints", threads, padding=1.0), turned=True
-    )
+    topdown = load_top_down(store, name, "hand_keypoints", threads, padding=1.0)
+    return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 
 
 def _body_reader(store: ModelStore, name: str, threads: int) -> BodyReader:

@@ -132,3 +132,11 @@ def test_absent_joints_do_not_enter_the_errors() -> None:
     score = HandScore()
     score.add([A], [LEFT], [True], [some], [LEFT])
     assert score.joint_error_palm(100) == pytest.approx(0.2)
+
+
+def test_a_model_that_tells_no_side_is_not_called_wrong():
+    score = HandScore()
+    uv = np.random.default_rng(0).uniform(0, 100, (21, 2))
+    score.add([uv], [Side.LEFT], [True], [uv], [Side.UNKNOWN])
+    assert (score.found, score.sided) == (1, 0)
+    assert score.side_accuracy is None

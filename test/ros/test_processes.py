@@ -15,6 +15,8 @@ import pytest
 from ament_index_python.packages import get_package_prefix
 from sensor_msgs.msg import CameraInfo, Image
 
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import Skeleton, SkeletonArray
 from vitpose_ros.ros.messages import instance_from_message
 from vitpose_ros.synthetic.scene import Scene
@@ -160,6 +162,22 @@ def test_the_demo_writes_overlay_and_summary_with_the_promised_keys(tmp_path: Pa
     film = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= summary["frames_processed"] // 2
     assert film.read()[1].shape == (480, 640, 3)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_vitpose_runs_through_the_node_by_its_name(tmp_path: Path) -> None:
+    name = "vitpose-tiny-synthetic"
+    try:
+        ModelStore().get(name)
+    except ModelError as error:
+        pytest.skip(str(error))
+    code, output = finish("demo", "--duration", "4", "--hands", name, "--output", str(tmp_path))
+    assert code == 0, output
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["detection_rate"] > 0.9
+    assert summary["joint_error_palm"]["median"] <= 0.05
+    assert summary["side_accuracy"] is None
+    assert "not by this model" in output
 
 
 @pytest.mark.usefixtures("models")

@@ -113,4 +113,4 @@ def joints_box(uv: FloatArray) -> tuple[float, float, float, float]:
 
 def _palm_size(uv: FloatArray) -> float:
     triangle = uv[[WRIST, INDEX_MCP, PINKY_MCP]]
-    return float(np.linalg.norm(triangle - np.roll(triangle, 1, axis=0), axis=1).max())
+    return float(np.nanmax(np.linalg.norm(triangle - np.roll(triangle, 1, axis=0), axis=1)))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from vitpose_ros.models.store import ModelStore
 
 
+TURNED = "turned"
+"""The setting of a hand model that was trained on crops in which the hand points up."""
+
+
 def load_top_down(
     store: ModelStore,
     name: str,
@@ -80,10 +84,10 @@ def codec_of(entry: Entry) -> Codec:
             f"'{entry.name}' has no input size; add `input: {{width: ..., height: ...}}` to its "
             "catalogue entry"
         )
-    if entry.settings:
+    if unknown := sorted(set(entry.settings) - {TURNED}):
         raise EngineError(
-            f"'{entry.name}': unknown settings {', '.join(sorted(entry.settings))} in its "
-            f"catalogue entry; {entry.architecture} takes none"
+            f"'{entry.name}': unknown settings {', '.join(unknown)} in its catalogue entry; "
+            f"{entry.architecture} takes {TURNED}"
         )
     return make((entry.input_width, entry.input_height))
 

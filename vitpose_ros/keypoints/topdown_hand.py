@@ -19,7 +19,7 @@ from vitpose_ros.types import ByteArray, JointState, Keypoints, Region
 class TopDownHands:
     """Finds the joints of hands with a top-down model of the layout hand21.
 
-    The presence of a hand is taken from the joints: the mean of their scores.
+    The presence of a hand is taken from the joints: the median of their scores.
 
     Parameters
     ----------
@@ -66,6 +66,6 @@ def _estimate(keypoints: Keypoints) -> HandEstimate | None:
         score=keypoints.score,
         seen=keypoints.state == JointState.VISIBLE,
         shape_xyz=keypoints.shape_xyz,
-        presence=float(np.clip(keypoints.score.mean(), 0.0, 1.0)),
+        presence=float(np.clip(np.median(keypoints.score), 0.0, 1.0)),
         right=float("nan"),
     )

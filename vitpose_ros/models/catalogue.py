@@ -25,6 +25,7 @@ from vitpose_ros.models.files import (
     RECORD_NAME,
     WEIGHTS_NAME,
     refuse_pickle_name,
+    shipped,
 )
 from vitpose_ros.models.parse_source import parse_sources
 from vitpose_ros.models.reader import Reader, load_yaml
@@ -199,13 +200,11 @@ def shipped_path() -> Path:
     ------
     CatalogueError : when it is in neither place.
     """
-    package = Path(__file__).parent.parent
-    places = [package / "config", package.parent / "config", package.resolve().parent / "config"]
-    for place in places:
-        if (place / "models.yaml").is_file():
-            return place / "models.yaml"
+    path = shipped("config", "models.yaml")
+    if path.is_file():
+        return path
     raise CatalogueError(
-        f"the model catalogue models.yaml is neither in {places[0]} nor in {places[1]}; "
+        f"the model catalogue models.yaml is neither at {path} nor beside the package; "
         "build or install the package again."
     )
 
@@ -276,7 +275,7 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
         input_height=size.integer("height", least=1) if size else None,
         parameters=reader.optional_integer("parameters", least=1),
         licence=_read_licence(reader.required_child("licence")),
-        origin=reader.url("origin"),
+        origin=reader.text("origin"),
         accuracy=tuple(_read_accuracy(child) for child in reader.children("accuracy")),
         verified_here=reader.boolean("verified_here"),
         files=tuple(_read_model_file(child, convert) for child in reader.children("files")),

@@ -50,6 +50,16 @@ class Record:
     source: str = ""
 
 
+def shipped(folder: str, name: str) -> Path:
+    """Where a file that comes with the package lies: inside it where it is installed, beside it in
+    a checkout. The first of these places, whether the file is there or not, when it is in neither.
+    """
+    package = Path(__file__).parent.parent
+    places = [package, package.parent, package.resolve().parent]
+    paths = [place / folder / name for place in places]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, 64 lower-case hexadecimal digits; OSError when it cannot be read."""
     digest = hashlib.sha256()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vitpose_ros.models.files import shipped
 from vitpose_ros.models.reader import Reader
 from vitpose_ros.models.sources import FileSource, HubSource, Source, UrlSource, WheelSource
 
@@ -14,7 +15,7 @@ _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _MEMBER = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\\]+")
-_KINDS = ("wheel", "hub", "url", "file")
+_KINDS = ("wheel", "hub", "url", "file", "shipped")
 
 
 def parse_sources(reader: Reader) -> tuple[Source, ...]:
@@ -46,6 +47,9 @@ def _parse(owner: Reader, name: str, item: object) -> Source:
         )
     elif "url" in item:
         source = UrlSource(reader.url("url"))
+    elif "shipped" in item:
+        member = reader.matching("shipped", _MEMBER, "a path inside the package's assets")
+        source = FileSource(shipped("assets", member))
     else:
         path = Path(reader.text("file").removeprefix("file://")).expanduser()
         if not path.is_absolute():

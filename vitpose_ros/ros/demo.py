@@ -283,12 +283,14 @@ def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
         table.add_row(
             "hands found", f"{summary['detection_rate']:.1%} of {summary['true_hands']} in view"
         )
-        if summary["side_accuracy"] is not None:
-            table.add_row("left and right told apart", f"{summary['side_accuracy']:.1%}")
-            table.add_row(
-                "joint error (palm length = 1)",
-                f"{error['median']} median, {error['p95']} 95th percentile",
-            )
+        side = summary["side_accuracy"]
+        table.add_row(
+            "left and right told apart", "not by this model" if side is None else f"{side:.1%}"
+        )
+        table.add_row(
+            "joint error (palm length = 1)",
+            f"{error['median']} median, {error['p95']} 95th percentile",
+        )
         table.add_row("hands that are none", str(summary["false_hands"]))
     else:
         table.add_row("error", "not known: nobody knows the true hands of this source")

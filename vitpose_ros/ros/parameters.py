@@ -119,7 +119,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "max_hands": ParameterSpec(
         _HANDS.max_hands,
-        "Hands to follow at most. While fewer are followed, the detector runs on every image.",
+        "Hands to follow at most where they are found directly. While fewer are followed, the "
+        "detector runs on every image.",
         low=1,
         high=16,
         changes=RUN,

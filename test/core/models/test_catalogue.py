@@ -117,7 +117,7 @@ ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"licence": "MIT"}, "'licence'", "expected a mapping"),
     ({"licence": {"name": "MIT"}}, "'licence.url'", "got nothing"),
     ({"licence": {"name": "MIT", "url": "ftp://x/y"}}, "'licence.url'", "http or https address"),
-    ({"origin": "somewhere"}, "'origin'", "http or https address"),
+    ({"origin": ""}, "'origin'", "text"),
     ({"accuracy": "absent"}, "'accuracy'", "expected a list"),
     ({"accuracy": [{"metric": "AP"}]}, "'accuracy[0].value'", "expected a number"),
     ({"verified_here": "yes"}, "'verified_here'", "true or false"),
