@@ -85,11 +85,13 @@ def test_scores_and_states_of_the_joints_are_handed_on():
     assert hand.model == "played-hand"
 
 
-def test_the_presence_of_a_hand_is_the_mean_of_its_joints_scores_absent_ones_included():
+def test_the_presence_of_a_hand_is_the_median_of_its_joints_scores_absent_ones_included():
     all_there = TopDownHands(Model(), turned=True)(IMAGE, [PLACE])[0]
     assert all_there.presence == pytest.approx(0.7)
     half = TopDownHands(Model(absent=range(10)), turned=True)(IMAGE, [PLACE])[0]
-    assert half.presence == pytest.approx(np.arange(60, 71).sum() / 100 / 21)
+    assert half.presence == pytest.approx(0.6), "ten absent joints, and the lowest of the others"
+    fewer = TopDownHands(Model(absent=range(11)), turned=True)(IMAGE, [PLACE])[0]
+    assert fewer.presence == 0.0, "more than half of the joints are absent: no hand"
 
 
 def test_whose_side_it_is_stays_unknown_mirrored_or_not():
