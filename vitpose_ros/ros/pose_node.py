@@ -100,8 +100,6 @@ class PoseNode(LifecycleNode):
         return self._settings.autostart
 
     # --- life cycle
-    #     #
-    #     #
 
     @reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
