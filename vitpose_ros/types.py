@@ -10,7 +10,7 @@ Arrays inside these objects are not to be written to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,15 @@ class ZSource(IntEnum):
     INFERRED = 3
     ASSUMED = 4
     TRUTH = 5
+
+
+class Correction(IntFlag):
+    """What was done to a joint beyond smoothing; the values of Skeleton.msg."""
+
+    NONE = 0
+    OUTLIER = 1
+    BONE_LENGTH = 2
+    JOINT_LIMIT = 4
 
 
 def _check_shape(
@@ -163,6 +172,8 @@ class Keypoints:
     z_source : (K,) uint8, values of ZSource; NONE exactly where xyz is NaN.
     shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical
         frame, origin at the object's centre; NaN where the model gives none.
+    corrected : (K,) uint8, values of Correction: OUTLIER where this image's own joint was not
+        believed, BONE_LENGTH and JOINT_LIMIT where the joint was moved to what a skeleton can do.
     """
 
     layout: Layout
@@ -172,6 +183,7 @@ class Keypoints:
     xyz: FloatArray = _NOT_GIVEN
     z_source: ByteArray = _NOT_GIVEN
     shape_xyz: FloatArray = _NOT_GIVEN
+    corrected: ByteArray = _NOT_GIVEN
 
     def __post_init__(self) -> None:
         count = len(self.layout)
@@ -180,12 +192,15 @@ class Keypoints:
                 object.__setattr__(self, name, np.full((count, 3), np.nan, np.float32))
         if self.z_source is _NOT_GIVEN:
             object.__setattr__(self, "z_source", np.zeros(count, np.uint8))
+        if self.corrected is _NOT_GIVEN:
+            object.__setattr__(self, "corrected", np.zeros(count, np.uint8))
         _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
         _check_shape("Keypoints", "score", self.score, (count,), np.float32)
         _check_shape("Keypoints", "state", self.state, (count,), np.uint8)
         _check_shape("Keypoints", "xyz", self.xyz, (count, 3), np.float32)
         _check_shape("Keypoints", "z_source", self.z_source, (count,), np.uint8)
         _check_shape("Keypoints", "shape_xyz", self.shape_xyz, (count, 3), np.float32)
+        _check_shape("Keypoints", "corrected", self.corrected, (count,), np.uint8)
         absent = self.state == JointState.ABSENT
         if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
             raise ValueError(
