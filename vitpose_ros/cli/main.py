@@ -8,11 +8,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vitpose_ros.cli import models
+from vitpose_ros.cli import doctor, models
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
 from vitpose_ros.version import version
 
-COMMANDS = (models,)
+COMMANDS = (models, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2

@@ -1,0 +1,173 @@
+"""`vitpose_ros doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vitpose_ros.doctor.findings import Finding, Level, worst
+from vitpose_ros.doctor.gpu import check_gpu
+from vitpose_ros.doctor.graph import check_ros
+from vitpose_ros.doctor.host import Host
+from vitpose_ros.doctor.system import check_system
+from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
+
+_TEXT = """Look at this machine as the node will find it, and say what is wrong and how to mend it.
+
+Looked at are Python and its packages, ROS with its middleware and DDS profile, shared memory and
+kernel buffers, the GPU with its driver and libraries, the models and whether their networks run;
+and with --camera a camera's topic. Nothing is changed."""
+
+_EXIT_HELP = """exit codes:
+  0  no problem was found; there may be warnings
+  1  there is a problem: the node will not work, or not as it is asked to
+  2  the command cannot be understood"""
+
+_MARKS = {Level.OK: "ok", Level.NOTE: "--", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}
+_COLOURS = {Level.OK: "32", Level.NOTE: "0", Level.WARNING: "33", Level.PROBLEM: "31"}
+
+
+def register(subparsers: Any, epilog: str) -> None:
+    """Add `doctor` to the tool's parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "doctor",
+        help="look at this machine, and say what is wrong and how to mend it",
+        description=_TEXT,
+        epilog=_EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--camera",
+        metavar="TOPIC",
+        help="an image topic to look at for --seconds, as the node would",
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=5.0, help="how long to look at the camera (5)"
+    )
+    parser.add_argument(
+        "--view",
+        default="egocentric",
+        choices=("egocentric", "third_person", "auto"),
+        help="the view whose networks are loaded (egocentric)",
+    )
+    for name, what in (
+        ("hand-detector", "hand detector"),
+        ("hand-model", "hand keypoint model"),
+        ("person-detector", "person detector"),
+        ("body-model", "body keypoint model"),
+    ):
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"{what}, as the node's parameter")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else the user's data folder)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+    parser.set_defaults(parser=parser, run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run all checks; 1 when there is a problem."""
+    host = Host()
+    sections = [
+        lambda: check_system(host),
+        lambda: check_ros(host),
+        lambda: check_gpu(host),
+        lambda: _networks(options),
+    ]
+    if options.camera:
+        sections.append(lambda: _camera(options))
+    findings = []
+    for section in sections:
+        found = list(section())
+        if not options.json:  # as they come: some of them take seconds
+            _print(found)
+        findings += found
+    if options.json:
+        print(json.dumps([finding.as_json() for finding in findings], indent=2))
+    else:
+        print(_summary(findings))
+    return 1 if worst(findings) is Level.PROBLEM else 0
+
+
+def _networks(options: argparse.Namespace) -> Iterable[Finding]:
+    try:
+        from vitpose_ros.doctor.networks import check_networks
+        from vitpose_ros.load import Models
+    except ImportError:  # said by the check of the system already
+        return []
+    named = {
+        name: getattr(options, name)
+        for name in ("hand_detector", "hand_model", "person_detector", "body_model")
+        if getattr(options, name)
+    }
+    return check_networks(options.store, Models(**named), options.view)
+
+
+def _camera(options: argparse.Namespace) -> Iterable[Finding]:
+    try:
+        from vitpose_ros.ros.watch import check_camera
+    except ImportError as error:
+        return [
+            Finding(
+                "Camera",
+                options.camera,
+                Level.PROBLEM,
+                f"cannot be looked at: {error}",
+                "source ROS and the workspace's install/setup.bash in this shell",
+            )
+        ]
+    return check_camera(options.camera, options.seconds)
+
+
+def _print(findings: Iterable[Finding]) -> None:
+    """One section: a line for each finding, and its remedy below."""
+    findings = list(findings)
+    if not findings:
+        return
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    print(findings[0].section)
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark = _MARKS[finding.level].ljust(4)
+        if colour:
+            mark = f"\x1b[{_COLOURS[finding.level]}m{mark}\x1b[0m"
+        print(f"  {mark}  {finding.name.ljust(width)}  {finding.value}")
+        if finding.remedy:
+            print(f"        {' ' * width}  -> {finding.remedy}")
+
+
+def _summary(findings: Iterable[Finding]) -> str:
+    levels = [finding.level for finding in findings]
+    problems, warnings = levels.count(Level.PROBLEM), levels.count(Level.WARNING)
+    if not problems and not warnings:
+        return "All is as it should be."
+    return f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0.5 <= value <= 600:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 0.5 to 600, got '{text}'"
+        )
+    return value

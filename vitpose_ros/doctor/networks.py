@@ -1,0 +1,94 @@
+"""The models in the store, and whether the networks that the node starts with load and run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vitpose_ros.doctor.findings import Finding, Level
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.load import Models, load_pipeline
+from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore, State
+from vitpose_ros.types import Frame
+
+SECTION = "Models"
+_RUNS = 5
+
+
+def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Finding]:
+    """What lies in the store, and the pipeline of these models, loaded and run once.
+
+    Parameters
+    ----------
+    root : the store; None for the default one.
+    models, view : as the node would use them.
+    """
+    try:
+        store = ModelStore(root, load_catalogue())
+    except ModelError as error:
+        yield Finding(SECTION, "catalogue", Level.PROBLEM, str(error), "mend the file it names")
+        return
+    statuses = [status for status in store.list() if status.state is not State.ABSENT]
+    damaged = [status for status in statuses if status.state is State.DAMAGED]
+    pulled = [status for status in statuses if status.state is State.PULLED]
+    names = ", ".join(s.entry.name for s in statuses if s not in damaged and s not in pulled)
+    yield Finding(SECTION, "store", Level.NOTE, f"{store.root}: {names or 'no model'}")
+    for status in damaged:
+        yield Finding(
+            SECTION,
+            status.entry.name,
+            Level.WARNING,
+            status.problem,
+            f"vitpose_ros models pull --force {status.entry.name}",
+        )
+    for status in pulled:
+        yield Finding(
+            SECTION,
+            status.entry.name,
+            Level.NOTE,
+            f"pulled, not converted: {store.convert_command(status.entry)}",
+        )
+    yield _runs(store, models, view)
+
+
+def _runs(store: ModelStore, models: Models, view: str) -> Finding:
+    name = f"networks of view '{view}'"
+    try:
+        pipeline = load_pipeline(store, models, view=view)
+        frame = Frame(np.zeros((480, 640, 3), np.uint8), 1)
+        pipeline(frame)
+        begun_s = time.perf_counter()
+        for number in range(_RUNS):
+            pipeline(Frame(frame.image, 2 + number))
+        per_image_ms = 1e3 * (time.perf_counter() - begun_s) / _RUNS
+    except ModelError as error:
+        return Finding(SECTION, name, Level.PROBLEM, str(error), _pull(store, models, view))
+    except (EngineError, ValueError) as error:
+        return Finding(
+            SECTION, name, Level.PROBLEM, str(error), "see the reason; name another model or engine"
+        )
+    return Finding(
+        SECTION,
+        name,
+        Level.OK,
+        f"{', '.join(pipeline.models)} on {pipeline.engine}; {per_image_ms:.0f} ms for an image "
+        "without anybody (640x480)",
+    )
+
+
+def _pull(store: ModelStore, models: Models, view: str) -> str:
+    wanted = [models.hand_model]
+    if view != "third_person":
+        wanted.insert(0, models.hand_detector)
+    if view != "egocentric":
+        wanted += [models.person_detector, models.body_model]
+    known = set(store.catalogue.names())
+    if unknown := [name for name in wanted if name not in known]:
+        return f"name another model than {' and '.join(unknown)}"
+    absent = [name for name in wanted if store.status(store.catalogue.get(name)).problem]
+    return f"vitpose_ros models pull {' '.join(absent)}" if absent else "see the reason"
