@@ -14,7 +14,7 @@ import numpy as np
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector, box_region
 from vitpose_ros.detect.persons import PersonDetector
-from vitpose_ros.geometry import iou, unrotated_box
+from vitpose_ros.geometry import iou, letterbox_region, unrotated_box
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import MEDIAPIPE33, Layout
@@ -206,6 +206,10 @@ class BodyFinder:
         """Follow nothing any more."""
         self._tracks.clear()
         self._since_detection = 0
+
+    def warm_up(self, image: ByteArray, count: int) -> None:
+        """Read `count` bodies in an image and forget them: a network's first run takes longer."""
+        self._reader(image, [letterbox_region(image.shape[1], image.shape[0])] * count)
 
     def __call__(self, frame: Frame, work: Work) -> list[Instance]:
         """The bodies in an image; those followed longest first."""

@@ -50,15 +50,18 @@ class HandSettings:
     Attributes
     ----------
     max_hands : most hands in one image, 1 .. 16. The palm detector rests while so many are
-        followed. It does not count for the hands of bodies: each body has its two.
+        followed. Where bodies are found, each has its two hands, and max_hands bounds the hands
+        beside these: those that were followed and are nobody's any more.
     detection_threshold : palms of a lower score are not looked at, 0 .. 1.
     presence_threshold : regions with a lower probability of a hand are dropped, 0 .. 1.
-    input_mirrored : the camera's images are mirrored left to right, as for a selfie: left hands are
-        right ones and vice versa.
+    input_mirrored : the camera's images are mirrored left to right, as for a selfie. Left and right
+        are exchanged, and so is the direction of x in metres (xyz, shape_xyz), so that these are
+        the camera's own frame and a left hand has the shape of a left hand. Pixels stay those of
+        the image as it is.
     search : look for small hands in tiles of the image while fewer than max_hands are in view.
     search_tiles_per_frame : most tiles in one image, 1 .. 16; in static mode all of them are used.
     static : each image stands on its own: nothing is followed, stamps play no part, and hands have
-        no identity.
+        no identity. Not for the view "auto", which decides by what earlier images showed.
 
     Raises
     ------
@@ -118,7 +121,7 @@ class HandFinder:
 
     Parameters
     ----------
-    detector : finds palms.
+    detector : finds palms. None: only hands of bodies are found, by `of_bodies`.
     reader : finds the joints in a region.
     settings : see `HandSettings`; changed by `update`.
     ids : where the ids of new tracks come from.
@@ -126,7 +129,7 @@ class HandFinder:
 
     def __init__(
         self,
-        detector: PalmDetector,
+        detector: PalmDetector | None,
         reader: HandReader,
         settings: HandSettings,
         ids: Iterator[int],
@@ -145,7 +148,13 @@ class HandFinder:
     @property
     def models(self) -> tuple[str, ...]:
         """The networks, by their names in the model catalogue."""
-        return self._detector.name, self._reader.name
+        detector = () if self._detector is None else (self._detector.name,)
+        return (*detector, self._reader.name)
+
+    @property
+    def finds_directly(self) -> bool:
+        """Whether hands are found without bodies: there is a detector."""
+        return self._detector is not None
 
     @property
     def settings(self) -> HandSettings:
@@ -165,6 +174,14 @@ class HandFinder:
         """Follow nothing any more."""
         self._tracks.clear()
         self._search.reset()
+
+    def warm_up(self, image: ByteArray, count: int) -> None:
+        """Read `count` hands in an image and forget them: a network's first run takes longer."""
+        self._reader(image, [letterbox_region(image.shape[1], image.shape[0])] * count)
+
+    def keep(self, hands: Sequence[Instance]) -> None:
+        """Follow only those of the last image's hands."""
+        self._tracks.keep_only({hand.track_id for hand in hands})
 
     def __call__(self, frame: Frame, work: Work) -> list[Instance]:
         """The hands in an image, found by their palms; those followed longest first."""
@@ -201,6 +218,8 @@ class HandFinder:
         """Hands that are not known yet, in windows of the image."""
         if not windows:
             return []
+        if self._detector is None:
+            raise ValueError("hands without bodies are found by a hand detector; none was given")
         with work.stage("detect", self._detector.name):
             found = self._detector(frame.image, windows, self._settings.detection_threshold)
         palms = [
@@ -259,12 +278,15 @@ class HandFinder:
         seen = _inside(estimate.uv, frame) & estimate.seen
         state = np.where(seen, JointState.VISIBLE, JointState.OCCLUDED)
         absent = np.isnan(estimate.uv).any(axis=1)
+        shape = estimate.shape_xyz
+        if self._settings.input_mirrored:
+            shape = shape * np.array([-1, 1, 1], np.float32)
         keypoints = Keypoints(
             layout=HAND21,
             uv=estimate.uv,
             score=estimate.score,
             state=np.where(absent, JointState.ABSENT, state).astype(np.uint8),
-            shape_xyz=estimate.shape_xyz,
+            shape_xyz=shape,
         )
         side, side_score = self._side(estimate.right)
         return Instance(

@@ -22,7 +22,8 @@ from vitpose_ros.pipeline import Pipeline, Settings
 class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
-    person_detector and body_model are only looked up when the view needs them.
+    Only those that the view needs are looked up: hand_detector unless it is "third_person",
+    person_detector and body_model unless it is "egocentric".
     """
 
     hand_detector: str = "mediapipe-palm-full"
@@ -52,13 +53,12 @@ def load_pipeline(
     ------
     ModelError : a name is unknown or of another task, or its file is missing or was altered.
     EngineError : a file cannot be read, or is not the network it is taken for.
-    ValueError : the view is unknown.
+    ValueError : the view is unknown, or does not go with the settings.
     """
     ids, settings = itertools.count(), settings or Settings()
-    palms = PalmDetector(
-        OpenVinoEngine(store.get(models.hand_detector, "hand_detector").path, threads),
-        models.hand_detector,
-    )
+    palms = None
+    if view != "third_person":
+        palms = _hand_detector(store, models.hand_detector, threads)
     reader = _hand_reader(store, models.hand_model, threads)
     hands = HandFinder(palms, reader, settings.hands, ids)
     if view == "egocentric":
@@ -68,6 +68,11 @@ def load_pipeline(
         persons, _body_reader(store, models.body_model, threads), settings.persons, ids
     )
     return Pipeline(hands, bodies, view)
+
+
+def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:
+    path = store.get(name, "hand_detector").path
+    return PalmDetector(OpenVinoEngine(path, threads), name)
 
 
 def _hand_reader(store: ModelStore, name: str, threads: int) -> HandReader:

@@ -15,8 +15,11 @@ from vitpose_ros.detect.body_hands import BodyHand, assign_hands, hands_of_body
 from vitpose_ros.hands import HandFinder, HandSettings, holds_hand
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.tracks import FrameClock, Work
-from vitpose_ros.types import Frame, Instance, JointState, Side
+from vitpose_ros.types import NO_ID, Frame, Instance, JointState, Side
 from vitpose_ros.views import View, ViewChooser
+
+FIRST_BATCHES = (1, 2)
+"""So many hands, and so many bodies, are most often the first to be read at once."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,14 @@ class Pipeline:
 
     Parameters
     ----------
-    hands : finds hands; made with `ids`.
+    hands : finds hands; made with `ids`. Its detector is needed unless the view is "third_person".
     bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
     view : "egocentric", "third_person" or "auto"; see `views`.
 
     Raises
     ------
-    ValueError : the view is unknown, or needs bodies and none are given.
+    ValueError : the view is unknown, or needs bodies or a hand detector that are not given, or is
+        "auto" with static settings.
     """
 
     def __init__(
@@ -69,13 +73,19 @@ class Pipeline:
         self._views = ViewChooser(view)
         if bodies is None and view != "egocentric":
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
-        self._hands, self._bodies = hands, bodies
+        if not hands.finds_directly and view != "third_person":
+            raise ValueError(f"the view '{view}' needs a hand detector")
+        self._hands, self._bodies, self._view = hands, bodies, view
+        self._check(hands.settings)
         self._clock = FrameClock()
 
     @property
     def engine(self) -> str:
-        """What the networks run on, for people."""
-        return self._hands.engine
+        """What the keypoint networks run on, for people."""
+        hands, bodies = self._hands, self._bodies
+        if bodies is None or bodies.engine == hands.engine:
+            return hands.engine
+        return f"{bodies.engine} ({bodies.models[-1]}) and {hands.engine} ({hands.models[-1]})"
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -88,10 +98,32 @@ class Pipeline:
         return (HAND21,) if self._bodies is None else (HAND21, self._bodies.layout)
 
     def update(self, settings: Settings) -> None:
-        """Use other settings from the next image on."""
+        """Use other settings from the next image on.
+
+        Raises
+        ------
+        ValueError : static settings for the view "auto"; the settings in use stay.
+        """
+        self._check(settings.hands)
         self._hands.update(settings.hands)
         if self._bodies is not None:
             self._bodies.update(settings.persons)
+
+    def warm_up(self) -> None:
+        """Run every network, and the keypoint networks on each of FIRST_BATCHES, so that the first
+        images take no longer than others. Tracking starts anew with the next image.
+
+        Raises
+        ------
+        EngineError : when a network fails.
+        """
+        image = np.zeros((480, 640, 3), np.uint8)
+        for count in FIRST_BATCHES:
+            self._hands.warm_up(image, count)
+            if self._bodies is not None:
+                self._bodies.warm_up(image, count)
+        self(Frame(image))  # the detectors
+        self.reset()
 
     def reset(self) -> None:
         """Start anew with the next image: nothing is followed any more. Ids are not given again."""
@@ -119,11 +151,20 @@ class Pipeline:
             places = [p for b in bodies for p in hands_of_body(b.keypoints, b.track_id)]
             found = self._hands.of_bodies(frame, [place.region for place in places], work)
             hands = _with_parents(found, bodies, places)
+            hands = _bounded(hands, self._hands.settings.max_hands)
+            self._hands.keep(hands)
             bodies = [_with_hands(body, hands) for body in bodies]
         else:
             bodies = []  # looked for only to choose the view
             hands = self._hands(frame, work)
         return Result((*bodies, *hands), tuple(work.models), reset, work.stage_s, view)
+
+    def _check(self, settings: HandSettings) -> None:
+        if settings.static and self._view == "auto":
+            raise ValueError(
+                "static: the view 'auto' decides by what earlier images showed, and in static mode "
+                "each image stands on its own; choose the view 'egocentric' or 'third_person'"
+            )
 
     def _forget(self) -> None:
         self._hands.reset()
@@ -133,16 +174,22 @@ class Pipeline:
 
 
 def _unmirrored(body: Instance) -> Instance:
-    """A body of a mirrored image with left and right exchanged: its joints stay where they are."""
+    """A body of a mirrored image with left and right exchanged.
+
+    In the image its joints stay where they are. In metres x is turned round, too: the network took
+    the mirrored image for a real one, and the frame of a message is the real camera's.
+    """
     joints, order = body.keypoints, list(body.layout.flip_permutation())
+    mirror = np.array([-1, 1, 1], np.float32)
     named = replace(
         joints,
         uv=joints.uv[order],
         score=joints.score[order],
         state=joints.state[order],
-        xyz=joints.xyz[order],
+        xyz=joints.xyz[order] * mirror,
         z_source=joints.z_source[order],
-        shape_xyz=joints.shape_xyz[order],
+        shape_xyz=joints.shape_xyz[order] * mirror,
+        corrected=joints.corrected[order],
     )
     return replace(body, keypoints=named, raw=named)
 
@@ -181,6 +228,13 @@ def _with_parents(
         hand if arm is None else _of_arm(hand, bodies[arm[0]], arm[1])
         for hand, arm in zip(hands, arms, strict=True)
     ]
+
+
+def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:
+    """Hands of bodies, and of the others the `most` that were followed longest."""
+    free = [hand for hand in hands if hand.parent_id == NO_ID]
+    dropped = {id(hand) for hand in free[most:]}
+    return [hand for hand in hands if id(hand) not in dropped]
 
 
 def _of_arm(hand: Instance, body: Instance, side: Side) -> Instance:

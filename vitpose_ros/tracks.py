@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,6 +85,10 @@ class Tracks:
     def keep(self, most: int) -> None:
         """Follow only the `most` that were followed longest."""
         del self._tracks[most:]
+
+    def keep_only(self, ids: Collection[int]) -> None:
+        """Follow only the tracks with these ids."""
+        self._tracks = [track for track in self._tracks if track.region.track_id in ids]
 
     def update(
         self, next_regions: Sequence[Region], stamp_ns: int

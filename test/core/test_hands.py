@@ -86,6 +86,8 @@ def test_a_mirrored_image_gives_the_same_hand_when_it_is_said_to_be_mirrored(pip
     flipped = said.keypoints.uv * (-1, 1) + (image.shape[1] - 1, 0)
     errors = np.linalg.norm(flipped - hand.keypoints.uv, axis=1)
     assert np.median(errors) < 0.1 * palm(hand.keypoints.uv)
+    along = said.keypoints.shape_xyz[:, 0], hand.keypoints.shape_xyz[:, 0]
+    assert np.corrcoef(*along)[0, 1] > 0.8, "in metres it is the same hand, too"
 
 
 def test_rendered_hands_are_found_with_their_sides_and_shapes(pipeline, scene):

@@ -5,6 +5,7 @@ in the last part real.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
 from vitpose_ros.load import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
-from vitpose_ros.types import NO_ID, Frame, Side, TrackState
+from vitpose_ros.tracks import Work
+from vitpose_ros.types import NO_ID, Frame, Side, TrackState, ZSource
 from vitpose_ros.views import View
 
 STEP_NS = 33_000_000
@@ -172,6 +174,24 @@ def test_a_mirrored_image_exchanges_left_and_right_of_bodies_and_hands_and_nothi
     assert len(expected) == 4
 
 
+def test_in_metres_a_mirrored_body_is_turned_round_as_its_names_are(crowd, person):
+    shape = np.arange(17 * 3, dtype=np.float32).reshape(17, 3)
+
+    class Solid(crowd):
+        def _reading(self, region):
+            reading = super()._reading(region)
+            sources = np.full(17, ZSource.MEASURED, np.uint8)
+            solid = replace(reading.keypoints, shape_xyz=shape, xyz=shape + 100, z_source=sources)
+            return replace(reading, keypoints=solid)
+
+    (body,), _ = split(Camera(Solid(person(300, 200)), input_mirrored=True).shoot())
+    order = list(COCO17.flip_permutation())
+    mirrored = shape[order] * (-1, 1, 1)
+    np.testing.assert_array_equal(body.keypoints.shape_xyz, mirrored)
+    np.testing.assert_array_equal(body.keypoints.xyz, (shape[order] + 100) * (-1, 1, 1))
+    assert body.raw is body.keypoints
+
+
 def test_ids_of_bodies_and_hands_are_all_different_and_stay(two):
     camera = Camera(two)
     first = [instance.track_id for instance in camera.shoot().instances]
@@ -206,6 +226,33 @@ def test_a_hand_whose_wrist_is_far_away_belongs_to_nobody_and_keeps_its_own_side
     assert len(alone) == 1
     assert alone[0].side == Side.RIGHT
     assert alone[0].keypoints.uv[0] == pytest.approx(camera.hands.more[0][:2])
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_of_hands_that_are_nobodys_those_followed_longest_stay_up_to_max_hands(two, most):
+    camera = Camera(two, max_hands=most)
+    before = split(camera.shoot())[1]
+    camera.hands.more = [(*uv[0], 20) for uv in camera.hands.hands()]
+    two.people.clear()  # mannequins' hands, or what the network takes for hands
+    for _ in range(3):
+        bodies, hands = split(camera.shoot())
+        assert bodies == []
+        assert [h.track_id for h in hands] == [h.track_id for h in before[:most]]
+        assert {hand.parent_id for hand in hands} == {NO_ID}
+    assert len(camera.hands.read[-1]) == most, "the others are not read any more"
+
+
+def test_hands_that_are_nobodys_take_nothing_from_those_of_bodies(two, person):
+    camera = Camera(two, max_hands=2)
+    camera.shoot()
+    camera.hands.more = [(*uv[0], 20) for uv in camera.hands.hands()]
+    for one in two.people:
+        one.x += 1000
+    camera.shoot()
+    two.people[:] = [person(200, 400)]
+    bodies, hands = split(camera.shoot())
+    assert [hand.parent_id for hand in hands].count(NO_ID) == 2
+    assert [hand.parent_id for hand in hands].count(bodies[0].track_id) == 2
 
 
 def test_a_hand_where_a_body_should_have_it_is_the_bodys_though_the_elbow_is_hidden(crowd, person):
@@ -409,6 +456,41 @@ def test_a_view_that_needs_persons_is_refused_without_networks_for_them(crowd, v
     finder = HandFinder(hands.detector, hands, HandSettings(), itertools.count())
     with pytest.raises(ValueError, match=f"'{view}' needs a person detector and a body model"):
         Pipeline(finder, None, view)
+
+
+def finder_without_detector(crowd, **settings):
+    return HandFinder(None, HandWorld(crowd), HandSettings(**settings), itertools.count())
+
+
+def test_third_person_needs_no_hand_detector_and_does_not_name_one(two):
+    ids = itertools.count()
+    bodies = BodyFinder(Detector(), two, PersonSettings(), ids)
+    pipeline = Pipeline(finder_without_detector(two), bodies, "third_person")
+    assert pipeline.models == ("hands", "detector", "crowd")
+    for i in range(3):
+        assert len(split(pipeline(Frame(np.zeros((480, 640, 3), np.uint8), i + 1)))[1]) == 4
+
+
+@pytest.mark.parametrize("view", ["egocentric", "auto"])
+def test_a_view_that_finds_hands_directly_is_refused_without_a_detector_of_hands(two, view):
+    bodies = BodyFinder(Detector(), two, PersonSettings(), itertools.count())
+    with pytest.raises(ValueError, match=f"'{view}' needs a hand detector"):
+        Pipeline(finder_without_detector(two), bodies, view)
+
+
+def test_a_finder_without_detector_says_so_when_hands_are_asked_of_it(two):
+    finder = finder_without_detector(two)
+    with pytest.raises(ValueError, match="none was given"):
+        finder(Frame(np.zeros((480, 640, 3), np.uint8)), Work())
+
+
+def test_auto_is_refused_in_static_mode_at_the_start_and_later(two):
+    with pytest.raises(ValueError, match="choose the view 'egocentric' or 'third_person'"):
+        Camera(two, view="auto", static=True)
+    camera = Camera(two, view="auto", max_hands=1)
+    with pytest.raises(ValueError, match="choose the view 'egocentric' or 'third_person'"):
+        camera.pipeline.update(Settings(HandSettings(static=True)))
+    assert len(split(camera.shoot())[1]) == 1, "the settings in use stay"
 
 
 def test_an_unknown_view_is_refused_with_those_that_are_known(crowd):
