@@ -134,6 +134,7 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
         executor.spin_once(timeout_sec=0.1)
         if seen.stamps_ns and end_s > time.monotonic() + seconds:
             end_s = time.monotonic() + seconds  # the time counts from the first image
+    offers = node.get_publishers_info_by_topic(topic)  # now with the nodes' names
     offered = "; ".join(
         f"{offer.node_namespace.rstrip('/')}/{offer.node_name}, "
         f"{offer.qos_profile.reliability.name.lower()}, "

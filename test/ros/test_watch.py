@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header, String
+
+from vitpose_ros.doctor.findings import Level
+from vitpose_ros.ros.messages import image_message
+from vitpose_ros.ros.watch import Seen, check_camera, findings_of
+
+
+class Publisher:
+    """Publishes images at 30 per second, stamped now, until it is told to end."""
+
+    def __init__(self, graph, make) -> None:
+        self._make = make
+        self._images = graph.observer.create_publisher(Image, "image", 2)
+        self._infos = graph.observer.create_publisher(CameraInfo, "camera_info", 2)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Publisher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._ended.wait(1 / 30):
+            self._images.publish(self._make(number))
+            self._infos.publish(CameraInfo(k=[500.0, 0.0, 32.0, 0.0, 500.0, 24.0, 0.0, 0.0, 1.0]))
+            number += 1
+
+
+def image(age_s: float = 0.0, frame_id: str = "camera_optical_frame", encoding: str = "bgr8"):
+    stamp_ns = time.time_ns() - int(age_s * 1e9)
+    stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    grey = np.full((48, 64, 3), 90, np.uint8)
+    message = image_message(Header(stamp=stamp, frame_id=frame_id), grey, "bgr8")
+    message.encoding = encoding
+    return message
+
+
+def by_name(findings):
+    return {finding.name: finding for finding in findings}
+
+
+def test_a_camera_that_works_is_described_without_a_warning(graph):
+    with Publisher(graph, lambda number: image()):
+        found = by_name(check_camera(f"{graph.namespace}/image", 1.0))
+    assert {finding.level for finding in found.values()} == {Level.OK}
+    assert "64x48 bgr8" in found["images"].value
+    assert "camera_optical_frame" in found["images"].value
+    assert "observer, reliable, volatile" in found[f"{graph.namespace}/image"].value
+    assert "focal length 500 px" in found["camera_info"].value
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "level", "text"),
+    [
+        (lambda number: image(age_s=30.0), "age", Level.WARNING, r"30\d{3} ms"),
+        (lambda number: image(age_s=-5.0), "age", Level.WARNING, r"-[45]\d{3} ms"),
+        (lambda number: image(frame_id=""), "frame", Level.WARNING, "frame_id is empty"),
+        (lambda number: image(encoding="strange"), "images", Level.PROBLEM, "'strange'"),
+    ],
+)
+def test_a_camera_with_a_fault_is_described_with_it(graph, make, name, level, text):
+    with Publisher(graph, make):
+        found = by_name(check_camera(f"{graph.namespace}/image", 0.6))
+    assert found[name].level is level
+    assert re.search(text, found[name].value)
+    assert found[name].remedy
+
+
+def test_a_topic_that_nobody_publishes_is_a_problem(graph, monkeypatch):
+    monkeypatch.setattr("vitpose_ros.ros.watch.FIND_S", 0.3)
+    (found,) = check_camera(f"{graph.namespace}/nothing", 0.5)
+    assert found.level is Level.PROBLEM
+    assert "nobody publishes on it" in found.value
+
+
+def test_a_topic_of_another_type_is_a_problem_that_names_the_types(graph):
+    graph.observer.create_publisher(String, "words", QoSProfile(depth=1))
+    (found,) = check_camera(f"{graph.namespace}/words", 0.5)
+    assert found.level is Level.PROBLEM
+    assert "std_msgs/msg/String" in found.value
+    assert "sensor_msgs/msg/CompressedImage" in found.remedy
+
+
+def test_a_camera_that_offers_a_topic_and_sends_nothing_is_a_problem(graph, monkeypatch):
+    monkeypatch.setattr("vitpose_ros.ros.watch.FIND_S", 0.3)
+    graph.observer.create_publisher(Image, "image", 2)
+    found = by_name(check_camera(f"{graph.namespace}/image", 0.5))
+    assert found["images"].level is Level.PROBLEM
+    assert found["images"].value == "none arrived"
+
+
+def test_images_that_are_lost_on_the_way_are_a_warning_with_the_share():
+    step = 33_333_333
+    seen = Seen([i * step for i in range(1, 11)], [0.01] * 10, lost=10, what="64x48 bgr8")
+    images, *_ = findings_of(seen, "")
+    assert images.level is Level.WARNING
+    assert "50 % are lost" in images.value
+    assert "fastdds.xml" in images.remedy
