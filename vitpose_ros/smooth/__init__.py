@@ -1,0 +1,1 @@
+"""From measured joints to published ones: filters, the gate for outliers, gaps, prediction."""
