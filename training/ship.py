@@ -25,7 +25,7 @@ from tiny_vitpose import LAYOUT
 from train_synthetic import LOG
 
 from vitpose_ros.models.convert.run import Terms, convert_checkpoint
-from vitpose_ros.models.manifest import HashedFile, write_manifest
+from vitpose_ros.models.manifest import write_manifest
 
 NAME = "vitpose-tiny-synthetic"
 CHECKPOINT = ("config.json", "model.safetensors", "preprocessor_config.json")
@@ -61,11 +61,8 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
             shutil.copyfile(run / name, work / name)
         terms = Terms(licence="Apache-2.0", origin="training/train_synthetic.py")
         manifest = convert_checkpoint(work, NAME, work, layout=LAYOUT.name, terms=terms)
-        strip(work / NETWORK)
         sources = tuple(replace(file, source=file.name) for file in manifest.sources)
-        content = (work / NETWORK).read_bytes()
-        network = HashedFile(NETWORK, len(content), hashlib.sha256(content).hexdigest())
-        write_manifest(work, replace(manifest, files=(network,), sources=sources))
+        write_manifest(work, replace(manifest, sources=sources))
 
         log = json.loads((run / LOG).read_text())
         errors, visible = measure(work / NETWORK, hands)
@@ -92,20 +89,6 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
             shutil.copyfile(work / name, target / name)
         (target / LOG).write_text(json.dumps(log, indent=1) + "\n")
     return log["held_out_in_package"]
-
-
-def strip(path: Path) -> None:
-    """Take the exporter's notes out of an ONNX file: stack traces of the machine that wrote it."""
-    import onnx
-
-    model = onnx.load(str(path))
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
-        if hasattr(part, "metadata_props"):
-            del part.metadata_props[:]
-        part.doc_string = ""
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.models.convert.checkpoint import Checkpoint
 from vitpose_ros.models.convert.libraries import torch
+from vitpose_ros.models.convert.strip import strip
 from vitpose_ros.models.errors import ModelError
 
 INPUT, OUTPUT = "image", "heatmaps"
@@ -43,7 +44,7 @@ below this its rounding would be judged instead of its weights."""
 
 
 def export(checkpoint: Checkpoint, path: Path, opset: int = DEFAULT_OPSET) -> None:
-    """Write the network as ONNX with a dynamic batch.
+    """Write the network as ONNX with a dynamic batch, without the exporter's notes.
 
     One file, unless its weights exceed SINGLE_FILE_LIMIT (ViTPose-H): then they lie beside it, in
     <path>.data.
@@ -77,6 +78,7 @@ def export(checkpoint: Checkpoint, path: Path, opset: int = DEFAULT_OPSET) -> No
             f"torch {library.__version__} could not export the network at opset {opset}: "
             f"{' '.join(str(error).split())[:300]}."
         ) from error
+    strip(path)
     written = _opset(path)
     if written != opset:
         raise ModelError(

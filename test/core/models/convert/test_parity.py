@@ -144,3 +144,31 @@ def test_an_opset_that_cannot_be_written_is_refused(opset, hub_model, torch, tmp
     hub_model().save_pretrained(tmp_path / "hub")
     with pytest.raises(ModelError, match=rf"opset {opset} cannot be written; accepted are 17 to"):
         convert_checkpoint(tmp_path / "hub", "net", tmp_path / "net", layout="coco17", opset=opset)
+
+
+def test_a_converted_network_tells_nothing_of_the_machine_that_made_it(
+    hub_model, torch, tmp_path, monkeypatch
+):
+    import onnx
+
+    from vitpose_ros.models.convert import export
+
+    hub_model(num_hidden_layers=1).save_pretrained(tmp_path / "hub")
+    before = []
+    strip = export.strip
+
+    def noting(path):
+        before.append(path.read_bytes())
+        strip(path)
+
+    monkeypatch.setattr(export, "strip", noting)
+    convert_checkpoint(tmp_path / "hub", "net", tmp_path / "net", layout="coco17")
+    written = (tmp_path / "net" / "model.onnx").read_bytes()
+    assert b"/site-packages/" in before[0]  # torch's stack traces, which are to go
+    assert b"/site-packages/" not in written
+    assert b"stack_trace" not in written
+    assert len(written) < len(before[0]) - 50_000
+    graph = onnx.load(str(tmp_path / "net" / "model.onnx")).graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        assert not part.metadata_props
+        assert not part.doc_string
