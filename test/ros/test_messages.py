@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -25,9 +25,12 @@ from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, Trac
 
 PER_JOINT = (
     *("state", "joint_score", "u", "v", "raw_u", "raw_v", "x", "y", "z", "raw_x", "raw_y", "raw_z"),
-    *("z_source", "shape_x", "shape_y", "shape_z"),
+    *("z_source", "shape_x", "shape_y", "shape_z", "raw_shape_x", "raw_shape_y", "raw_shape_z"),
+    *("raw_state", "corrected"),
 )
-COORDINATES = tuple(name for name in PER_JOINT if name not in ("state", "joint_score", "z_source"))
+WORDS = ("state", "raw_state", "joint_score", "z_source", "corrected")
+COORDINATES = tuple(name for name in PER_JOINT if name not in WORDS)
+NOTHING = np.zeros(200, np.uint8)
 HEADER = Header(stamp=Time(sec=1_700_000_000, nanosec=123_456_789), frame_id="wrist_optical_frame")
 
 
@@ -43,13 +46,21 @@ def keypoints(layout: Layout, seed: int, absent: tuple[int, ...] = ()) -> Keypoi
     state[gone], score[gone], uv[gone], xyz[gone], z_source[gone] = 0, 0, np.nan, np.nan, 0
     shape = random.normal(0, 0.05, (count, 3)).astype(np.float32)
     shape[gone] = np.nan
-    return Keypoints(layout, uv, score, state, xyz, z_source, shape)
+    corrected = random.integers(0, 8, count).astype(np.uint8)
+    return Keypoints(layout, uv, score, state, xyz, z_source, shape, corrected)
 
 
 def full(layout: Layout = HAND21, absent: tuple[int, ...] = ()) -> Instance:
     """An instance with every field set to something of its own."""
+    published, model = keypoints(layout, 1, absent), keypoints(layout, 2, absent)
     return Instance(
-        keypoints=keypoints(layout, 1, absent),
+        keypoints=published,
+        raw=replace(
+            model,
+            score=published.score,
+            z_source=published.z_source,
+            corrected=NOTHING[: len(layout)],
+        ),
         score=0.875,
         model="a-model",
         side=Side.RIGHT,
@@ -96,6 +107,25 @@ def test_raw_and_smoothed_joints_do_not_mix() -> None:
     np.testing.assert_array_equal(np.array(message.raw_v), model.uv[:, 1])
     np.testing.assert_array_equal(np.array(message.z), smoothed.xyz[:, 2])
     np.testing.assert_array_equal(np.array(message.raw_z), model.xyz[:, 2])
+    np.testing.assert_array_equal(np.array(message.shape_y), smoothed.shape_xyz[:, 1])
+    np.testing.assert_array_equal(np.array(message.raw_shape_y), model.shape_xyz[:, 1])
+    np.testing.assert_array_equal(np.array(message.state), smoothed.state)
+    np.testing.assert_array_equal(np.array(message.raw_state), model.state)
+
+
+def test_a_hand_that_is_not_in_the_image_has_no_raw_joints_and_they_come_back_so() -> None:
+    gone = Keypoints(
+        HAND21,
+        np.full((21, 2), np.nan, np.float32),
+        np.zeros(21, np.float32),
+        np.full(21, JointState.ABSENT, np.uint8),
+    )
+    held = replace(keypoints(HAND21, 1), state=np.full(21, JointState.PREDICTED, np.uint8))
+    message = skeleton_message(Instance(held, 0.5, "m", raw=gone, track_state=TrackState.LOST))
+    assert np.isnan(np.array(message.raw_u)).all()
+    after = instance_from_message(message)
+    assert_same_keypoints(after.keypoints, held)
+    assert_same_keypoints(after.raw, gone)
 
 
 def test_an_absent_joint_is_nan_in_every_coordinate_and_keeps_its_place() -> None:

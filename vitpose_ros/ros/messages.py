@@ -47,6 +47,8 @@ def skeleton_message(instance: Instance) -> Skeleton:
         score=float(instance.score),
         box=np.array(now.box(), np.float32),
         state=_bytes(now.state),
+        raw_state=_bytes(raw.state),
+        corrected=_bytes(now.corrected),
         joint_score=_floats(now.score),
         u=_floats(now.uv[:, 0]),
         v=_floats(now.uv[:, 1]),
@@ -62,44 +64,48 @@ def skeleton_message(instance: Instance) -> Skeleton:
         shape_x=_floats(now.shape_xyz[:, 0]),
         shape_y=_floats(now.shape_xyz[:, 1]),
         shape_z=_floats(now.shape_xyz[:, 2]),
+        raw_shape_x=_floats(raw.shape_xyz[:, 0]),
+        raw_shape_y=_floats(raw.shape_xyz[:, 1]),
+        raw_shape_z=_floats(raw.shape_xyz[:, 2]),
     )
 
 
 def instance_from_message(message: Skeleton) -> Instance:
     """A published skeleton as the core's own type: the inverse of skeleton_message.
 
+    What the message does not have twice is taken from the published joints: the raw ones get their
+    scores, and the source of their depth, where they are known.
+
     Raises
     ------
     ValueError : the layout is unknown, or the arrays do not fit it.
     """
     layout = get_layout(message.layout)
-    shape = _points(message.shape_x, message.shape_y, message.shape_z)
-    state, score = np.array(message.state, np.uint8), np.array(message.joint_score, np.float32)
-    raw_uv, raw_xyz = (
-        _points(message.raw_u, message.raw_v),
-        _points(message.raw_x, message.raw_y, message.raw_z),
-    )
+    score = np.array(message.joint_score, np.float32)
+    raw_state = np.array(message.raw_state, np.uint8)
+    raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
     z_source = np.array(message.z_source, np.uint8)
     return Instance(
         keypoints=Keypoints(
             layout=layout,
             uv=_points(message.u, message.v),
             score=score,
-            state=state,
+            state=np.array(message.state, np.uint8),
             xyz=_points(message.x, message.y, message.z),
             z_source=z_source,
-            shape_xyz=shape,
+            shape_xyz=_points(message.shape_x, message.shape_y, message.shape_z),
+            corrected=np.array(message.corrected, np.uint8),
         ),
         raw=Keypoints(
             layout=layout,
-            uv=raw_uv,
-            score=score,
-            state=np.where(np.isnan(raw_uv).any(axis=1), JointState.ABSENT, state).astype(np.uint8),
+            uv=_points(message.raw_u, message.raw_v),
+            score=np.where(raw_state == JointState.ABSENT, 0, score).astype(np.float32),
+            state=raw_state,
             xyz=raw_xyz,
             z_source=np.where(np.isnan(raw_xyz).any(axis=1), ZSource.NONE, z_source).astype(
                 np.uint8
             ),
-            shape_xyz=shape,
+            shape_xyz=_points(message.raw_shape_x, message.raw_shape_y, message.raw_shape_z),
         ),
         score=message.score,
         model=message.model,
@@ -123,6 +129,8 @@ def skeleton_array_message(
     models: Iterable[str],
     reset: bool = False,
     view: View = View.EGOCENTRIC,
+    smoothing: str = "none",
+    horizon_s: float = 0.0,
 ) -> SkeletonArray:
     """All skeletons of one image.
 
@@ -134,6 +142,8 @@ def skeleton_array_message(
     models : names of the networks that ran on this image.
     reset : whether tracking started anew at this image.
     view : how the image was looked at.
+    smoothing : the filter, by its name for people.
+    horizon_s : by how much the joints were carried on beyond the header's stamp.
     """
     return SkeletonArray(
         header=header,
@@ -141,8 +151,8 @@ def skeleton_array_message(
         image_height=image_size[1],
         models=list(models),
         view=int(view),
-        smoothing="none",
-        prediction_horizon=0.0,
+        smoothing=smoothing,
+        prediction_horizon=horizon_s,
         reset=reset,
         skeletons=[skeleton_message(instance) for instance in instances],
     )
