@@ -1,0 +1,292 @@
+"""Networks through torch: ONNX files on a GPU without TensorRT, and the reference in tests.
+
+The ONNX file is run node by node in the types that it names, so that what was decided at conversion
+(float32, or float16 with float32 where it matters) is what is computed; see `onnx_torch`. On a GPU
+the nodes are captured as one CUDA graph for each batch size, which takes Python's time away.
+Channels-last memory and torch.compile are not used: whether they help has not been measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
+from vitpose_ros.engines.onnx_nodes import Network, fuse, parse, read_network
+
+_log = logging.getLogger(__name__)
+
+DEVICES = ("cuda", "cpu")
+SETS = 2
+"""Sets of tensors for each batch size: one is written while the other is read."""
+
+
+class _Set:
+    """The tensors of every second run of one batch size, and the CUDA graph over them."""
+
+    def __init__(self, inputs: dict[str, Any]) -> None:
+        self.inputs = inputs
+        self.outputs: dict[str, Any] = {}
+        self.graph: Any = None
+        self.over: Any = None  # an event: the run that read the inputs last
+
+
+class TorchEngine:
+    """A network on an NVIDIA GPU or on the CPU; see `engines.base.DeviceEngine`.
+
+    Inputs and outputs are float32; inside, each node has the type that the file gives it. float32
+    is computed as such, without TensorFloat32. On the CPU float16 is rounded as on a GPU, but slow:
+    good for comparing, not for use.
+
+    Order on a GPU: the engine has a stream of its own. A run makes it wait for the caller's current
+    stream, and that one wait for the run. The first run on a set of tensors is done plainly and then
+    captured, which takes a moment; later ones are replayed.
+
+    Not for use from several threads at a time.
+
+    Parameters
+    ----------
+    path : an ONNX file.
+    device : "cuda", "cuda:1", ... or "cpu".
+    graphs : whether to use CUDA graphs.
+
+    Raises
+    ------
+    EngineError : torch or onnx is not installed, torch sees no GPU, the file is missing or cannot
+        be read, or it has an operator that is not known.
+    """
+
+    max_batch: int | None = None
+
+    def __init__(self, path: Path, device: str = "cuda", graphs: bool = True) -> None:
+        self.path = Path(path)
+        self._torch = import_torch()
+        self.device = _device(self._torch, device)
+        network = fuse(parse(read_network(self.path), str(self.path)))
+        self.precision = _precision(network)
+        self.name = f"torch {self._where()} {self.precision}"
+        self._one_sample = all(s.shape[:1] == (1,) for s in network.inputs + network.outputs)
+        self.inputs = tuple(_any_batch(spec) for spec in network.inputs)
+        self.outputs = tuple(_any_batch(spec) for spec in network.outputs)
+        self._graph = self._load(network)
+        self._sets: dict[int, list[_Set]] = {}
+        self._on_gpu = self.device.type == "cuda"
+        self._capture = graphs and self._on_gpu
+        if self._on_gpu:
+            self._stream = self._torch.cuda.Stream(self.device)
+            self._pool = self._torch.cuda.graph_pool_handle()
+
+    def run(self, tensors: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
+        """Run the network once; see `engines.base.Engine.run`."""
+        torch = self._torch
+        for name, array in tensors.items():
+            if not isinstance(array, np.ndarray) or not array.flags.c_contiguous:
+                raise EngineError(
+                    f"'{self.path}' takes C-contiguous numpy arrays; {name} was "
+                    f"{type(array).__name__}"
+                )
+        writeable = {n: a if a.flags.writeable else a.copy() for n, a in tensors.items()}
+        given = {name: torch.from_numpy(array) for name, array in writeable.items()}
+        inputs = self.buffers(self._check(given, torch.device("cpu")))
+        for name, tensor in given.items():
+            # From memory that the GPU reads by itself; torch keeps it until the copy is done.
+            tensor = tensor.pin_memory() if self._on_gpu else tensor
+            inputs[name].copy_(tensor, non_blocking=True)
+        outputs = self.run_device(inputs)
+        return {name: tensor.cpu().numpy().copy() for name, tensor in outputs.items()}
+
+    def buffers(self, batch: int) -> dict[str, Any]:
+        """Tensors for the next run's inputs; see `engines.base.DeviceEngine.buffers`."""
+        chosen = self._next(batch)
+        if self._on_gpu and chosen.over is not None:
+            self._torch.cuda.current_stream(self.device).wait_event(chosen.over)
+        return dict(chosen.inputs)
+
+    def run_device(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the network once; see `engines.base.DeviceEngine.run_device`."""
+        batch = self._check(tensors, self.device)
+        chosen = self._set_of(batch, tensors)
+        try:
+            with self._torch.no_grad(), self._exact():
+                if self._on_gpu:
+                    self._run_on_gpu(chosen, tensors)
+                else:
+                    chosen.outputs = self._compute(tensors)
+        except RuntimeError as error:
+            if isinstance(error, EngineError):
+                raise
+            raise EngineError(
+                f"'{self.path}' failed on {self.name}: {' '.join(str(error).split())[:300]}"
+            ) from error
+        return dict(chosen.outputs)
+
+    def _run_on_gpu(self, chosen: _Set, tensors: Mapping[str, Any]) -> None:
+        cuda = self._torch.cuda
+        caller = cuda.current_stream(self.device)
+        self._stream.wait_stream(caller)
+        with cuda.stream(self._stream):
+            if not self._capture:
+                chosen.outputs = self._compute(tensors)
+                for tensor in (*tensors.values(), *chosen.outputs.values()):
+                    tensor.record_stream(self._stream)
+                    tensor.record_stream(caller)
+            else:
+                for name, tensor in tensors.items():
+                    if tensor.data_ptr() != chosen.inputs[name].data_ptr():
+                        chosen.inputs[name].copy_(tensor, non_blocking=True)
+                        tensor.record_stream(self._stream)
+                if chosen.graph is None:
+                    self._compute(chosen.inputs)  # lets libraries make what they make once
+                    chosen.graph = cuda.CUDAGraph()
+                    # thread_local: other threads may use the GPU meanwhile. One pool: the graphs
+                    # never run at the same time, and their outputs are held here.
+                    with cuda.graph(
+                        chosen.graph,
+                        pool=self._pool,
+                        stream=self._stream,
+                        capture_error_mode="thread_local",
+                    ):
+                        chosen.outputs = self._compute(chosen.inputs)
+                chosen.graph.replay()
+            chosen.over = self._stream.record_event()
+        caller.wait_stream(self._stream)
+
+    def _compute(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs of a batch, new tensors, contiguous."""
+        (batch,) = {len(tensor) for tensor in tensors.values()}
+        if not self._one_sample or batch == 1:
+            found = self._graph(tensors)
+            return {name: value.float().contiguous() for name, value in found.items()}
+        parts = [self._graph({n: t[i : i + 1] for n, t in tensors.items()}) for i in range(batch)]
+        return {
+            spec.name: self._torch.cat([part[spec.name].float() for part in parts])
+            for spec in self.outputs
+        }
+
+    def _set_of(self, batch: int, tensors: Mapping[str, Any]) -> _Set:
+        """The set whose buffers were given, or the next one."""
+        for one in self._sets.get(batch, []):
+            if all(t.data_ptr() == one.inputs[name].data_ptr() for name, t in tensors.items()):
+                return one
+        return self._next(batch)
+
+    def _next(self, batch: int) -> _Set:
+        """The set whose turn it is."""
+        if batch not in self._sets:
+            self._sets[batch] = [_Set(self._empty(batch)) for _ in range(SETS)]
+        sets = self._sets[batch]
+        sets.append(sets.pop(0))
+        return sets[-1]
+
+    def _empty(self, batch: int) -> dict[str, Any]:
+        if any(size is None for spec in self.inputs for size in spec.shape[1:]):
+            raise EngineError(
+                f"'{self.path}' leaves sizes of its inputs open besides the batch; the torch "
+                "engine needs them fixed"
+            )
+        return {
+            spec.name: self._torch.zeros((batch, *spec.shape[1:]), device=self.device)
+            for spec in self.inputs
+        }
+
+    def _check(self, tensors: Mapping[str, Any], device: Any) -> int:
+        """The batch size of tensors that fit; EngineError for others."""
+        names = [spec.name for spec in self.inputs]
+        if set(tensors) != set(names):
+            raise EngineError(
+                f"'{self.path}' takes the inputs {', '.join(names)}; "
+                f"given were {', '.join(tensors) or 'none'}"
+            )
+        for spec in self.inputs:
+            tensor = tensors[spec.name]
+            fits = (
+                isinstance(tensor, self._torch.Tensor)
+                and tensor.dtype == self._torch.float32
+                and tensor.device == device
+                and tensor.ndim == len(spec.shape)
+                and all(w in (None, h) for w, h in zip(spec.shape, tensor.shape, strict=True))
+                and tensor.is_contiguous()
+                and tensor.numel() > 0
+            )
+            if not fits:
+                given = (
+                    f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
+                    if isinstance(tensor, self._torch.Tensor)
+                    else type(tensor).__name__
+                )
+                raise EngineError(
+                    f"'{self.path}' takes contiguous float32 {spec} on {device}; given was {given}"
+                )
+        batches = {len(tensor) for tensor in tensors.values()}
+        if len(batches) > 1:
+            raise EngineError(f"'{self.path}': its inputs were given with different batch sizes")
+        return batches.pop()
+
+    def _load(self, network: Network) -> Any:
+        from vitpose_ros.engines.onnx_torch import OnnxGraph
+
+        with self._torch.no_grad(), self._exact():
+            return OnnxGraph(network, self.device, self.path.name)
+
+    def _where(self) -> str:
+        if self.device.type == "cpu":
+            return "CPU"
+        return str(self._torch.cuda.get_device_name(self.device))
+
+    @contextlib.contextmanager
+    def _exact(self) -> Iterator[None]:
+        """float32 as such: by default convolutions on recent GPUs keep 10 bits of it only."""
+        flags = self._torch.backends.cudnn.flags
+        with flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
+            yield
+
+
+def import_torch() -> Any:
+    """The package torch; EngineError with the command when it is missing."""
+    try:
+        import torch
+    except ImportError as error:
+        raise EngineError(
+            f"the torch engine needs the Python package torch: {sys.executable} -m pip install "
+            "torch; on a Jetson the wheel that NVIDIA publishes for its JetPack, see docs/gpu.md "
+            f"({error})"
+        ) from error
+    return torch
+
+
+def _device(torch: Any, name: str) -> Any:
+    """The device of that name, with its number; EngineError when it is not there."""
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or not (number == "" or (kind == "cuda" and number.isdecimal())):
+        raise EngineError(f"device: expected cuda, cuda:N or cpu, got '{name}'")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        built = f"was built for CUDA {torch.version.cuda}" if torch.version.cuda else "has no CUDA"
+        raise EngineError(
+            f"torch sees no NVIDIA GPU: torch {torch.__version__} of {sys.executable} {built}. "
+            "Check the driver with nvidia-smi (on a Jetson: that torch is NVIDIA's wheel for its "
+            "JetPack), or take engine openvino; see docs/gpu.md"
+        )
+    count = torch.cuda.device_count()
+    index = int(number) if number else torch.cuda.current_device()
+    if index >= count:
+        raise EngineError(f"device: '{name}' is not there; torch sees {count} GPUs, from cuda:0 on")
+    return torch.device("cuda", index)
+
+
+def _precision(network: Network) -> str:
+    """How it is computed: "mixed" where part of the weights are float16."""
+    kinds = {value.dtype for value in network.constants.values()}
+    return "mixed" if np.dtype(np.float16) in kinds else "fp32"
+
+
+def _any_batch(spec: TensorSpec) -> TensorSpec:
+    return TensorSpec(spec.name, (None, *spec.shape[1:]))
