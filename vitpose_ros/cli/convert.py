@@ -16,8 +16,8 @@ _TEXT = """Convert a checkpoint to the ONNX file that the engines run, and compa
 
 WHAT is a model of the catalogue that was pulled, or a checkpoint of your own: a folder with
 config.json and model.safetensors, a .pth file of ViTPose's authors, of easy_ViTPose or of MMPose,
-or a ready .onnx file. Your own goes into the store as --name NAME, and is then a model like any
-other, or into a folder with --output DIR.
+or a ready .onnx file of a ViTPose or an RTMPose. Your own goes into the store as --name NAME, and
+is then a model like any other, or into a folder with --output DIR.
 
 Needs torch, transformers, safetensors, onnx and onnxscript, but not for a ready .onnx file. Running
 what was converted needs none of them."""
@@ -47,6 +47,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_size,
         metavar="WIDTHxHEIGHT",
         help="the input of a .pth file of your own, px (default: 192x256)",
+    )
+    parser.add_argument(
+        "--score-scale",
+        type=_positive,
+        metavar="NUMBER",
+        help="of a ready RTMPose: the score of a joint that it is sure of (default: 1; RTMW: 10)",
     )
     parser.add_argument("--licence", default="", help="under which licence your checkpoint is")
     parser.add_argument("--origin", default="", help="the page of whoever made your checkpoint")
@@ -92,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
         layout=options.layout,
         expert=options.expert,
         input_size=options.input,
+        score_scale=options.score_scale,
         terms=Terms(licence=options.licence, origin=options.origin),
         opset=opset,
         tell=tell,
@@ -100,8 +107,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _refuse_options(options: argparse.Namespace) -> None:
-    for option in ("name", "expert", "layout", "input", "licence", "origin"):
-        if getattr(options, option):
+    for option in ("name", "expert", "layout", "input", "score-scale", "licence", "origin"):
+        if getattr(options, option.replace("-", "_")):
             raise ModelError(
                 f"leave out --{option}: the catalogue says it for the model '{options.what}'."
             )
@@ -112,3 +119,13 @@ def _size(text: str) -> tuple[int, int]:
     if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 192x256, got '{text}'")
     return int(width), int(height)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
+    return number

@@ -20,8 +20,8 @@ class Decoded:
     Attributes
     ----------
     xy : (N, K, 2) float64, px of the crop; NaN where absent.
-    score : (N, K) float32, as the network gives it: 0 or less never occurs but as 0 for absent, and
-        values above 1 do.
+    score : (N, K) float32, as the network gives it (RTMPose's over its `score_scale`): 0 or less
+        never occurs but as 0 for absent, and values above 1 do.
     """
 
     xy: npt.NDArray[np.float64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from vitpose_ros.engines.base import Engine, EngineError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 TURNED = "turned"
 """The setting of a hand model that was trained on crops in which the hand points up."""
+
+SCORE_SCALE = "score_scale"
+"""The setting of an RTMPose whose scores are not about 1 for a joint that it is sure of."""
 
 
 def load_top_down(
@@ -73,7 +77,7 @@ def top_down(engine: Engine, entry: Entry, **options: Any) -> TopDown:
 def codec_of(entry: Entry) -> Codec:
     """The codec of a catalogue entry; EngineError when it has none."""
     try:
-        make = _CODECS[entry.architecture]
+        make, known = _CODECS[entry.architecture]
     except KeyError:
         raise EngineError(
             f"'{entry.name}' is of the architecture '{entry.architecture}'; top-down keypoints are "
@@ -84,16 +88,30 @@ def codec_of(entry: Entry) -> Codec:
             f"'{entry.name}' has no input size; add `input: {{width: ..., height: ...}}` to its "
             "catalogue entry"
         )
-    if unknown := sorted(set(entry.settings) - {TURNED}):
+    if unknown := sorted(set(entry.settings) - set(known)):
         raise EngineError(
             f"'{entry.name}': unknown settings {', '.join(unknown)} in its catalogue entry; "
-            f"{entry.architecture} takes {TURNED}"
+            f"{entry.architecture} takes {' and '.join(known)}"
         )
-    return make((entry.input_width, entry.input_height))
+    return make((entry.input_width, entry.input_height), entry)
 
 
-def _vitpose(size: Size) -> Codec:
+def _vitpose(size: Size, entry: Entry) -> Codec:
+    del entry
     return HeatmapCodec(size, (size[0] // 4, size[1] // 4))
 
 
-_CODECS: dict[str, Callable[[Size], Codec]] = {"vitpose": _vitpose, "rtmpose": SimCCCodec}
+def _rtmpose(size: Size, entry: Entry) -> Codec:
+    scale = entry.settings.get(SCORE_SCALE, 1.0)
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < inf:
+        raise EngineError(
+            f"'{entry.name}': {SCORE_SCALE}: expected a number above 0, got {scale!r}"
+        )
+    return SimCCCodec(size, score_scale=float(scale))
+
+
+_CODECS: dict[str, tuple[Callable[[Size, Entry], Codec], tuple[str, ...]]] = {
+    "vitpose": (_vitpose, (TURNED,)),
+    "rtmpose": (_rtmpose, (TURNED, SCORE_SCALE)),
+}
+"""What makes each architecture's codec, and the settings that an entry of it may have."""

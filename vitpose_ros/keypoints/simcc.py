@@ -1,7 +1,11 @@
 """The codec of RTMPose: for each joint one curve over x and one over y.
 
 Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins for each pixel. A joint's score
-is the smaller of its two maxima, as in mmpose.
+is the smaller of its two maxima, as in mmpose, over `score_scale`. Curves are trained through a
+softmax, so that their height is a matter of the training: RTMPose and DWPose learn curves of height
+1 (both sides of the loss are multiplied by 10), RTMW of height 10 (only the label is; mmpose,
+configs/wholebody_2d_keypoint/rtmpose/cocktail14: KLDiscretLoss, beta 1, label_beta 10), and users
+report 3 to 8 for joints that are seen (mmpose#2939). None of these is a probability.
 """
 
 from __future__ import annotations
@@ -25,40 +29,48 @@ class SimCCCodec:
     ----------
     input_size : (width, height) of the network's input, px.
     split : bins for each pixel.
-    sigma : the Gaussians' standard deviations along x and y in bins, as in mmpose's configurations
-        for 192x256; (5.66, 5.66) for 256x256.
+    score_scale : the height of a curve at a joint that the network is sure of.
 
     Raises
     ------
-    ValueError : when a size, the split or a sigma is not usable.
+    ValueError : when a size, the split or the scale is not usable.
     """
 
     input_size: Size = (192, 256)
     split: int = 2
-    sigma: tuple[float, float] = (4.9, 5.66)
+    score_scale: float = 1.0
 
     udp = False
     output_names = ("simcc_x", "simcc_y")
 
     def __post_init__(self) -> None:
-        if min(self.input_size) < 2 or self.split < 1 or not min(self.sigma) > 0:
+        if min(self.input_size) < 2 or self.split < 1 or not 0 < self.score_scale < np.inf:
             raise ValueError(
                 "SimCCCodec: expected an input of at least 2x2 pixels, a split of at least 1 and "
-                f"positive sigmas, got {self.input_size}, {self.split}, {self.sigma}"
+                f"a positive score_scale, got {self.input_size}, {self.split}, {self.score_scale}"
             )
+
+    @property
+    def sigma(self) -> tuple[float, float]:
+        """The Gaussians' standard deviations along x and y, bins: the root of an eighth of the
+        side's pixels, which is what mmpose's configurations have (4.9 for 192, 5.66 for 256, 6 for
+        288, 6.93 for 384).
+        """
+        width, height = self.input_size
+        return (width / 8) ** 0.5, (height / 8) ** 0.5
 
     def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
         """See `Codec.output_shapes`."""
         return tuple((joints, size * self.split) for size in self.input_size)
 
     def encode(self, xy: npt.NDArray) -> tuple[FloatArray, ...]:
-        """See `Codec.encode`: (N, K, bins of x) and (N, K, bins of y), 1 at a joint."""
+        """See `Codec.encode`: (N, K, bins of x) and (N, K, bins of y), `score_scale` at a joint."""
         bins = np.asarray(xy, np.float64) * self.split
         known = ~np.isnan(bins.sum(axis=-1, keepdims=True))
         curves = []
         for axis, (size, sigma) in enumerate(zip(self.input_size, self.sigma, strict=True)):
             away = np.arange(size * self.split) - bins[..., axis, None]
-            curve = np.exp(-0.5 * (away / sigma) ** 2)
+            curve = self.score_scale * np.exp(-0.5 * (away / sigma) ** 2)
             curves.append(np.where(known, curve, 0.0).astype(np.float32))
         return tuple(curves)
 
@@ -74,7 +86,8 @@ class SimCCCodec:
             finite = np.isfinite(x.sum(axis=2)) & np.isfinite(y.sum(axis=2))
             present = finite & (score > 0)
         places[~present] = np.nan
-        return Decoded(places, np.where(present, score, 0).astype(np.float32))
+        score = np.where(present, score / self.score_scale, 0)
+        return Decoded(places, score.astype(np.float32))
 
     def unmirror(
         self,

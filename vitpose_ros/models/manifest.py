@@ -20,11 +20,13 @@ from vitpose_ros.models.catalogue import NAME, Catalogue, Entry, Licence, ModelF
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import MANIFEST_NAME, put_in_place
 
-FORMAT = 1
-"""The version of the file format that this code reads and writes."""
+FORMAT = 2
+"""The version of the file format that is written. Format 1 is read too: it knew heatmaps only, and
+named them by output_name, output_width and output_height instead of `outputs`."""
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and deviation of red, green and blue in 0..1: every ViTPose was trained so."""
+"""ImageNet's mean and deviation of red, green and blue in 0..1: every ViTPose and RTMPose was
+trained so."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,20 +44,30 @@ class HashedFile:
 
 
 @dataclass(frozen=True)
+class Output:
+    """One of a network's output tensors, float32: its name, and its shape without the batch."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a conversion writes down.
 
     Attributes
     ----------
     name, task, architecture, layout : as in a catalogue's entry; layout by name.
-    joints : K, the network's number of heatmaps.
+    joints : K, the number of the network's joints.
     input_name, input_width, input_height : the image tensor (N, 3, height, width), float32.
-    output_name, output_width, output_height : the heatmaps (N, K, height, width), float32.
+    outputs : of a vitpose, the heatmaps (K, height, width); of an rtmpose, the curves over x
+        (K, bins) and over y (K, bins).
     mean, std : of red, green and blue in 0..1, subtracted and divided before the network.
     parameters : number of weights, or None where they were not counted.
     licence, licence_url, origin : terms of the weights and their maker's page; "" where unknown.
     files : the network, its ONNX file first.
     sources : the checkpoint.
+    settings : as in a catalogue's entry.
     network : numbers of the architecture (width, layers, heads, head, expert), for people.
     check : how the network was compared with the checkpoint's own model; empty for a ready one.
     versions : of the tools.
@@ -71,9 +83,7 @@ class Manifest:
     input_name: str
     input_width: int
     input_height: int
-    output_name: str
-    output_width: int
-    output_height: int
+    outputs: tuple[Output, ...]
     parameters: int | None
     licence: str
     licence_url: str
@@ -83,6 +93,7 @@ class Manifest:
     date: str
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
+    settings: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     check: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +119,7 @@ class Manifest:
             accuracy=(),
             verified_here=False,
             files=self.model_files,
+            settings=self.settings,
         )
 
 
@@ -139,8 +151,14 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (OSError, ValueError) as error:
         raise ModelError(f"the manifest {path} cannot be read: {error}.") from error
     try:
-        if content.pop("format") != FORMAT:
-            raise ValueError(f"it is not of format {FORMAT}")
+        version = content.pop("format")
+        if version == 1:
+            content = _from_format_1(content)
+        elif version != FORMAT:
+            raise ValueError(f"it is of format {version!r}; this version reads 1 and {FORMAT}")
+        content["outputs"] = tuple(
+            Output(output["name"], tuple(output["shape"])) for output in content["outputs"]
+        )
         for name in ("files", "sources"):
             content[name] = tuple(HashedFile(**file) for file in content[name])
         for name in ("mean", "std", "notes"):
@@ -150,6 +168,13 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the manifest {path} is not one of this package: {error}.") from error
     return manifest
+
+
+def _from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of format 2; KeyError when one of format 1 is missing."""
+    fields = dict(content)
+    name, width, height = (fields.pop(f"output_{part}") for part in ("name", "width", "height"))
+    return {**fields, "outputs": [{"name": name, "shape": [fields["joints"], height, width]}]}
 
 
 def _check(manifest: Manifest) -> None:
@@ -163,6 +188,9 @@ def _check(manifest: Manifest) -> None:
         raise ValueError(f"its layout '{manifest.layout}' is unknown")
     if len(LAYOUTS[manifest.layout]) != manifest.joints:
         raise ValueError(f"its {manifest.joints} joints are not those of '{manifest.layout}'")
+    shapes = [output.shape for output in manifest.outputs]
+    if not shapes or any(shape[:1] != (manifest.joints,) for shape in shapes):
+        raise ValueError(f"its outputs {shapes} are not of {manifest.joints} joints")
 
 
 def own_entries(root: Path, catalogue: Catalogue) -> list[Entry]:

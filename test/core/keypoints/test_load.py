@@ -57,6 +57,8 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
     )
     assert codec_of(hand) == SimCCCodec((256, 256)) and not codec_of(hand).udp
     assert top_down(engine_for(hand), hand).layout is HAND21
+    whole = dataclasses.replace(hand, settings={"score_scale": 10})
+    assert codec_of(whole) == SimCCCodec((256, 256), score_scale=10.0)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,19 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
         ({"layout": None}, "gives no joints"),
         ({"input_width": None}, "has no input size; add `input:"),
         ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned"),
+        ({"settings": {"score_scale": 3}}, "unknown settings score_scale .* vitpose takes turned"),
+        (
+            {"architecture": "rtmpose", "settings": {"sigma": 3}},
+            "unknown settings sigma .* rtmpose takes turned and score_scale",
+        ),
+        (
+            {"architecture": "rtmpose", "settings": {"score_scale": 0}},
+            "score_scale: expected a number above 0, got 0",
+        ),
+        (
+            {"architecture": "rtmpose", "settings": {"score_scale": "high"}},
+            "score_scale: expected a number above 0, got 'high'",
+        ),
     ],
 )
 def test_an_entry_that_is_no_top_down_model_is_refused(change, text):

@@ -30,6 +30,28 @@ def test_the_score_is_the_smaller_maximum():
     assert CODEC.decode([x, y]).score[0] == pytest.approx([0.4, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("size", "sigma"),
+    [((192, 256), (4.9, 5.66)), ((256, 256), (5.66, 5.66)), ((288, 384), (6.0, 6.93))],
+)
+def test_gaussians_are_as_wide_as_mmpose_makes_them_for_the_size(size, sigma):
+    assert SimCCCodec(size).sigma == pytest.approx(sigma, abs=0.005)
+    x, y = SimCCCodec(size).encode(np.array([[[50.0, 60.0]]]))
+    assert x[0, 0, 106] == pytest.approx(np.exp(-0.5 * (6 / sigma[0]) ** 2), abs=1e-3)
+    assert y[0, 0, 126] == pytest.approx(np.exp(-0.5 * (6 / sigma[1]) ** 2), abs=1e-3)
+
+
+def test_scores_of_high_curves_come_down_by_their_scale_and_joints_stay():
+    codec = SimCCCodec(score_scale=10.0)
+    xy = np.array([[[50.5, 60.0], [70.0, 80.0]]])
+    x, y = codec.encode(xy)
+    assert x.max() == y.max() == 10
+    x[0, 1] *= np.float32(0.4)
+    found = codec.decode([x, y])
+    assert found.score[0] == pytest.approx([1.0, 0.4]) and found.score.dtype == np.float32
+    assert found.xy == pytest.approx(xy)
+
+
 def test_a_curve_without_a_positive_value_gives_no_joint():
     x, y = CODEC.encode(np.array([[[50.5, 60.0], [np.nan, np.nan]]]))
     y[0, 0] = -0.1
@@ -57,6 +79,6 @@ def test_the_flip_test_leaves_no_residual():
 
 
 def test_a_codec_that_cannot_be_is_refused():
-    for options in ({"split": 0}, {"sigma": (4.9, 0.0)}, {"input_size": (0, 256)}):
+    for options in ({"split": 0}, {"score_scale": 0.0}, {"input_size": (0, 256)}):
         with pytest.raises(ValueError, match="SimCCCodec: expected"):
             SimCCCodec(**options)

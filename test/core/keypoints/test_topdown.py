@@ -205,7 +205,7 @@ def test_outputs_of_open_shape_are_tried_once_and_accepted():
 
 
 def test_the_two_curves_are_told_apart_by_name_where_their_sizes_are_equal():
-    codec = SimCCCodec((256, 256), sigma=(5.66, 5.66))
+    codec = SimCCCodec((256, 256))
     x, y = codec.encode(np.tile([[[60.0, 200.0]]], (1, 21, 1)))
     engine = FakeEngine(codec, HAND21, [y, x])
     engine.outputs = engine.outputs[::-1]

@@ -12,7 +12,14 @@ import pytest
 from vitpose_ros.cli.main import main
 from vitpose_ros.models.catalogue import read_catalogue
 from vitpose_ros.models.errors import CatalogueError, ModelError
-from vitpose_ros.models.manifest import HashedFile, Manifest, read_manifest, write_manifest
+from vitpose_ros.models.files import shipped
+from vitpose_ros.models.manifest import (
+    HashedFile,
+    Manifest,
+    Output,
+    read_manifest,
+    write_manifest,
+)
 from vitpose_ros.models.progress import PlainProgress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
@@ -39,9 +46,7 @@ def manifest_of(name, source, network=NETWORK, **fields):
         input_name="image",
         input_width=192,
         input_height=256,
-        output_name="heatmaps",
-        output_width=48,
-        output_height=64,
+        outputs=(Output("heatmaps", (17, 64, 48)),),
         parameters=100,
         licence="MIT",
         licence_url="https://example.org/licence",
@@ -132,12 +137,18 @@ def test_a_network_needs_no_checkpoint_beside_it(store, content):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"layout": "aic14", "joints": 14}, "is of another network than the catalogue's entry"),
+        (
+            {"layout": "aic14", "joints": 14, "outputs": (Output("heatmaps", (14, 64, 48)),)},
+            "is of another network than the catalogue's entry",
+        ),
+        ({"layout": "ap10k17"}, "is of another network than the catalogue's entry"),
         ({"input_width": 256}, "is of another network than the catalogue's entry"),
         ({"network": {"expert": "aic"}}, "is of another network than the catalogue's entry"),
         ({"name": "nat"}, "is of another network than the catalogue's entry"),
         ({"sources": ()}, "was made from another net.pth"),
         ({"joints": 18}, "its 18 joints are not those of 'coco17'"),
+        ({"outputs": ()}, "its outputs .* are not of 17 joints"),
+        ({"outputs": (Output("heatmaps", (16, 64, 48)),)}, "its outputs .* are not of 17 joints"),
         ({"layout": "coco18"}, "its layout 'coco18' is unknown"),
         ({"files": (HashedFile("../net", 1, "0"),)}, "its files are"),
         ({"files": ()}, "its files are"),
@@ -152,7 +163,45 @@ def test_a_manifest_of_something_else_is_refused(change, complaint, store, conte
         store.get("net")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "name": "net"}'])
+def as_format_1(folder):
+    """Write a folder's manifest as versions before 2 wrote it."""
+    path = folder / "model.json"
+    fields = json.loads(path.read_text())
+    (output,) = fields.pop("outputs")
+    del fields["settings"]
+    joints, height, width = output["shape"]
+    fields |= {"output_name": output["name"], "output_width": width, "output_height": height}
+    path.write_text(json.dumps(fields | {"format": 1, "joints": joints}))
+
+
+def test_a_manifest_of_format_1_still_holds(store, content):
+    folder = install(store, manifest_of("net", content))
+    written = read_manifest(folder)
+    as_format_1(folder)
+    assert '"output_height": 64' in (folder / "model.json").read_text()
+    assert read_manifest(folder) == written
+    assert store.get("net").manifest == written
+
+
+def test_the_shipped_manifest_is_read():
+    manifest = read_manifest(shipped("assets/vitpose-tiny-synthetic", "model.json").parent)
+    assert manifest.outputs == (Output("heatmaps", (21, 32, 32)),)
+
+
+def test_curves_are_described_as_curves(store, content):
+    curves = (Output("simcc_x", (17, 384)), Output("simcc_y", (17, 512)))
+    change = {"architecture": "rtmpose", "outputs": curves, "settings": {"score_scale": 10.0}}
+    install(store, manifest_of("mine", content, **change))
+    model = ModelStore(store.root, store.catalogue).get("mine")
+    assert model.manifest.outputs == curves
+    assert model.entry.architecture == "rtmpose"
+    assert model.entry.settings == {"score_scale": 10.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"format": 3}', '{"format": 2}', '{"format": 1}', '{"format": 1, "name": "net"}'],
+)
 def test_a_manifest_that_cannot_be_understood_is_named(text, store):
     folder = store.root / "net"
     folder.mkdir(parents=True)
@@ -333,6 +382,9 @@ def test_the_tool_shows_what_is_pulled_and_what_is_converted(cli, store, content
         (("{tmp}", "--name", "mine", "--input", "192x256"), 1, "leave out --input; its config"),
         (("{tmp}", "--name", "mine", "--input", "192"), 2, "expected WIDTHxHEIGHT"),
         (("net", "--layout", "coco17"), 1, "leave out --layout: the catalogue says it"),
+        (("net", "--score-scale", "10"), 1, "leave out --score-scale: the catalogue says it"),
+        (("{tmp}", "--name", "mine", "--score-scale", "10"), 1, "leave out --score-scale; the sco"),
+        (("{tmp}", "--name", "mine", "--score-scale", "0"), 2, "expected a number above 0, got"),
         (("net",), 1, "the model 'net' is not in the store"),
         (("mediapipe-hand-full",), 1, "needs no conversion: what is pulled is the network itself"),
     ],

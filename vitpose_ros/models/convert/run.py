@@ -29,7 +29,7 @@ from vitpose_ros.models.files import (
     sha256_of,
     write_record,
 )
-from vitpose_ros.models.manifest import HashedFile, Manifest, write_manifest
+from vitpose_ros.models.manifest import HashedFile, Manifest, Output, write_manifest
 from vitpose_ros.models.store import ModelStore
 
 INPUT_SIZE = (192, 256)
@@ -99,6 +99,7 @@ def convert_checkpoint(
     layout: str | None = None,
     expert: str | None = None,
     input_size: tuple[int, int] | None = None,
+    score_scale: float | None = None,
     terms: Terms = Terms(),
     opset: int = DEFAULT_OPSET,
     tell: Callable[[str], None] = lambda text: None,
@@ -112,6 +113,7 @@ def convert_checkpoint(
     layout : the joints that it gives; not needed where `expert` says it.
     expert : one of EXPERTS, where the checkpoint has several.
     input_size : width and height, px, of a .pth file; by default INPUT_SIZE.
+    score_scale : of an RTMPose: the score that it gives a joint it is sure of; by default 1.
     terms : for the manifest.
 
     Raises
@@ -127,7 +129,10 @@ def convert_checkpoint(
         raise ModelError(f"unknown layout '{layout}'; known are {', '.join(LAYOUTS)}.")
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix == ".onnx":
-        return _take_ready(path, name, folder, layout, expert, input_size, terms, tell)
+        _refuse(path, "--expert", expert, "an ONNX file has one head")
+        _refuse(path, "--input", input_size, "the file says it")
+        return _take_ready(path, name, folder, layout, score_scale, terms, tell)
+    _refuse(path, "--score-scale", score_scale, "the scores of a ViTPose need none")
     if suffix == ".pth":
         width, height = input_size or INPUT_SIZE
         tell(f"{name}: reading {path}")
@@ -207,9 +212,7 @@ def _manifest(name: str, checkpoint: Checkpoint, layout: Layout) -> Manifest:
         input_name=INPUT,
         input_width=checkpoint.width,
         input_height=checkpoint.height,
-        output_name=OUTPUT,
-        output_width=checkpoint.width // 4,
-        output_height=checkpoint.height // 4,
+        outputs=(Output(OUTPUT, (len(layout), checkpoint.height // 4, checkpoint.width // 4)),),
         parameters=checkpoint.parameters,
         licence="",
         licence_url="",
@@ -245,13 +248,10 @@ def _take_ready(
     name: str,
     folder: Path,
     layout: str | None,
-    expert: str | None,
-    input_size: tuple[int, int] | None,
+    score_scale: float | None,
     terms: Terms,
     tell: Callable[[str], None],
 ) -> Manifest:
-    _refuse(path, "--expert", expert, "an ONNX file has one head")
-    _refuse(path, "--input", input_size, "the file says it")
     if layout is None:
         raise ModelError(
             f"{path} does not say which joints it gives; name them with --layout, one of "
@@ -259,10 +259,11 @@ def _take_ready(
         )
     chosen = LAYOUTS[layout]
     found = open_ready(path, chosen)
+    if found.architecture != "rtmpose":
+        _refuse(path, "--score-scale", score_scale, "the scores of a ViTPose need none")
     manifest = Manifest(
         name=name,
         task="hand_keypoints" if chosen.kind == "hand" else "body_keypoints",
-        architecture="vitpose",
         layout=layout,
         joints=len(chosen),
         **vars(found),
@@ -273,8 +274,12 @@ def _take_ready(
         files=(),
         sources=(_hashed(path, str(path)),),
         date="",
+        settings={} if score_scale is None else {"score_scale": score_scale},
         network={"expert": None},
-        notes=("a ready ONNX file, taken as it is: not compared with the checkpoint behind it",),
+        notes=(
+            "a ready ONNX file, taken as it is: not compared with the checkpoint behind it",
+            "mean and std are those that the architecture is trained with; the file says none",
+        ),
     )
 
     def make(work: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_the_manifest_says_what_was_made_from_what(hub_model, torch, tmp_path):
     manifest = json.loads((tmp_path / "net" / "model.json").read_text())
     assert manifest["layout"] == "aic14"
     assert (manifest["input_width"], manifest["input_height"]) == (192, 256)
-    assert (manifest["output_width"], manifest["output_height"]) == (48, 64)
+    assert manifest["outputs"] == [{"name": "heatmaps", "shape": [14, 64, 48]}]
     assert manifest["mean"] == [0.485, 0.456, 0.406]
     assert manifest["std"] == [0.229, 0.224, 0.225]
     assert [file["name"] for file in manifest["sources"]] == ["config.json", "model.safetensors"]

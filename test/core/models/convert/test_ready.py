@@ -9,14 +9,13 @@ import pytest
 
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.errors import ModelError
-
-pytestmark = pytest.mark.convert
+from vitpose_ros.models.manifest import Output
 
 
 @pytest.fixture
 def ready(tmp_path):
     """Write a small ONNX file: K heatmaps that are averages of the image's 4x4 blocks."""
-    onnx = pytest.importorskip("onnx", reason="needs onnx: make test-convert")
+    onnx = pytest.importorskip("onnx", reason="the tests' own networks need it: pip install onnx")
     from onnx import TensorProto, helper
 
     def make(joints=133, image=("N", 3, 256, 192), stride=4, outputs=1, value=0.1, external=False):
@@ -49,9 +48,10 @@ def test_a_ready_network_of_the_named_layout_is_taken_as_it_is(ready, tmp_path):
     path = ready()
     manifest = convert_checkpoint(path, "wb", tmp_path / "wb", layout="coco_wholebody133")
     assert (tmp_path / "wb" / "model.onnx").read_bytes() == path.read_bytes()
-    assert (manifest.input_name, manifest.output_name) == ("input_0", "output_0")
+    assert manifest.architecture == "vitpose"
+    assert manifest.input_name == "input_0"
     assert (manifest.input_width, manifest.input_height) == (192, 256)
-    assert (manifest.output_width, manifest.output_height) == (48, 64)
+    assert manifest.outputs == (Output("output_0", (133, 64, 48)),)
     assert manifest.joints == 133
     written = json.loads((tmp_path / "wb" / "model.json").read_text())
     assert written["check"] == {}
@@ -67,11 +67,12 @@ def test_a_network_of_one_sample_is_taken_too(ready, tmp_path):
     ("settings", "complaint"),
     [
         ({"joints": 17}, "gives 17 joints; the layout 'coco_wholebody133' has 133"),
-        ({"image": ("N", 1, 256, 192)}, "cannot be used|is not a ViTPose"),
-        ({"image": ("N", 3, "H", "W")}, r"is not a ViTPose.*it has input_0 \(N, 3, N, N\) in"),
-        ({"stride": 8}, "is not a ViTPose.*an output of the shape"),
-        ({"outputs": 2}, "is not a ViTPose.*output_0 .*, output_1 .* out"),
-        ({"value": np.nan}, "gives heatmaps that are not finite"),
+        ({"image": ("N", 1, 256, 192)}, "cannot be used|is neither a ViTPose"),
+        ({"image": ("N", 3, "H", "W")}, r"is neither .*it has input_0 \(N, 3, N, N\) in"),
+        ({"stride": 8}, r"is neither .*outputs of the shape \(2, 133, 32, 24\) for a"),
+        ({"outputs": 2}, r"is neither .*of the shape \(2, 133, 64, 48\) and \(2, 133"),
+        ({"outputs": 3}, "is neither .*output_0 .*, output_1 .*, output_2 .* out"),
+        ({"value": np.nan}, "gives values that are not finite"),
         ({"external": True}, "weights lie in another file"),
     ],
 )
