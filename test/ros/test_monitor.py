@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.ros.monitor import Film, should_be_found
+from vitpose_ros.ros.film import Film
+from vitpose_ros.ros.monitor import should_be_found
 from vitpose_ros.types import Instance, JointState, Keypoints
 
 PERIOD_NS = 40_000_000

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from vitpose_ros.ros.monitor import Film, Monitor
+from vitpose_ros.ros.film import Film
+from vitpose_ros.ros.monitor import Monitor
 from vitpose_ros.synthetic.scene import SCRIPTS
 
 CAMERA = "camera"
@@ -201,6 +202,9 @@ def summarise(monitor: Monitor, interrupted: bool) -> dict[str, Any]:
             "p50": _round(monitor.latency_ms(50)),
             "p95": _round(monitor.latency_ms(95)),
         },
+        "smoothing": monitor.smoothing,
+        "jitter_ratio": _round(monitor.steadiness.jitter_ratio),
+        "lag_ms": _round(monitor.steadiness.lag_ms),
         "engine": monitor.engine,
         "interrupted": interrupted,
     }
@@ -294,11 +298,20 @@ def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
         table.add_row("hands that are none", str(summary["false_hands"]))
     else:
         table.add_row("error", "not known: nobody knows the true hands of this source")
+    table.add_row(f"smoothing '{summary['smoothing']}'", _steadiness(summary))
     table.add_row("engine", summary["engine"])
     console.print(table)
     for name in ("overlay.mp4", "overlay.png", "summary.json"):
         if (output / name).exists():
             console.print(f"  {output / name}")
+
+
+def _steadiness(summary: dict[str, Any]) -> str:
+    ratio, lag_ms = summary["jitter_ratio"], summary["lag_ms"]
+    if ratio is None:
+        return "no hand was seen for long enough"
+    jitter = f"jitter {ratio:.0%} of the network's own"
+    return jitter + ("" if lag_ms is None else f", {lag_ms:.0f} ms behind the true hands")
 
 
 def _isolate() -> None:

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
@@ -18,74 +16,17 @@ from sensor_msgs.msg import Image
 
 from vitpose_ros.draw import draw_caption, draw_instances
 from vitpose_ros.evaluate import HandScore
+from vitpose_ros.lens import Lens
 from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.ros.camera import LEFT_OUT, PUBLISHED
+from vitpose_ros.ros.film import Film
 from vitpose_ros.ros.images import decode_image
 from vitpose_ros.ros.messages import instance_from_message
-from vitpose_ros.types import ByteArray, Instance, JointState
+from vitpose_ros.ros.steadiness import Steadiness
+from vitpose_ros.types import Instance, JointState, TrackState
 
 _KEPT = 60  # images and truths that wait for their skeletons
 _RECENT_S = 2.0  # what the live rate looks back on
-
-
-class Film:
-    """overlay.mp4 and overlay.png: the images with the skeletons drawn in, at the pace of their
-    stamps.
-
-    Parameters
-    ----------
-    folder : where both go.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.video, self.picture = folder / "overlay.mp4", folder / "overlay.png"
-        self._writer: cv2.VideoWriter | None = None
-        self._period_ns, self._last_ns = 0, 0
-        self._waiting: list[tuple[int, ByteArray]] = []
-        self._best = (-1, -1.0)
-        self._size = (0, 0)
-
-    def add(self, stamp_ns: int, image: ByteArray, instances: list[Instance]) -> None:
-        """Add an image; an image that was left out by the node is filled by the one before it."""
-        worth = (len(instances), sum(min(i.keypoints.box()[2:]) for i in instances))
-        if worth > self._best:
-            self._best = worth
-            cv2.imwrite(str(self.picture), image)
-        if self._writer is None:
-            self._waiting.append((stamp_ns, image))
-            if len(self._waiting) == 10:
-                self._open()
-            return
-        self._write(stamp_ns, image)
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is None and len(self._waiting) > 1:
-            self._open()
-        if self._writer is not None:
-            self._writer.release()
-
-    def _open(self) -> None:
-        stamps = [stamp for stamp, _ in self._waiting]
-        # The least step: with some images left out, the others are wider.
-        self._period_ns = max(1_000_000, int(np.diff(stamps).min()))
-        height, width = self._waiting[0][1].shape[:2]
-        self._size = (width, height)
-        code = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
-        self._writer = cv2.VideoWriter(str(self.video), code, 1e9 / self._period_ns, self._size)
-        self._last_ns = stamps[0] - self._period_ns
-        for stamp, image in self._waiting:
-            self._write(stamp, image)
-        self._waiting = []
-
-    def _write(self, stamp_ns: int, image: ByteArray) -> None:
-        assert self._writer is not None
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size)  # type: ignore[assignment]
-        times = min(max(1, round((stamp_ns - self._last_ns) / self._period_ns)), 30)
-        for _ in range(times):
-            self._writer.write(image)
-        self._last_ns = stamp_ns
 
 
 class Monitor(Node):
@@ -98,7 +39,10 @@ class Monitor(Node):
 
     Attributes
     ----------
-    score : hands against the truth, where the camera publishes it.
+    score : hands against the truth, where the camera publishes it. Hands that were not seen in an
+        image do not count, though the node still tells where they should be.
+    steadiness : how much smoother than the networks' own joints the published ones are, and how
+        late.
     latencies_s : from each image's stamp to the arrival of its skeletons.
     published, left_out : the camera's own counts.
     node_counts, node_status, node_failed, engine : from the node's diagnostic status.
@@ -106,14 +50,15 @@ class Monitor(Node):
 
     def __init__(self, camera: str, film: Film | None) -> None:
         super().__init__("demo_monitor")
-        self.score = HandScore()
+        self.score, self.steadiness = HandScore(), Steadiness()
+        self.smoothing = ""
         self.latencies_s: list[float] = []
         self.hands_now = 0
         self.node_counts: Counter[str] = Counter()
         self.node_status, self.node_failed, self.engine = "", False, ""
         self.published, self.left_out = 0, 0
         self.last_image_s = time.monotonic()
-        self._film = film
+        self._film, self._lens = film, Lens()
         self._images: dict[int, Any] = {}
         self._truths: dict[int, SkeletonArray] = {}
         self._unpaired: dict[int, SkeletonArray] = {}
@@ -153,7 +98,11 @@ class Monitor(Node):
         stamp_ns = _stamp_ns(message)
         self.latencies_s.append(1e-9 * (self.get_clock().now().nanoseconds - stamp_ns))
         self._arrivals.append(time.monotonic())
-        self.hands_now = len(message.skeletons)
+        instances = [instance_from_message(skeleton) for skeleton in message.skeletons]
+        self.hands_now = len(_live(instances))
+        self.smoothing = message.smoothing
+        self.steadiness.add_found(stamp_ns, instances)
+        self._lens.add(stamp_ns, instances)
         truth = self._truths.get(stamp_ns)
         if truth is not None:
             self._compare(message, truth)
@@ -161,14 +110,17 @@ class Monitor(Node):
             _keep(self._unpaired, stamp_ns, message)
         image = self._images.pop(stamp_ns, None)
         if self._film is not None and image is not None:
-            instances = [instance_from_message(skeleton) for skeleton in message.skeletons]
-            drawn = draw_instances(decode_image(image).copy(), instances)
+            plain = decode_image(image)
+            drawn = draw_instances(plain.copy(), instances)
             caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
-            self._film.add(stamp_ns, draw_caption(drawn, [caption]), instances)
+            draw_caption(self._lens.draw(drawn, plain), [caption])
+            self._film.add(stamp_ns, drawn, instances)
 
     def _compare(self, found: SkeletonArray, truth: SkeletonArray) -> None:
         true = [instance_from_message(skeleton) for skeleton in truth.skeletons]
-        hands = [instance_from_message(skeleton) for skeleton in found.skeletons]
+        every = [instance_from_message(skeleton) for skeleton in found.skeletons]
+        hands = _live(every)
+        self.steadiness.add_truth(_stamp_ns(found), true, hands)
         self.score.add(
             [hand.keypoints.uv for hand in true],
             [hand.side for hand in true],
@@ -189,6 +141,11 @@ class Monitor(Node):
                 self.node_counts = Counter(
                     {key: int(value) for key, value in values.items() if value.isdecimal()}
                 )
+
+
+def _live(instances: list[Instance]) -> list[Instance]:
+    """Those that were seen in the image, without those that are carried on from earlier ones."""
+    return [one for one in instances if one.track_state != TrackState.LOST]
 
 
 def should_be_found(hand: Instance, width: int, height: int) -> bool:

@@ -1,0 +1,126 @@
+"""A magnifying glass in the corner of an overlay: one fingertip, with the way that it took as the
+network saw it, and as it is published.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.draw import SIDE_COLOURS
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.types import ByteArray, Instance, Side, TrackState
+
+TIP = "index_tip"
+TRAIL_S = 0.7
+"""How long a way is shown."""
+
+_ZOOM = 6
+_SHARE = 0.33  # of the image's shorter side
+_RAW = (255, 255, 255)
+_SHIFT = 3  # cv2's fixed point: eighths of a pixel
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A fingertip at one time, px: as published and as the network gave it (NaN where it did
+    not).
+    """
+
+    stamp_ns: int
+    published: npt.NDArray[np.float32]
+    raw: npt.NDArray[np.float32]
+
+
+class Lens:
+    """Follows the index fingertip of one hand, and shows it enlarged."""
+
+    def __init__(self) -> None:
+        self._track_id: int | None = None
+        self._side = Side.UNKNOWN
+        self._trail: deque[_Place] = deque()
+
+    def add(self, stamp_ns: int, instances: Iterable[Instance]) -> None:
+        """Take in what was found in an image."""
+        hands = [
+            one
+            for one in instances
+            if one.layout is HAND21 and one.track_state in (TrackState.CONFIRMED, TrackState.LOST)
+        ]
+        same = [hand for hand in hands if hand.track_id == self._track_id]
+        if not same:
+            same = [hand for hand in hands if hand.track_state is TrackState.CONFIRMED][:1]
+            self._trail.clear()
+        if not same:
+            self._track_id = None
+            return
+        (hand,) = same
+        self._track_id, self._side = hand.track_id, hand.side
+        if self._trail and stamp_ns <= self._trail[-1].stamp_ns:
+            self._trail.clear()  # time went back
+        tip = HAND21.index(TIP)
+        self._trail.append(_Place(stamp_ns, hand.keypoints.uv[tip], hand.raw.uv[tip]))
+        while stamp_ns - self._trail[0].stamp_ns > TRAIL_S * 1e9:
+            self._trail.popleft()
+
+    def draw(self, overlay: ByteArray, image: ByteArray) -> ByteArray:
+        """Draw the glass into the lower right corner of an overlay.
+
+        Parameters
+        ----------
+        overlay : (H, W, 3) uint8, BGR; drawn into.
+        image : the image without anything drawn in, of the same size; it is what is enlarged.
+
+        Returns
+        -------
+        The overlay.
+        """
+        height, width = overlay.shape[:2]
+        side = round(_SHARE * min(height, width))
+        if not self._trail or side < 3 * _ZOOM:
+            return overlay
+        centre = self._trail[-1].published
+        if not np.isfinite(centre).all():
+            return overlay
+        # As cv2 wants it: from the glass's pixels to the image's.
+        corner = centre - (side - 1) / 2 / _ZOOM
+        matrix = np.array([[1 / _ZOOM, 0, corner[0]], [0, 1 / _ZOOM, corner[1]]])
+        glass = np.empty((side, side, 3), np.uint8)
+        cv2.warpAffine(
+            image, matrix, (side, side), glass, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        for name, colour in (("raw", _RAW), ("published", SIDE_COLOURS[self._side])):
+            points = [(getattr(place, name) - corner) * _ZOOM for place in self._trail]
+            _draw_trail(glass, points, colour)
+        scale = side / 260
+        for row, (text, colour) in enumerate(
+            (("raw", _RAW), ("published", SIDE_COLOURS[self._side]))
+        ):
+            at = (round(8 * scale), round((22 + 24 * row) * scale))
+            cv2.putText(glass, text, at, _FONT, 0.7 * scale, (20, 20, 20), 3, cv2.LINE_AA)
+            cv2.putText(glass, text, at, _FONT, 0.7 * scale, colour, 1, cv2.LINE_AA)
+        glass[:2], glass[-2:], glass[:, :2], glass[:, -2:] = ((230, 230, 230),) * 4
+        overlay[height - side :, width - side :] = glass
+        return overlay
+
+
+def _draw_trail(image: ByteArray, points: list[npt.NDArray], colour: tuple[int, int, int]) -> None:
+    fixed = [
+        np.round(np.clip(point, -2000, 4000) * (1 << _SHIFT)).astype(int).tolist()
+        if np.isfinite(point).all()
+        else None
+        for point in points
+    ]
+    for a, b in itertools.pairwise(fixed):
+        if a is not None and b is not None:
+            cv2.line(image, a, b, colour, 1, cv2.LINE_AA, _SHIFT)
+    for point in fixed:
+        if point is not None:
+            cv2.circle(image, point, 2 << _SHIFT, colour, -1, cv2.LINE_AA, _SHIFT)
