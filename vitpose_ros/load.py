@@ -10,9 +10,10 @@ from vitpose_ros.detect.load import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.hands import HandFinder, HandReader
-from vitpose_ros.keypoints.load import TURNED, load_top_down
+from vitpose_ros.keypoints.load import PRECISION_CHOICES, TURNED, load_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
@@ -32,12 +33,40 @@ class Models:
     body_model: str = "mediapipe-body-full"
 
 
+@dataclass(frozen=True)
+class TopDownOptions:
+    """How top-down keypoint models (ViTPose, RTMPose) run. MediaPipe's networks know none of it:
+    they always run in fp32, since a lower precision moves their joints by pixels.
+
+    Attributes
+    ----------
+    precision : "fp32", "fp16", "bf16" or "auto"; see `keypoints.load.load_top_down`.
+    flip_test : look at each crop mirrored too and take the mean: more exact, at twice the time.
+
+    Raises
+    ------
+    ValueError : naming the field, what was given and what is accepted.
+    """
+
+    precision: str = "fp32"
+    flip_test: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISION_CHOICES:
+            raise ValueError(
+                f"precision: expected one of {', '.join(PRECISION_CHOICES)}, got {self.precision!r}"
+            )
+        if not isinstance(self.flip_test, bool):
+            raise ValueError(f"flip_test: expected true or false, got {self.flip_test!r}")
+
+
 def load_pipeline(
     store: ModelStore,
     models: Models = Models(),
     settings: Settings | None = None,
     view: str = "egocentric",
     threads: int = 0,
+    topdown: TopDownOptions = TopDownOptions(),
 ) -> Pipeline:
     """The pipeline with networks from the model store.
 
@@ -48,25 +77,26 @@ def load_pipeline(
     settings : see `Settings`; its defaults when None.
     view : "egocentric", "third_person" or "auto"; see `views`.
     threads : CPU threads for the networks; 0 uses all cores.
+    topdown : how ViTPose and RTMPose run.
 
     Raises
     ------
     ModelError : a name is unknown or of another task, or its file is missing or was altered.
-    EngineError : a file cannot be read, or is not the network it is taken for.
+    EngineError : a file cannot be read, is not the network it is taken for, or does not give the
+        joints of fp32 in the precision.
     ValueError : the view is unknown, or does not go with the settings.
     """
     ids, settings = itertools.count(), settings or Settings()
     palms = None
     if view != "third_person":
         palms = _hand_detector(store, models.hand_detector, threads)
-    reader = _hand_reader(store, models.hand_model, threads)
+    reader = _hand_reader(store, models.hand_model, threads, topdown)
     hands = HandFinder(palms, reader, settings.hands, ids)
     if view == "egocentric":
         return Pipeline(hands, view=view)
     persons = load_person_detector(store, models.person_detector, threads)
-    bodies = BodyFinder(
-        persons, _body_reader(store, models.body_model, threads), settings.persons, ids
-    )
+    body_reader = _body_reader(store, models.body_model, threads, topdown)
+    bodies = BodyFinder(persons, body_reader, settings.persons, ids)
     return Pipeline(hands, bodies, view)
 
 
@@ -75,17 +105,25 @@ def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:
     return PalmDetector(OpenVinoEngine(path, threads), name)
 
 
-def _hand_reader(store: ModelStore, name: str, threads: int) -> HandReader:
+def _hand_reader(store: ModelStore, name: str, threads: int, how: TopDownOptions) -> HandReader:
     model = store.get(name, "hand_keypoints")
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
     # A region of a hand is padded already, and holds the whole hand.
-    topdown = load_top_down(store, name, "hand_keypoints", threads, padding=1.0)
+    topdown = _top_down(store, name, "hand_keypoints", threads, how, padding=1.0)
     return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 
 
-def _body_reader(store: ModelStore, name: str, threads: int) -> BodyReader:
+def _body_reader(store: ModelStore, name: str, threads: int, how: TopDownOptions) -> BodyReader:
     model = store.get(name, "body_keypoints")
     if model.entry.architecture == "mediapipe":
         return MediaPipeBodies(BodyLandmarks(OpenVinoEngine(model.path, threads), name))
-    return TopDownBodies(load_top_down(store, name, "body_keypoints", threads))
+    return TopDownBodies(_top_down(store, name, "body_keypoints", threads, how))
+
+
+def _top_down(
+    store: ModelStore, name: str, task: str, threads: int, how: TopDownOptions, **more: float
+) -> TopDown:
+    return load_top_down(
+        store, name, task, threads, how.precision, flip_test=how.flip_test, **more
+    )

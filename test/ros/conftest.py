@@ -354,6 +354,8 @@ class FakePipeline:
         self.settings = settings
         self.frames: list[Frame] = []
         self.resets = 0
+        self.warm_ups = 0
+        self.loaded_with: dict[str, Any] = {}
         self.instances: tuple[Instance, ...] = ()
         self.error: Exception | None = None
         self.held = False
@@ -362,8 +364,6 @@ class FakePipeline:
         self._last_ns = 0
 
     def __call__(self, frame: Frame) -> Result:
-        if frame.stamp_ns == 0:  # the node's warm-up
-            return Result((), (), False, {})
         self.frames.append(frame)
         if self.held:
             assert self.go_on.acquire(timeout=TIMEOUT_S), "the test never let this image go on"
@@ -373,6 +373,10 @@ class FakePipeline:
         reset, self._reset = self._reset or frame.stamp_ns < self._last_ns, False
         self._last_ns = frame.stamp_ns
         return Result(self.instances, ("fake",), reset, {})
+
+    def warm_up(self) -> None:
+        assert not self.frames, "robots wait for this image"
+        self.warm_ups += 1
 
     def update(self, settings: Settings) -> None:
         self.settings = settings
@@ -406,8 +410,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> list[FakePipeline]:
     """Nodes load a fake pipeline; the list has every one that was loaded, the newest last."""
     loaded: list[FakePipeline] = []
 
-    def load(store: Any, models: Models, settings: Settings, view: str, threads: int) -> Any:
+    def load(store: Any, models: Models, settings: Settings, **how: Any) -> Any:
         loaded.append(FakePipeline(settings))
+        loaded[-1].loaded_with = how
         return loaded[-1]
 
     monkeypatch.setattr(pose_node, "load_pipeline", load)

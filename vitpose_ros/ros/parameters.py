@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from vitpose_ros.bodies import PersonSettings
 from vitpose_ros.hands import HandSettings
-from vitpose_ros.load import Models
+from vitpose_ros.keypoints.load import PRECISION_CHOICES
+from vitpose_ros.load import Models, TopDownOptions
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
 from vitpose_ros.views import MODES
@@ -31,6 +32,8 @@ class Parameters:
     hand_model: str
     person_detector: str
     body_model: str
+    precision: str
+    flip_test: bool
     max_hands: int
     detection_threshold: float
     presence_threshold: float
@@ -53,6 +56,10 @@ class Parameters:
             body_model=self.body_model,
         )
 
+    def topdown(self) -> TopDownOptions:
+        """How the top-down networks among them run."""
+        return TopDownOptions(precision=self.precision, flip_test=self.flip_test)
+
     def settings(self) -> Settings:
         """The part that the pipeline takes over while it runs."""
         return Settings(
@@ -73,7 +80,7 @@ class Parameters:
         )
 
 
-_HANDS, _PERSONS, _MODELS = HandSettings(), PersonSettings(), Models()
+_HANDS, _PERSONS, _MODELS, _TOPDOWN = HandSettings(), PersonSettings(), Models(), TopDownOptions()
 
 TABLE: Mapping[str, ParameterSpec] = {
     "autostart": ParameterSpec(
@@ -101,7 +108,8 @@ TABLE: Mapping[str, ParameterSpec] = {
         choices=MODES,
     ),
     "hand_detector": ParameterSpec(
-        _MODELS.hand_detector, "Hand detector, by its name in the model catalogue."
+        _MODELS.hand_detector,
+        "Hand detector, by its name in the model catalogue; not for the view 'third_person'.",
     ),
     "hand_model": ParameterSpec(
         _MODELS.hand_model, "Hand keypoint model, by its name in the model catalogue."
@@ -114,13 +122,27 @@ TABLE: Mapping[str, ParameterSpec] = {
         _MODELS.body_model,
         "Body keypoint model, by its name in the model catalogue; not for the view 'egocentric'.",
     ),
+    "precision": ParameterSpec(
+        _TOPDOWN.precision,
+        "What top-down keypoint models (ViTPose, RTMPose) are computed in on the CPU. 'fp16' and "
+        "'bf16' are faster where the CPU has instructions for them. A network that does not give "
+        "the joints of fp32 in them, or a CPU without them, leaves the node unconfigured; 'auto' "
+        "takes fp16 where both are well, else fp32. MediaPipe's networks always run in fp32.",
+        choices=PRECISION_CHOICES,
+    ),
+    "flip_test": ParameterSpec(
+        _TOPDOWN.flip_test,
+        "Top-down keypoint models look at each crop mirrored too, and the mean is taken: more "
+        "exact, at twice the time. Not for MediaPipe's networks.",
+    ),
     "threads": ParameterSpec(
         0, "CPU threads of the engine; 0 leaves the choice to the engine.", low=0, high=256
     ),
     "max_hands": ParameterSpec(
         _HANDS.max_hands,
-        "Hands to follow at most where they are found directly. While fewer are followed, the "
-        "detector runs on every image.",
+        "Hands to follow at most where they are found directly; while fewer are followed, the "
+        "detector runs on every image. In third person each body has its two, and this bounds the "
+        "hands that are nobody's.",
         low=1,
         high=16,
         changes=RUN,
@@ -142,7 +164,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "input_mirrored": ParameterSpec(
         _HANDS.input_mirrored,
-        "True when the image is mirrored, as a selfie view is; left and right are then exchanged.",
+        "True when the image is mirrored, as a selfie view is: left and right are then exchanged, "
+        "and x in metres is turned round. Pixels stay those of the image.",
         changes=RUN,
     ),
     "search": ParameterSpec(

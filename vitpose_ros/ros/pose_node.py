@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -117,10 +116,9 @@ class PoseNode(LifecycleNode):
             settings=parameters.settings(),
             view=parameters.view,
             threads=parameters.threads,
+            topdown=parameters.topdown(),
         )
-        # The first run of a network takes longer: here, where no robot waits for it.
-        pipeline(Frame(np.zeros((48, 64, 3), np.uint8)))
-        pipeline.reset()
+        pipeline.warm_up()  # here, where no robot waits for it
         self._pipeline, self._applied = pipeline, parameters
         self._skeletons = self._publish_on(SkeletonArray, "skeletons", 10)
         self._layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
