@@ -70,8 +70,10 @@ class DeviceEngine(Engine, Protocol):
     device: Any
     """The torch.device of the tensors."""
 
-    max_batch: int | None
-    """Most samples in a run; None where any number is taken."""
+    @property
+    def max_batch(self) -> int | None:
+        """Most samples in a run; None where any number is taken."""
+        ...
 
     def buffers(self, batch: int) -> dict[str, Any]:
         """Tensors for the next run's inputs, by name, float32 on `device`, to be written in place.

@@ -1,0 +1,178 @@
+"""Where a model's engines lie: `<store>/<model>/engines/<key>/`, each with its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.trt.key import PRECISIONS, Here
+from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, read_manifest, why_not
+
+FOLDER_NAME = "engines"
+"""The folder in a model's folder."""
+
+
+@dataclass(frozen=True)
+class StoredEngine:
+    """An engine on the shelf.
+
+    Attributes
+    ----------
+    folder : with the engine file and its manifest; its name is the key.
+    manifest : None where it cannot be read.
+    problem : a sentence that says what is wrong with the files; "" when nothing shows. The bytes
+        are only hashed when they are loaded.
+    """
+
+    folder: Path
+    manifest: EngineManifest | None
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+
+def look(folder: Path) -> StoredEngine:
+    """An engine's folder as it is, damaged or not."""
+    try:
+        manifest = read_manifest(folder)
+    except EngineError as error:
+        return StoredEngine(folder, None, f"{error}; remove it and build it again.")
+    try:
+        size = (folder / PLAN_NAME).stat().st_size
+    except OSError as error:
+        return StoredEngine(folder, manifest, f"{folder / PLAN_NAME} cannot be read: {error}.")
+    problem = _size_problem(folder, size, manifest)
+    if manifest.key != folder.name:
+        problem = f"{folder} holds the engine of another key, {manifest.key}."
+    return StoredEngine(folder, manifest, problem)
+
+
+def read_plan(folder: Path) -> tuple[bytes, EngineManifest]:
+    """An engine's bytes, after their sha256 proved to be the manifest's.
+
+    TensorRT may crash on a damaged engine instead of refusing it; so nothing else ever reaches it.
+
+    Raises
+    ------
+    EngineError : the manifest or the file is missing or cannot be read, is truncated or altered.
+    """
+    manifest = read_manifest(folder)
+    path = folder / PLAN_NAME
+    try:
+        plan = path.read_bytes()
+    except OSError as error:
+        raise EngineError(f"the engine file {path} cannot be read: {error}") from error
+    problem = _size_problem(folder, len(plan), manifest)
+    if not problem and hashlib.sha256(plan).hexdigest() != manifest.sha256:
+        problem = f"{path} is altered: its sha256 is not the one in its manifest."
+    if problem:
+        raise EngineError(f"{problem} Nothing of it was loaded. {rebuild(manifest)}")
+    return plan, manifest
+
+
+def rebuild(manifest: EngineManifest) -> str:
+    """What to do about an engine that cannot be used."""
+    command = f"vitpose_ros engine build {manifest.model} --precision {manifest.recipe.precision}"
+    return f"Build it again on this machine with: {command} --force"
+
+
+def _size_problem(folder: Path, size: int, manifest: EngineManifest) -> str:
+    if size == manifest.size:
+        return ""
+    what = "truncated" if size < manifest.size else "altered"
+    return f"{folder / PLAN_NAME} is {what}: it has {size} bytes, expected are {manifest.size}."
+
+
+class EngineShelf:
+    """The engines of one model.
+
+    Parameters
+    ----------
+    model_folder : `<store>/<model>`. Neither it nor the shelf need exist.
+    """
+
+    def __init__(self, model_folder: Path) -> None:
+        self.model = model_folder.name
+        self.folder = model_folder / FOLDER_NAME
+
+    def list(self) -> list[StoredEngine]:
+        """All engines, also those of other machines and damaged ones, in the order of their keys.
+
+        Hidden folders are builds that are not done, or were cut off.
+        """
+        if not self.folder.is_dir():
+            return []
+        return [
+            look(path)
+            for path in sorted(self.folder.iterdir())
+            if path.is_dir() and not path.name.startswith(".")
+        ]
+
+    def find(
+        self, here: Here, precisions: Sequence[str] = PRECISIONS
+    ) -> tuple[StoredEngine | None, tuple[str, ...]]:
+        """The engine to use here: the first of `precisions` that there is one for, and of several
+        the one for the largest batch.
+
+        Returns
+        -------
+        The engine, or None; and a sentence for each one that cannot be used, which begins with its
+        key. The bytes are not hashed yet; loading it does.
+        """
+        fitting, reasons = [], []
+        for stored in self.list():
+            if stored.manifest is None or stored.problem:
+                reasons.append(f"{stored.key}: {stored.problem}")
+                continue
+            problems = why_not(stored.manifest, here)
+            if problems:
+                reasons.append(f"{stored.key}: {' '.join(problems)}")
+            elif stored.manifest.recipe.precision in precisions:
+                recipe = stored.manifest.recipe
+                rank = precisions.index(recipe.precision), -recipe.profile.max_batch, stored.key
+                fitting.append((rank, stored))
+        best = min(fitting, key=lambda item: item[0])[1] if fitting else None
+        return best, tuple(reasons)
+
+    def get(self, key: str) -> StoredEngine:
+        """The engine of a key, or of its beginning.
+
+        Raises
+        ------
+        EngineError : there is none, or more than one.
+        """
+        found = [stored for stored in self.list() if stored.key.startswith(key)]
+        if len(found) != 1:
+            known = ", ".join(stored.key for stored in self.list()) or "none"
+            what = "no engine" if not found else f"{len(found)} engines"
+            raise EngineError(
+                f"the model '{self.model}' has {what} of the key '{key}'; it has {known}"
+            )
+        return found[0]
+
+    def remove(self, stored: StoredEngine) -> None:
+        """Delete an engine; OSError when that fails. It is hidden first, so that an engine that is
+        half deleted is never found.
+        """
+        hidden = self.folder / f".removed-{stored.key}"
+        if hidden.exists():
+            shutil.rmtree(hidden)
+        stored.folder.rename(hidden)
+        shutil.rmtree(hidden)
+
+    def put(self, work: Path, manifest: EngineManifest) -> StoredEngine:
+        """Make a complete hidden folder the engine of its key at once; one that was there before
+        goes. OSError when that fails.
+        """
+        target = self.folder / manifest.key
+        if target.exists():
+            self.remove(StoredEngine(target, None))
+        work.rename(target)
+        return look(target)
