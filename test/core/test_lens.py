@@ -53,11 +53,11 @@ def test_the_fingertip_is_shown_enlarged_in_the_corner():
     lens = Lens()
     lens.add(0, [hand()])
     drawn = glass(shown(lens, image))
-    rows, columns = np.nonzero((drawn[50:] > 150).all(axis=2))
+    rows, columns = np.nonzero((drawn[50:95, 3:95] > 150).all(axis=2))
     assert len(rows) > 100  # three by three pixels, six times larger, blurred at their edges
-    # The tip is in the middle, at 49; the patch ends four px left of it.
-    assert columns.max() == pytest.approx(49 - 6 * 4, abs=4)
-    assert columns.min() == pytest.approx(49 - 6 * 6, abs=4)
+    # The tip is in the middle, here at 46; the patch ends four px left of it.
+    assert columns.max() == pytest.approx(46 - 6 * 4, abs=4)
+    assert columns.min() == pytest.approx(46 - 6 * 6, abs=4)
     assert (shown(lens, image)[:200, :300] == image[:200, :300]).all()
 
 
