@@ -62,6 +62,12 @@ class PointFilter(Protocol):
         """Begin anew with the next measurement of the joints (N, K) that are marked."""
         ...
 
+    def adopt(self, other: PointFilter) -> bool:
+        """Go on with the state of a filter of the same kind and other numbers; False, and nothing
+        done, when it is of another kind.
+        """
+        ...
+
 
 class _Memory:
     """The state of a filter: named arrays (N, K) or (N, K, D), made with the first measurement.
@@ -105,6 +111,13 @@ class _Memory:
         """See `PointFilter.forget`."""
         for array in self._state.values():
             array[joints] = np.nan
+
+    def adopt(self, other: object) -> bool:
+        """See `PointFilter.adopt`."""
+        if not isinstance(other, _Memory) or type(other) is not type(self):
+            return False
+        self._state = other._state
+        return True
 
 
 class NoFilter(_Memory):

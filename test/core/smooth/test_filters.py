@@ -13,7 +13,7 @@ FILTERS = {
     "none": NoFilter,
     "ema": lambda: Ema(0.05),
     "one_euro": lambda: OneEuro(0.5, 2.0, 3.0),
-    "kalman": lambda: Kalman(20.0, 0.02),
+    "kalman": lambda: Kalman(10.0, 0.05),
 }
 SMOOTHING = [name for name in FILTERS if name != "none"]
 ONE = np.ones(1)

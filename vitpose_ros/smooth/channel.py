@@ -1,0 +1,118 @@
+"""One kind of coordinates (pixels, or metres) of all joints of all tracks, over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.smooth.filters import Array, Ema, Mask
+from vitpose_ros.smooth.gate import Gate
+from vitpose_ros.smooth.predict import coast
+from vitpose_ros.smooth.settings import SmoothingSettings
+
+_SIZE_TIME_S = 0.3
+"""Sizes are averaged over this time: their noise must not modulate the filter."""
+
+
+class Channel:
+    """Gate, filter, and the bridge over gaps.
+
+    Parameters
+    ----------
+    settings : see `SmoothingSettings`.
+    usual_size : of an object that has never told its own, in the unit of the coordinates.
+    """
+
+    def __init__(self, settings: SmoothingSettings, usual_size: float) -> None:
+        self._settings = settings
+        self._filter = settings.make_filter()
+        self._gate = Gate(settings.predict_s)
+        self._log_size = Ema(_SIZE_TIME_S)
+        self._usual_size = usual_size
+        self._last_s = np.empty((0, 0))  # time of each joint's last accepted measurement, or NaN
+        self._points = np.empty((0, 0, 0))  # filtered at that time
+
+    @property
+    def alive(self) -> bool:
+        """Something is known."""
+        return bool(np.isfinite(self._last_s).any())
+
+    def update(self, settings: SmoothingSettings) -> bool:
+        """Use other settings; False, and nothing done, when they need a filter of another kind."""
+        new = settings.make_filter()
+        if not new.adopt(self._filter):
+            return False
+        self._settings, self._filter = settings, new
+        self._gate.predict_s = settings.predict_s
+        return True
+
+    def take(self, rows: npt.NDArray[np.intp]) -> None:
+        """Change the rows as a filter does: see `filters.PointFilter.take`."""
+        if not self._last_s.size:
+            return
+        self._last_s, self._points = self._last_s[rows], self._points[rows]
+        self._last_s[rows < 0] = np.nan
+        for part in (self._filter, self._gate, self._log_size):
+            part.take(rows)
+
+    def velocity(self) -> Array:
+        """(N, K, D) units/s; NaN where nothing is known."""
+        return self._filter.velocity()
+
+    def __call__(
+        self, x: Array, valid: Mask, weight: Array, time_s: float, size: Array
+    ) -> tuple[Array, Array, Mask]:
+        """Take what was measured.
+
+        Parameters
+        ----------
+        x, valid, weight, time_s : as of `filters.PointFilter.step`.
+        size : (N,) of the objects as they look now; NaN where it is not known.
+
+        Returns
+        -------
+        (N, K, D) points: filtered where a measurement was used, else carried on, NaN where nothing
+        is known any more; (N, K) time in s since the last used measurement, 0 where it is this one,
+        NaN for none; and (N, K) which measurements were not believed.
+        """
+        settings = self._settings
+        if not self._last_s.size:
+            self._last_s = np.full(valid.shape, np.nan)
+            self._points = np.full(x.shape, np.nan)
+            self._filter.step(x, np.zeros_like(valid), weight, time_s, size)
+        size = self._steady(size, time_s)
+        age = time_s - self._last_s
+        with np.errstate(invalid="ignore"):
+            lost = age > settings.hold_s
+        if lost.any():
+            self._last_s[lost] = age[lost] = np.nan
+            self._filter.forget(lost)
+        use, outlier = valid, np.zeros_like(valid)
+        carried = None
+        if settings.gate or not valid.all():
+            carried = self._carried(age)
+        if settings.gate and carried is not None:
+            use, outlier, restart = self._gate(x, valid, carried, age, size)
+            if restart.any():
+                self._filter.forget(restart)
+        self._points = self._filter.step(x, use, weight, time_s, size)
+        self._last_s[use] = time_s
+        points = self._points
+        if carried is not None:
+            points = np.where(use[..., None], points, carried)
+            age[use] = 0.0
+        else:
+            age[...] = 0.0
+        return points, age, outlier
+
+    def _carried(self, age: Array) -> Array:
+        """Where joints are by now that have not been measured: moved on, then held."""
+        ahead = np.clip(age, 0.0, self._settings.predict_s)
+        return self._points + coast(self._filter.velocity(), ahead)
+
+    def _steady(self, size: Array, time_s: float) -> Array:
+        """(N,) sizes averaged over time, never NaN."""
+        log = np.log(size)[:, None, None]
+        known = np.isfinite(log)[..., 0]
+        steady = np.exp(self._log_size.step(log, known, np.ones(known.shape), time_s, size))
+        return np.where(np.isnan(steady), self._usual_size, steady)[:, 0, 0]

@@ -1,0 +1,70 @@
+"""Where joints will be: a velocity that dies away. Gaps and latency compensation use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.types import FloatArray, JointState, Keypoints
+
+DAMPING_S = 0.1
+"""A velocity dies away with this time constant: hands turn back."""
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """How the joints of one object move.
+
+    Attributes
+    ----------
+    uv : (K, 2) float32, px/s; NaN where it is not known.
+    xyz, shape_xyz : (K, 3) float32, m/s; the same.
+    trust : (K,) float32, 0 .. 1, how far the joints' measurements were trusted.
+    """
+
+    uv: FloatArray
+    xyz: FloatArray
+    shape_xyz: FloatArray
+    trust: FloatArray
+
+
+def coast(velocity: npt.NDArray, ahead_s: npt.NDArray | float) -> npt.NDArray:
+    """The way that is gone in a time by what starts with a velocity and is damped.
+
+    Parameters
+    ----------
+    velocity : (..., D) units/s.
+    ahead_s : (...) s, at least 0.
+
+    Returns
+    -------
+    (..., D) units: velocity tau (1 - exp(-t / tau)), tau being DAMPING_S.
+    """
+    return velocity * (-DAMPING_S * np.expm1(-np.asarray(ahead_s) / DAMPING_S))[..., None]
+
+
+def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoints:
+    """The joints as they will be a little later.
+
+    Joints that were measured move on by their velocity, damped, times trust squared, and are marked
+    PREDICTED. Those that are predicted or held already stay.
+    """
+    if horizon_s <= 0:
+        return keypoints
+    seen = keypoints.state >= JointState.OCCLUDED
+    gain = np.where(seen, velocity.trust**2, 0.0)[:, None]
+
+    def moved(points: FloatArray, speed: FloatArray) -> FloatArray:
+        way = np.nan_to_num(gain * coast(speed, horizon_s), nan=0.0)
+        return (points + way).astype(np.float32)
+
+    state = np.where(seen, JointState.PREDICTED, keypoints.state).astype(np.uint8)
+    return replace(
+        keypoints,
+        uv=moved(keypoints.uv, velocity.uv),
+        state=state,
+        xyz=moved(keypoints.xyz, velocity.xyz),
+        shape_xyz=moved(keypoints.shape_xyz, velocity.shape_xyz),
+    )

@@ -1,0 +1,99 @@
+"""What may be set of smoothing, and the presets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter, OneEuro, PointFilter
+
+FILTERS = ("one_euro", "ema", "kalman", "none")
+"""The filters by name."""
+
+_POSITIVE = ("min_cutoff_hz", "d_cutoff_hz", "time_constant_s", "acceleration", "noise")
+_NOT_NEGATIVE = ("beta", "predict_s", "hold_s")
+
+
+@dataclass(frozen=True)
+class SmoothingSettings:
+    """How joints are smoothed over time. The defaults are the preset `balanced`.
+
+    Attributes
+    ----------
+    filter : one of FILTERS. "none" leaves measured joints as they are.
+    min_cutoff_hz, beta, d_cutoff_hz : of "one_euro"; see `filters.OneEuro`. Lengths are in object
+        sizes; see `scale.object_size`.
+    time_constant_s : of "ema"; see `filters.Ema`.
+    acceleration, noise : of "kalman"; see `filters.Kalman`.
+    gate : joints that jump as nothing does are not believed until they stay; see `gate.Gate`.
+    predict_s : for so long a joint that is not seen is carried on by its own velocity, damped.
+    hold_s : after so long without being seen a joint is absent; in between it is held. Its score
+        falls to 0 until then. Not less than predict_s.
+
+    Raises
+    ------
+    ValueError : naming the field, what was given and what is accepted.
+    """
+
+    filter: str = "one_euro"
+    min_cutoff_hz: float = 0.5
+    beta: float = 2.0
+    d_cutoff_hz: float = 3.0
+    time_constant_s: float = 0.05
+    acceleration: float = 20.0
+    noise: float = 0.02
+    gate: bool = True
+    predict_s: float = 0.1
+    hold_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.filter not in FILTERS:
+            raise ValueError(f"filter: expected one of {', '.join(FILTERS)}, got {self.filter!r}")
+        for name in _POSITIVE + _NOT_NEGATIVE:
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if name in _POSITIVE and not (number and math.isfinite(value) and value > 0):
+                raise ValueError(f"{name}: expected a positive number, got {value!r}")
+            if name in _NOT_NEGATIVE and not (number and math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+        if not isinstance(self.gate, bool):
+            raise ValueError(f"gate: expected true or false, got {self.gate!r}")
+        if self.hold_s < self.predict_s:
+            raise ValueError(
+                f"hold_s: a joint is held after it was predicted; expected at least predict_s "
+                f"({self.predict_s}), got {self.hold_s}"
+            )
+
+    @property
+    def does_nothing(self) -> bool:
+        """Joints are published as they were measured, and those that were not are absent."""
+        return self.filter == "none" and not self.gate and self.hold_s == 0
+
+    def make_filter(self) -> PointFilter:
+        """A new filter of these settings."""
+        if self.filter == "one_euro":
+            return OneEuro(self.min_cutoff_hz, self.beta, self.d_cutoff_hz)
+        if self.filter == "ema":
+            return Ema(self.time_constant_s)
+        if self.filter == "kalman":
+            return Kalman(self.acceleration, self.noise)
+        return NoFilter()
+
+
+PRESETS = {
+    "none": SmoothingSettings(filter="none", gate=False, predict_s=0.0, hold_s=0.0),
+    "responsive": SmoothingSettings(min_cutoff_hz=1.0, beta=5.0),
+    "balanced": SmoothingSettings(),
+    "steady": SmoothingSettings(min_cutoff_hz=0.4, beta=1.0),
+}
+"""Settings by name, from the least smooth to the smoothest."""
+
+
+def preset(name: str) -> SmoothingSettings:
+    """The settings of that name; ValueError lists the known ones."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ValueError(
+            f"unknown smoothing '{name}'; known are {', '.join(PRESETS)}"
+        ) from None

@@ -1,0 +1,234 @@
+"""Joints over time: smoothed, without outliers, and carried over gaps. `Smoother.__call__` is the
+page to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import Layout
+from vitpose_ros.smooth.channel import Channel
+from vitpose_ros.smooth.filters import Array, Mask
+from vitpose_ros.smooth.predict import Velocity
+from vitpose_ros.smooth.scale import object_size
+from vitpose_ros.smooth.settings import SmoothingSettings
+from vitpose_ros.types import Correction, FloatArray, JointState, Keypoints, ZSource
+
+FULL_SCORE = 0.7
+"""A joint of this score or more is trusted fully: the heatmap of a good joint rarely reaches 1."""
+
+_USUAL_PX = 12.0
+"""Size of an object that has never told its own. Small, hence hardly filtered: better than late."""
+
+_USUAL_M = {"hand": 0.09, "body": 0.5, "animal": 0.5}
+
+Tracked = tuple[int, "Keypoints | None"]
+
+
+class Smoother:
+    """Smooths the joints of all tracks of one layout.
+
+    Parameters
+    ----------
+    layout : of all joints.
+    settings : see `SmoothingSettings`.
+    """
+
+    def __init__(self, layout: Layout, settings: SmoothingSettings) -> None:
+        self._layout, self._settings = layout, settings
+        self._nothing = _nothing(layout)
+        self.reset()
+
+    @property
+    def settings(self) -> SmoothingSettings:
+        """The settings in use."""
+        return self._settings
+
+    def update(self, settings: SmoothingSettings) -> None:
+        """Use other settings from the next image on. What is known of the tracks is kept when the
+        filter stays of the same kind; otherwise they begin anew.
+        """
+        kept = [channel.update(settings) for channel in self._channels]
+        self._settings = settings
+        if not all(kept):
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._ids: list[int] = []
+        self._origin_ns: int | None = None
+        self._begin(0)
+
+    def _begin(self, count: int) -> None:
+        """So many tracks of which nothing is known."""
+        settings, metres = self._settings, _USUAL_M[self._layout.kind]
+        self._uv = Channel(settings, _USUAL_PX)
+        self._xyz = Channel(settings, metres)
+        self._shape = Channel(settings, metres)
+        shape = count, len(self._layout)
+        self._score = self._weight = np.zeros(shape)  # as last measured
+        self._z_source = np.zeros(shape, np.uint8)
+
+    @property
+    def _channels(self) -> tuple[Channel, Channel, Channel]:
+        return self._uv, self._xyz, self._shape
+
+    def __call__(self, stamp_ns: int, tracks: Sequence[Tracked]) -> list[Keypoints | None]:
+        """Take the joints of one image.
+
+        Parameters
+        ----------
+        stamp_ns : time of the image.
+        tracks : (id, joints) of every track that is to be remembered; None for one that was not
+            found in this image. Tracks that are not named are forgotten.
+
+        Returns
+        -------
+        For each track its joints as they are to be published. A joint that was not measured, or
+        not believed (Correction.OUTLIER), is PREDICTED, its score falling to 0 within hold_s, and
+        then ABSENT. None: no joint is left.
+
+        Raises
+        ------
+        ValueError : an id is named twice, or joints are of another layout.
+        """
+        settings = self._settings
+        given = [self._checked(joints) for _, joints in tracks]
+        self._follow([track_id for track_id, _ in tracks])
+        if settings.does_nothing:
+            return [None if _is_empty(joints) else joints for _, joints in tracks]
+        if not tracks:
+            return []
+        if self._origin_ns is None:
+            self._origin_ns = stamp_ns
+        time_s = (stamp_ns - self._origin_ns) * 1e-9
+
+        uv = _stack(given, "uv").astype(np.float64)
+        score = _stack(given, "score").astype(np.float64)
+        state = _stack(given, "state")
+        valid = state != JointState.ABSENT
+        weight = self._weight = _weight(score, valid)
+        size = object_size(self._layout, uv)
+        points, age, outlier = self._uv(uv, valid, weight, time_s, size)
+        known, used = ~np.isnan(age), age == 0.0
+
+        np.copyto(self._score, score, where=used)
+        fading = self._score * (1.0 - age / settings.hold_s) if settings.hold_s else self._score
+        bodies: dict[str, npt.NDArray] = {
+            "uv": points.astype(np.float32),
+            "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
+            "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
+        }
+        outlier |= self._add_metres(bodies, given, used, known, time_s)
+        corrected = _stack(given, "corrected") | (Correction.OUTLIER * outlier).astype(np.uint8)
+        bodies["corrected"] = corrected
+        return [
+            Keypoints(self._layout, **{name: rows[i] for name, rows in bodies.items()})
+            if there
+            else None
+            for i, there in enumerate(known.max(axis=1))
+        ]
+
+    def velocities(self) -> list[Velocity]:
+        """How the tracks of the last call move, in their order; for `predict.ahead`."""
+        count, joints = len(self._ids), len(self._layout)
+
+        def rate(channel: Channel, axes: int) -> FloatArray:
+            known = channel.velocity().astype(np.float32)
+            return known if known.size else np.full((count, joints, axes), np.nan, np.float32)
+
+        uv, xyz, shape = (rate(*which) for which in zip(self._channels, (2, 3, 3), strict=True))
+        trust = self._weight.astype(np.float32)
+        return [Velocity(uv[i], xyz[i], shape[i], trust[i]) for i in range(count)]
+
+    def _add_metres(
+        self,
+        bodies: dict[str, npt.NDArray],
+        given: Sequence[Keypoints],
+        used: Mask,
+        known: Mask,
+        time_s: float,
+    ) -> Mask:
+        """Add xyz, z_source and shape_xyz to what is published; returns the outliers among them.
+
+        What has no pixel has no metres. Where a joint is seen but its metres are missing, they are
+        carried on no longer than predict_s: held ones would contradict the pixels.
+        """
+        outliers = np.zeros_like(used)
+        for name, channel in (("xyz", self._xyz), ("shape_xyz", self._shape)):
+            measured = _stack(given, name)
+            valid = used & np.isfinite(measured).all(axis=2)
+            if not channel.alive and not valid.any():
+                bodies[name] = np.full(measured.shape, np.nan, np.float32)
+                bodies.setdefault("z_source", np.zeros(used.shape, np.uint8))
+                continue
+            x = np.where(valid[..., None], measured, np.nan).astype(np.float64)
+            size = object_size(self._layout, x)
+            points, age, outlier = channel(x, valid, self._weight, time_s, size)
+            keep = known & ~np.isnan(age) & ~(used & (age > self._settings.predict_s))
+            bodies[name] = np.where(keep[..., None], points, np.nan).astype(np.float32)
+            if name == "xyz":
+                np.copyto(self._z_source, _stack(given, "z_source"), where=age == 0.0)
+                bodies["z_source"] = np.where(keep, self._z_source, ZSource.NONE).astype(np.uint8)
+            outliers |= outlier
+        return outliers
+
+    def _checked(self, joints: Keypoints | None) -> Keypoints:
+        if joints is None:
+            return self._nothing
+        if joints.layout is not self._layout:
+            raise ValueError(
+                f"this smoother is for layout '{self._layout.name}', got '{joints.layout.name}'"
+            )
+        return joints
+
+    def _follow(self, ids: list[int]) -> None:
+        """Give each track the row of its place in the call."""
+        if ids == self._ids:
+            return
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"a track may be named only once, got the ids {ids}")
+        before = {track_id: row for row, track_id in enumerate(self._ids)}
+        rows = np.array([before.get(track_id, -1) for track_id in ids], np.intp)
+        self._ids = ids
+        if not (rows >= 0).any():
+            self._begin(len(ids))
+            return
+        for channel in self._channels:
+            channel.take(rows)
+        # A fresh track's are written before they are read.
+        self._score, self._z_source = self._score[rows], self._z_source[rows]
+
+
+def _stack(given: Sequence[Keypoints], name: str) -> npt.NDArray:
+    return np.stack([getattr(joints, name) for joints in given])
+
+
+def _is_empty(joints: Keypoints | None) -> bool:
+    return joints is None or bool((joints.state == JointState.ABSENT).all())
+
+
+def _nothing(layout: Layout) -> Keypoints:
+    count = len(layout)
+    return Keypoints(
+        layout,
+        np.full((count, 2), np.nan, np.float32),
+        np.zeros(count, np.float32),
+        np.full(count, JointState.ABSENT, np.uint8),
+    )
+
+
+def _weight(score: Array, valid: Mask) -> Array:
+    """(N, K) how far each joint is trusted: score / FULL_SCORE, at most 1.
+
+    Where all joints of an object have the same score, its network gives none per joint (MediaPipe's
+    hands): that score says nothing of a joint, and all are trusted fully.
+    """
+    highest = np.max(score, axis=1, initial=0.0, where=valid)
+    lowest = np.min(score, axis=1, initial=np.inf, where=valid)
+    weight = np.clip(score / FULL_SCORE, 0.0, 1.0)
+    weight[highest <= lowest] = 1.0
+    return weight
