@@ -14,8 +14,9 @@ then one Newton step on the logarithm of the blurred map. Where this departs fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,17 @@ BLUR_SIGMA_PX = 2.0
 MAX_STEP_PX = 1.0
 """No joint lies farther than this from its map's maximum, heatmap px."""
 
-_RADIUS = 5  # of the blur: the official kernel has 11 taps
-_LOWEST, _HIGHEST = 1e-3, 50.0  # values are clipped to these before the logarithm
+RADIUS = 5
+"""Of the blur: the official kernel has 11 taps."""
+
+LOWEST, HIGHEST = 1e-3, 50.0
+"""Values are clipped to these before the logarithm."""
+
 _CHUNK = 4096  # joints refined at a time: bounds the memory
 
-_OFFSETS = np.arange(-_RADIUS, _RADIUS + 1)
-_WINDOW = np.arange(-_RADIUS - 1, _RADIUS + 2)
+_OFFSETS = np.arange(-RADIUS, RADIUS + 1)
+WINDOW = np.arange(-RADIUS - 1, RADIUS + 2)
+"""(13,): pixels around the stencil's centre of which its values are made."""
 
 
 def _kernel(radius: int) -> npt.NDArray[np.float64]:
@@ -44,7 +50,8 @@ def _kernel(radius: int) -> npt.NDArray[np.float64]:
     return np.stack([np.pad(taps / taps.sum(), (shift, 2 - shift)) for shift in range(3)])
 
 
-_KERNELS = np.stack([_kernel(radius) for radius in range(_RADIUS + 1)])
+KERNELS = np.stack([_kernel(radius) for radius in range(RADIUS + 1)])
+"""(6, 3, 13): by the blur's radius, weights of those pixels in the stencil's three values."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +152,27 @@ def refine(
     rows, centre_y, blur_y = _stencil(y, height)
     window = maps[n[:, None, None], k[:, None, None], rows[:, :, None], columns[:, None, :]]
     values = blur_y @ window.astype(np.float64) @ blur_x.transpose(0, 2, 1)
-    log = np.log(np.clip(values, _LOWEST, _HIGHEST))
+    log = np.log(np.clip(values, LOWEST, HIGHEST))
 
+    step_x, step_y = newton_step(log, centre_x - x, centre_y - y, np.where)
+    return np.stack([x + step_x, y + step_y], axis=1)
+
+
+def newton_step(
+    log: Any, offset_x: Any, offset_y: Any, where: Callable[..., Any]
+) -> tuple[Any, Any]:
+    """One Newton step on the logarithm of maps, from the places of their maxima.
+
+    Parameters
+    ----------
+    log : (M, 3, 3), rows first, around the stencil's centre; a numpy array or a torch tensor.
+    offset_x, offset_y : (M,) from the maximum to the stencil's centre: not 0 at the map's edge.
+    where : numpy's or torch's.
+
+    Returns
+    -------
+    The steps along x and y, (M,) each, at most MAX_STEP_PX long, and 0 where there is no maximum.
+    """
     middle = log[:, 1, 1]
     dx, dy = (log[:, 1, 2] - log[:, 1, 0]) / 2, (log[:, 2, 1] - log[:, 0, 1]) / 2
     dxx = log[:, 1, 2] - 2 * middle + log[:, 1, 0]
@@ -157,18 +183,12 @@ def refine(
     ) / 2  # fmt: skip
     determinant = dxx * dyy - dxy * dxy
     peak = (dxx < 0) & (dyy < 0) & (determinant > 0)
-    divisor = np.where(peak, determinant, 1.0)
-    step = np.stack(
-        [
-            centre_x - x - (dyy * dx - dxy * dy) / divisor,
-            centre_y - y - (dxx * dy - dxy * dx) / divisor,
-        ],
-        axis=1,
-    )
-    step[~peak] = 0.0
-    length = np.hypot(step[:, 0], step[:, 1])
-    step *= (MAX_STEP_PX / np.maximum(length, MAX_STEP_PX))[:, None]
-    return np.stack([x, y], axis=1) + step
+    divisor = where(peak, determinant, 1.0)
+    step_x = where(peak, offset_x - (dyy * dx - dxy * dy) / divisor, 0.0)
+    step_y = where(peak, offset_y - (dxx * dy - dxy * dx) / divisor, 0.0)
+    length = (step_x * step_x + step_y * step_y) ** 0.5
+    shorten = MAX_STEP_PX / where(length > MAX_STEP_PX, length, MAX_STEP_PX)
+    return step_x * shorten, step_y * shorten
 
 
 def _stencil(
@@ -178,5 +198,5 @@ def _stencil(
     weights of those pixels in its three values.
     """
     centre = np.clip(place, 1, size - 2)
-    radius = np.clip(np.minimum(place - 1, size - 2 - place), 0, _RADIUS)
-    return np.clip(centre[:, None] + _WINDOW, 0, size - 1), centre, _KERNELS[radius]
+    radius = np.clip(np.minimum(place - 1, size - 2 - place), 0, RADIUS)
+    return np.clip(centre[:, None] + WINDOW, 0, size - 1), centre, KERNELS[radius]

@@ -6,12 +6,14 @@ only. The codec also decides the warp, so that the two never disagree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
+from vitpose_ros.engines.base import DeviceEngine, Engine, EngineError, TensorSpec
+from vitpose_ros.keypoints.backend import Backend, CpuBackend
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.warp import (
     IMAGENET,
@@ -19,7 +21,6 @@ from vitpose_ros.keypoints.warp import (
     Normalisation,
     crop_region,
     crop_to_image,
-    cut_crops,
     map_points,
     shows_image,
 )
@@ -41,6 +42,10 @@ class TopDown:
     inferred, when its score is below `visible_threshold` or it lies outside the image; VISIBLE
     otherwise. Scores of a network are no probabilities and may exceed 1; they are cut there.
 
+    Where the engine's tensors are on a GPU, crops and decoding are too. `submit` begins with an
+    image and gives a function that collects the joints, so that the next image's upload and crops
+    can go on meanwhile; a call does both.
+
     Not for use from several threads at a time.
 
     Parameters
@@ -54,6 +59,10 @@ class TopDown:
     flip_test : run each crop mirrored too and take the mean: more exact, at twice the time.
     visible_threshold, present_threshold : scores; see above.
     max_batch : most crops that go through the network at once.
+    on_device : whether to crop and decode in torch where the engine's tensors are, for an
+        `engines.base.DeviceEngine`; None does so where that is a GPU.
+    frames : a `torch_frames.DeviceFrames` that several models share, so that each image is uploaded
+        once; None for one of its own.
 
     Raises
     ------
@@ -73,6 +82,8 @@ class TopDown:
         visible_threshold: float = VISIBLE_THRESHOLD,
         present_threshold: float = PRESENT_THRESHOLD,
         max_batch: int = 16,
+        on_device: bool | None = None,
+        frames: Any = None,
     ) -> None:
         if not 0 <= present_threshold <= visible_threshold <= 1:
             raise ValueError(
@@ -86,16 +97,20 @@ class TopDown:
         self.name = name
         self.engine = engine.name
         self.layout = layout
-        self._engine = engine
         self._codec = codec
-        self._normalisation = normalisation
         self._padding = padding
-        self._flip_test = flip_test
         self._visible, self._present = visible_threshold, present_threshold
-        width, height = codec.input_size
-        self._input = _input_name(engine, codec, name)
-        self._tensor = np.empty((max_batch, 3, height, width), np.float32)
-        self._outputs = _output_names(engine, codec, layout, name)
+        self._backend = _backend(
+            on_device,
+            frames,
+            engine=engine,
+            codec=codec,
+            input_name=_input_name(engine, codec, name),
+            output_names=_output_names(engine, codec, layout, name),
+            normalisation=normalisation,
+            permutation=layout.flip_permutation() if flip_test else None,
+            max_batch=max_batch,
+        )
 
     def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[Keypoints]:
         """Find the joints in each region.
@@ -115,6 +130,16 @@ class TopDown:
         ------
         EngineError : when the network fails.
         """
+        return self.submit(image, regions)()
+
+    def submit(
+        self, image: ByteArray, regions: Sequence[Region]
+    ) -> Callable[[], list[Keypoints]]:
+        """Begin to find the joints in each region; the function that is given waits for them.
+
+        Parameters and errors are those of a call, errors of the network may come from the function
+        too. The image may be changed as soon as this returns.
+        """
         height, width = image.shape[:2]
         shown = [crop_region(r, self._codec.input_size, self._padding) for r in regions]
         seen = [
@@ -123,33 +148,20 @@ class TopDown:
             if shows_image(region, crop, width, height)
         ]
         found = [_nothing(self.layout)] * len(regions)
-        for start in range(0, len(seen), len(self._tensor)):
-            batch = seen[start : start + len(self._tensor)]
-            matrices = crop_to_image(
-                [shown[i] for i in batch], self._codec.input_size, self._codec.udp
-            )
-            tensor = self._tensor[: len(batch)]
-            cut_crops(image, matrices, self._normalisation, tensor)
-            decoded = self._codec.decode(self._run(tensor))
+        if not seen:
+            return lambda: found
+        matrices = crop_to_image([shown[i] for i in seen], self._codec.input_size, self._codec.udp)
+        pending = self._backend.submit(image, matrices)
+
+        def collect() -> list[Keypoints]:
+            decoded = pending()
             uv = map_points(matrices, decoded.xy).astype(np.float32)
-            for i, keypoints in zip(
-                batch, self._keypoints(uv, decoded.score, width, height), strict=True
-            ):
+            joints = self._keypoints(uv, decoded.score, width, height)
+            for i, keypoints in zip(seen, joints, strict=True):
                 found[i] = keypoints
-        return found
+            return found
 
-    def _run(self, tensor: FloatArray) -> list[FloatArray]:
-        """The network's outputs in the codec's order; the mean of both with the flip test."""
-        direct = self._infer(tensor)
-        if not self._flip_test:
-            return direct
-        mirrored = self._infer(np.ascontiguousarray(tensor[..., ::-1]))
-        turned = self._codec.unmirror(mirrored, self.layout.flip_permutation(), direct)
-        return [(a + b) * np.float32(0.5) for a, b in zip(direct, turned, strict=True)]
-
-    def _infer(self, tensor: FloatArray) -> list[FloatArray]:
-        outputs = self._engine.run({self._input: tensor})
-        return [outputs[name] for name in self._outputs]
+        return collect
 
     def _keypoints(
         self, uv: FloatArray, score: FloatArray, width: int, height: int
@@ -163,6 +175,27 @@ class TopDown:
         uv = np.where(present[..., None], uv, np.float32(np.nan))
         score = np.where(present, np.minimum(score, np.float32(1)), np.float32(0))
         return [Keypoints(self.layout, *joints) for joints in zip(uv, score, state, strict=True)]
+
+
+def _backend(
+    on_device: bool | None, frames: Any, engine: Engine, max_batch: int, **options: Any
+) -> Backend:
+    """Where crops are made and decoded."""
+    limit: int | None = getattr(engine, "max_batch", None)
+    options["max_batch"] = min(max_batch, limit or max_batch)
+    device = getattr(engine, "device", None)
+    if on_device is None:
+        on_device = device is not None and device.type == "cuda"
+    if not on_device:
+        return CpuBackend(engine, **options)
+    if device is None:
+        raise EngineError(
+            f"{engine.name} keeps its tensors in the CPU's memory: leave out on_device, or take "
+            "the engine tensorrt or torch"
+        )
+    from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch is not everywhere
+
+    return TorchBackend(cast(DeviceEngine, engine), frames=frames, **options)
 
 
 def _nothing(layout: Layout) -> Keypoints:
