@@ -1,0 +1,265 @@
+"""Ready SimCC networks from their file to joints: converted, stored, loaded by name, and run in a
+pipeline. They are small and see brightness, so that every joint's place is known beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vitpose_ros.cli.main import main
+from vitpose_ros.keypoints.warp import IMAGENET
+from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
+from vitpose_ros.load import Models, load_pipeline
+from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.convert.run import convert_checkpoint
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.manifest import Output, read_manifest
+from vitpose_ros.models.store import ModelStore, State
+from vitpose_ros.types import Frame, JointState, Side
+
+onnx = pytest.importorskip("onnx", reason="the tests' own networks need it: pip install onnx")
+
+RED, GREEN = 0, 1
+DOT = (350.0, 310.0)  # a red dot in the image, which the body's network sees
+CENTRE, SIZE = (320.0, 190.0), 100.0  # the person's trunk
+BOX = (235.0, 80.0, 170.0, 320.0)  # around the person
+HAND_DOT = (398.0, 258.0)  # a green dot beside the left wrist, which the hand's network sees
+HAND_BRIGHTNESS = 0.7
+
+
+def save(path, nodes, inputs, outputs, weights):
+    """Write a network; weights are arrays by name."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs.items()],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def simcc(path, bins, size, channel=RED, height=1.0, names=("simcc_x", "simcc_y"), swap=False):
+    """A SimCC network: the curves of joint k are the profiles of one channel's brightness, full
+    brightness as `height`, moved by bins[k] (K, 2).
+    """
+    node, weights, nodes, outputs = onnx.helper.make_node, {}, [], {}
+    weights["channel"] = np.array(channel)
+    weights["std"] = np.float32(IMAGENET.std[channel] / 255 * height)
+    weights["mean"] = np.float32(IMAGENET.mean[channel] / 255 * height)
+    nodes += [
+        node("Gather", ["image", "channel"], ["plane"], axis=1),
+        node("Mul", ["plane", "std"], ["scaled"]),
+        node("Add", ["scaled", "mean"], ["brightness"]),
+    ]
+    for axis, name in enumerate(names):
+        count = 2 * size[axis]
+        places = np.arange(count) / 2
+        between = np.zeros((size[axis], count), np.float32)  # bins between pixels' centres
+        low = np.minimum(places.astype(int), size[axis] - 1)
+        np.add.at(between, (low, np.arange(count)), 1 - places % 1)
+        np.add.at(between, (np.minimum(low + 1, size[axis] - 1), np.arange(count)), places % 1)
+        moved = np.clip(np.arange(count) - bins[:, axis, None], 0, count - 1)
+        weights |= {f"between{axis}": between, f"moved{axis}": moved.astype(np.int64)}
+        nodes += [
+            node("ReduceMax", ["brightness"], [f"profile{axis}"], axes=[1 + axis], keepdims=0),
+            node("MatMul", [f"profile{axis}", f"between{axis}"], [f"curve{axis}"]),
+            node("Gather", [f"curve{axis}", f"moved{axis}"], [name], axis=1),
+        ]
+        outputs[name] = ["batch", len(bins), count]
+    if swap:
+        outputs = dict(reversed(outputs.items()))
+    return save(path, nodes, {"image": ["batch", 3, *size[::-1]]}, outputs, weights)
+
+
+def detector(path):
+    """A YOLOX as MMDeploy exports it, which finds one person in every image: BOX."""
+    node = onnx.helper.make_node
+    x, y, width, height = BOX
+    weights = {
+        "found": np.array([[[x, y, x + width, y + height, 0.9]]], np.float32),
+        "classes": np.zeros((1, 1), np.float32),
+        "none": np.float32(1e-30),
+    }
+    nodes = [
+        node("ReduceMax", ["input"], ["brightest"], keepdims=0),
+        node("Mul", ["brightest", "none"], ["nothing"]),
+        node("Add", ["found", "nothing"], ["dets"]),
+        node("Floor", ["nothing"], ["zero"]),
+        node("Add", ["classes", "zero"], ["labels"]),
+    ]
+    return save(
+        path,
+        nodes,
+        {"input": [1, 3, 640, 640]},
+        {"dets": [1, 1, 5], "labels": [1, 1]},
+        weights,
+    )
+
+
+@pytest.fixture
+def store(tmp_path, make_catalogue, make_entry, monkeypatch):
+    """A store with the person detector; networks of one's own join it."""
+    (tmp_path / "given").mkdir()
+    file = {"name": "net.onnx", "size": "absent", "sha256": "absent"}
+    entry = make_entry(
+        {"file": str(detector(tmp_path / "given" / "persons.onnx"))},
+        file,
+        task="person_detector",
+        architecture="yolox",
+        layout="absent",
+        input={"width": 640, "height": 640},
+    )
+    path = make_catalogue({"one-person": entry})
+    monkeypatch.setenv("VITPOSE_ROS_CATALOGUE", str(path))
+    monkeypatch.setenv("VITPOSE_ROS_MODELS", str(tmp_path / "store"))
+    assert main(["models", "pull", "one-person", "--quiet"]) == 0
+    return ModelStore()
+
+
+def convert(path, name, layout, *words):
+    """`vitpose_ros models convert`, and the store with the model in it."""
+    words = ["models", "convert", str(path), "--name", name, "--layout", layout.name, *words]
+    assert main([*words, "--quiet"]) == 0
+    return ModelStore()
+
+
+def image():
+    """The two dots on black, BGR."""
+    ys, xs = np.mgrid[:480, :640]
+    planes = np.zeros((480, 640, 3))
+    for plane, (x, y), brightness in ((2, DOT, 1.0), (1, HAND_DOT, HAND_BRIGHTNESS)):
+        planes[..., plane] = brightness * np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * 4.0**2))
+    return (255 * planes).round().astype(np.uint8)
+
+
+def moves(places, dot, px_per_crop_px):
+    """How far joints are from the dot, in whole bins, (K, 2)."""
+    return np.round(2 * (places - np.array(dot)) / px_per_crop_px).astype(int)
+
+
+def standing(person, layout):
+    """(K, 2) px: the joints of a standing person; those that are not played lie on a grid."""
+    places = person(*CENTRE, SIZE).keypoints(layout).uv.astype(float)
+    missing = np.flatnonzero(np.isnan(places[:, 0]))
+    places[missing] = np.stack([300 + 6 * (missing % 7), 180 + 3 * (missing // 7)], axis=1)
+    return places
+
+
+HAND_BINS = np.stack([40 * (np.arange(21) % 5), -40 * (np.arange(21) // 5)], axis=1)
+"""The wrist is at the dot."""
+
+
+@pytest.mark.parametrize(
+    ("layout", "size", "height"),
+    [
+        (COCO17, (192, 256), 1.0),
+        (COCO_WHOLEBODY133, (192, 256), 1.0),
+        (COCO_WHOLEBODY133, (288, 384), 10.0),  # as high as RTMW's
+    ],
+    ids=["coco17", "wholebody", "wholebody-384-high"],
+)
+def test_bodies_and_hands_are_where_the_networks_see_them(
+    layout, size, height, store, person, tmp_path
+):
+    px = 400 / size[1]  # the person's box, as high as 4/3 of its width and 1.25 times larger
+    bins = moves(standing(person, layout), DOT, px)
+    body = simcc(tmp_path / "body.onnx", bins, size, height=height)
+    convert(body, "my-body", layout, *(["--score-scale", str(height)] if height != 1 else []))
+    hand = simcc(tmp_path / "hand.onnx", HAND_BINS, (256, 256), GREEN, swap=True)
+    store = convert(hand, "my-hand", HAND21)
+    models = Models(hand_model="my-hand", person_detector="one-person", body_model="my-body")
+    pipeline = load_pipeline(store, models, view="third_person", threads=1)
+    assert {"my-hand", "my-body"} <= set(pipeline.models)
+    found, *hands = pipeline(Frame(image(), 10**18)).instances
+
+    assert found.layout is layout and found.model == "my-body"
+    expected = np.array(DOT) + bins / 2 * px
+    assert found.keypoints.uv == pytest.approx(expected, abs=0.5)
+    assert found.keypoints.score == pytest.approx(np.ones(len(layout)), abs=0.03)
+    assert (found.keypoints.state == JointState.VISIBLE).all()
+
+    (hand,) = hands  # the other one's crop has nothing green
+    assert (hand.side, hand.parent_id) == (Side.LEFT, found.track_id)
+    assert hand.model == "my-hand"
+    assert hand.keypoints.uv[0] == pytest.approx(HAND_DOT, abs=0.5)
+    apart = (hand.keypoints.uv - hand.keypoints.uv[0]).astype(float)
+    crop_px = (apart * HAND_BINS).sum() / (HAND_BINS**2).sum() * 2
+    assert 0.1 < crop_px < 1  # the hand's region is smaller than its crop
+    assert apart == pytest.approx(HAND_BINS / 2 * crop_px, abs=0.01)
+    assert hand.keypoints.score == pytest.approx(np.full(21, HAND_BRIGHTNESS), abs=0.03)
+
+
+def test_scores_of_high_curves_are_cut_at_1_without_their_scale(store, person, tmp_path):
+    bins = moves(standing(person, COCO17), DOT, 400 / 256)
+    convert(simcc(tmp_path / "b.onnx", bins, (192, 256), height=10.0), "my-body", COCO17)
+    hand = simcc(tmp_path / "h.onnx", HAND_BINS, (256, 256), GREEN, height=0.5)
+    store = convert(hand, "my-hand", HAND21, "--score-scale", "0.5")
+    models = Models(hand_model="my-hand", person_detector="one-person", body_model="my-body")
+    dim = (image() * np.array([1, 1, 0.2])).astype(np.uint8)  # red at a fifth
+    found, hand = load_pipeline(store, models, view="third_person")(Frame(dim)).instances
+    assert (found.keypoints.score == 1).all()  # 0.2 with the scale
+    assert hand.keypoints.score == pytest.approx(np.full(21, HAND_BRIGHTNESS), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("hand21", (256, 256)), ("coco17", (192, 256)), ("coco_wholebody133", (288, 384))],
+)
+def test_the_manifest_of_a_simcc_network_says_what_it_is(name, size, store, tmp_path):
+    layout = get_layout(name)
+    path = simcc(tmp_path / "net.onnx", np.zeros((len(layout), 2), int), size)
+    store = convert(path, "mine", layout, "--licence", "MIT")
+    folder = store.root / "mine"
+    assert (folder / "model.onnx").read_bytes() == path.read_bytes()
+    manifest = read_manifest(folder)
+    assert manifest.architecture == "rtmpose"
+    assert manifest.task == ("hand_keypoints" if name == "hand21" else "body_keypoints")
+    assert (manifest.input_name, manifest.input_width, manifest.input_height) == ("image", *size)
+    assert manifest.outputs == (
+        Output("simcc_x", (len(layout), 2 * size[0])),
+        Output("simcc_y", (len(layout), 2 * size[1])),
+    )
+    assert np.multiply(manifest.mean, 255) == pytest.approx([123.675, 116.28, 103.53])
+    assert np.multiply(manifest.std, 255) == pytest.approx([58.395, 57.12, 57.375])
+    assert "output_width" not in json.loads((folder / "model.json").read_text())
+    assert store.verify("mine").state is State.CONVERTED
+
+
+def test_curves_with_other_names_are_taken_in_their_order(tmp_path):
+    path = simcc(tmp_path / "a.onnx", HAND_BINS, (192, 256), names=("first", "second"))
+    found = convert_checkpoint(path, "a", tmp_path / "a", layout="hand21")
+    assert [output.name for output in found.outputs] == ["first", "second"]
+    path = simcc(tmp_path / "b.onnx", HAND_BINS, (192, 256), names=("first", "second"), swap=True)
+    with pytest.raises(ModelError, match=r"is neither .*shape \(2, 21, 512\) and \(2, 21, 384\)"):
+        convert_checkpoint(path, "b", tmp_path / "b", layout="hand21")
+
+
+@pytest.mark.parametrize(
+    ("settings", "layout", "complaint"),
+    [
+        ({}, "coco17", "gives 21 joints; the layout 'coco17' has 17"),
+        ({"height": np.nan}, "hand21", "gives values that are not finite"),
+    ],
+)
+def test_a_simcc_network_that_is_not_the_layouts_is_refused(settings, layout, complaint, tmp_path):
+    path = simcc(tmp_path / "net.onnx", HAND_BINS, (256, 256), **settings)
+    with pytest.raises(ModelError, match=complaint):
+        convert_checkpoint(path, "mine", tmp_path / "mine", layout=layout)
+    assert not list((tmp_path / "mine").glob("model*"))
+
+
+def test_every_rtmpose_of_the_catalogue_has_the_setting_of_its_training():
+    entries = [e for e in load_catalogue().entries if e.architecture == "rtmpose"]
+    assert entries
+    for entry in entries:
+        wanted = {"score_scale": 10} if entry.name.startswith("rtmw") else {}
+        assert entry.settings == wanted, entry.name
