@@ -122,7 +122,9 @@ class TensorRtEngine:
             for name, array in arrays.items():
                 # torch warns of arrays that cannot be written.
                 writeable = array if array.flags.writeable else array.copy()
-                buffers[name].copy_(torch.from_numpy(writeable))
+                # From memory that the GPU reads by itself; torch keeps it until the copy is done.
+                pinned = torch.from_numpy(writeable).pin_memory()
+                buffers[name].copy_(pinned, non_blocking=True)
             outputs = self.run_device(buffers)
             return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
 

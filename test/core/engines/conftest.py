@@ -1,0 +1,82 @@
+"""A GPU that is played: fake torch and TensorRT, and a small network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+JOINTS, SIZE = 17, (48, 64)
+"""Of the small network: joints, and (width, height) of its input."""
+
+
+def write_network(path: Path, seed: int = 0) -> Path:
+    """An ONNX file from (N, 3, 64, 48) to (N, 17, 16, 12): a convolution, as a head has it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(seed).normal(0, 0.1, (JOINTS, 3, 4, 4)).astype(np.float32)
+    width, height = SIZE
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "weights"], ["heatmaps"], strides=[4, 4])],
+        "network",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, height, width])],
+        [
+            helper.make_tensor_value_info(
+                "heatmaps", TensorProto.FLOAT, ["batch", JOINTS, height // 4, width // 4]
+            )
+        ],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """The modules that play torch and TensorRT, importable by tests that look into them."""
+    monkeypatch.syspath_prepend(str(HERE))
+    import fake_tensorrt
+    import fake_torch
+
+    return SimpleNamespace(torch=fake_torch, tensorrt=fake_tensorrt)
+
+
+@pytest.fixture
+def gpu(fakes, monkeypatch):
+    """This machine has a GPU, torch and TensorRT 10.3."""
+    torch, trt = fakes.torch.make(), fakes.tensorrt.make()
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    return SimpleNamespace(torch=torch, trt=trt, OrderError=fakes.tensorrt.OrderError)
+
+
+@pytest.fixture
+def network(tmp_path) -> Path:
+    """The small network in a model's folder."""
+    folder = tmp_path / "net"
+    folder.mkdir()
+    return write_network(folder / "model.onnx")
+
+
+@pytest.fixture
+def shelf(network):
+    """The shelf of the small network's model."""
+    from vitpose_ros.engines.trt.shelf import EngineShelf
+
+    return EngineShelf(network.parent)
+
+
+@pytest.fixture
+def built(gpu, shelf, network):
+    """An engine of the small network on the shelf."""
+    from vitpose_ros.engines.trt.build import build_engine
+    from vitpose_ros.engines.trt.key import Recipe, network_hash
+
+    recipe = Recipe(network_hash(network), "fp32")
+    return build_engine(shelf, network, recipe, lambda folder: {"joint_px": 0.01})
