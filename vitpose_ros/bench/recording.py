@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.evaluate import match_hands
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.pipeline import Pipeline
@@ -36,10 +37,6 @@ _PAUSE_NS = 10_000_000_000
 
 Report = Callable[[int, int, str], None]
 """Called with the images done, the images in all, and what is being shown."""
-
-
-class RecordingError(Exception):
-    """A file is no recording."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,7 @@ class Recording:
 
         Raises
         ------
-        RecordingError : there is no such file, or it is no recording of this version.
+        BenchError : there is no such file, or it is no recording of this version.
         """
         try:
             with np.load(path, allow_pickle=False) as content:
@@ -174,7 +171,7 @@ class Recording:
                     raise ValueError(f"its format is {content['format']}, not {_FORMAT}")
                 return _unpacked(content)
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            raise RecordingError(
+            raise BenchError(
                 f"{path} is no recording of this version ({error}); leave out --recording, or name "
                 "a new file, and it is made"
             ) from error
