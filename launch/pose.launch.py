@@ -5,14 +5,25 @@ image:=/camera/image_raw.
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 
 SHARE = get_package_share_directory("vitpose_ros")
+
+CHOICES = {
+    "view": "How hands are looked for: egocentric, third_person or auto",
+    "hand_detector": "Hand detector, by its name in the model catalogue",
+    "hand_model": "Hand keypoint model, by its name in the model catalogue",
+    "person_detector": "Person detector, by its name in the model catalogue",
+    "body_model": "Body keypoint model, by its name in the model catalogue",
+    "precision": "Of ViTPose and RTMPose: fp32, fp16, bf16 or auto",
+}
+"""Parameters of the node that are launch arguments too."""
 
 
 def fast_dds_profile():
@@ -22,6 +33,28 @@ def fast_dds_profile():
         return []
     profile = os.path.join(SHARE, "config", "fastdds.xml")
     return [SetEnvironmentVariable(name, profile) for name in names]
+
+
+def pose_node(context):
+    """The node; a choice that is not empty stands above the parameter file's."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in CHOICES}
+    chosen = {name: ParameterValue(v, value_type=str) for name, v in values.items() if v}
+    return [
+        Node(
+            package="vitpose_ros",
+            executable="pose_node",
+            name="pose_node",
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[
+                LaunchConfiguration("params_file"),
+                {"use_sim_time": LaunchConfiguration("use_sim_time"), **chosen},
+            ],
+            remappings=[("image", LaunchConfiguration("image"))],
+            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            output="screen",
+            emulate_tty=True,
+        )
+    ]
 
 
 def generate_launch_description():
@@ -56,21 +89,13 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "log_level", default_value="info", description="debug, info, warn, error or fatal."
         ),
+        *(
+            DeclareLaunchArgument(
+                name, default_value="", description=f"{text}. Empty: as params_file says."
+            )
+            for name, text in CHOICES.items()
+        ),
     ]
-    pose_node = Node(
-        package="vitpose_ros",
-        executable="pose_node",
-        name="pose_node",
-        namespace=LaunchConfiguration("namespace"),
-        parameters=[
-            LaunchConfiguration("params_file"),
-            {"use_sim_time": LaunchConfiguration("use_sim_time")},
-        ],
-        remappings=[("image", LaunchConfiguration("image"))],
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        output="screen",
-        emulate_tty=True,
-    )
     rviz = Node(
         package="rviz2",
         executable="rviz2",
@@ -78,4 +103,5 @@ def generate_launch_description():
         arguments=["-d", os.path.join(SHARE, "config", "pose.rviz")],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
-    return LaunchDescription([*arguments, *fast_dds_profile(), pose_node, rviz])
+    node = OpaqueFunction(function=pose_node)
+    return LaunchDescription([*arguments, *fast_dds_profile(), node, rviz])
