@@ -13,7 +13,7 @@ help: ## this list
 	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      what the rendered hands do; the keypoint model'
 	@echo 'make test                                                lint, models and all tests but those of test-convert'
 	@echo 'make lint                                                ruff and mypy'
-	@echo 'make test-convert                                        the tests of converting checkpoints (installs torch)'
+	@echo 'make test-convert                                        the tests of converting checkpoints, and others that need torch (installs it)'
 	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
 	@echo 'make bench NAME=image_transport [JSON=out.json]          one script of benchmarks/ (ARGS="..." passes options on)'
 	@echo 'make build                                               only set up and build'
@@ -28,10 +28,10 @@ demo: models
 
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)
-	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert'
+	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert and not torch'
 
 test-convert:
-	@$(WORKSPACE) run --with test,test-convert --own-domain -- pytest test -m convert
+	@$(WORKSPACE) run --with test,test-convert --own-domain -- pytest test -m 'convert or torch'
 
 lint:
 	@$(WORKSPACE) run --with test,lint -- ruff check .

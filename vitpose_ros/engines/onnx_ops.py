@@ -390,3 +390,6 @@ OPERATORS: dict[str, Callable[[Attributes], Operation]] = {
 
 READS_VALUES = ("Resize", "Pad")
 """Operators that read the values of their further inputs, so that these stay on the CPU."""
+
+PRODUCTS = ("Conv", "ConvTranspose", "FusedAttention", "FusedLinear", "Gemm", "MatMul")
+"""Operators that sum products."""

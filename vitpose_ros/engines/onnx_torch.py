@@ -10,7 +10,7 @@ import torch
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.onnx_nodes import Network, Node
-from vitpose_ros.engines.onnx_ops import OPERATORS, READS_VALUES, Operation, UnsupportedError
+from vitpose_ros.engines.onnx_ops import OPERATORS, PRODUCTS, READS_VALUES, Operation, UnsupportedError
 
 
 class OnnxGraph:
@@ -29,6 +29,8 @@ class OnnxGraph:
     Raises
     ------
     EngineError : an operator, or an attribute of one, is not known; the text names it.
+
+    On the CPU, products of float16 are summed in float32 and then rounded, as a GPU does it.
     """
 
     def __init__(self, network: Network, device: torch.device, what: str) -> None:
@@ -49,6 +51,8 @@ class OnnxGraph:
         steps = []
         for node in network.nodes:
             operation = _operation(node, what)
+            if device.type == "cpu" and node.operator in PRODUCTS:
+                operation = _in_float32(operation)
             if all(name == "" or name in self._constants for name in node.inputs):
                 self._run(node, operation, self._constants)
             else:
@@ -96,6 +100,18 @@ def _operation(node: Node, what: str) -> Operation:
             f"'{what}' has the operator {node.operator} in a form that the torch engine does not "
             f"know ({error}); run it with openvino or tensorrt"
         ) from error
+
+
+def _in_float32(operation: Operation) -> Operation:
+    """The operation of float16 tensors, computed in float32."""
+
+    def run(*inputs: torch.Tensor | None) -> Any:
+        if inputs[0] is None or inputs[0].dtype != torch.float16:
+            return operation(*inputs)
+        wide = (x.float() if x is not None and x.dtype == torch.float16 else x for x in inputs)
+        return operation(*wide).half()
+
+    return run
 
 
 def _with_last_uses(
