@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.keypoints import load as keypoints_load
 from vitpose_ros.layouts import HAND21
+from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonLayoutArray
 from vitpose_ros.ros import pose_node
@@ -129,6 +134,48 @@ def test_an_exception_in_a_transition_is_logged_with_its_traceback_and_the_node_
     camera.process()
 
 
+def test_networks_run_before_the_node_is_inactive_each_time_that_it_is_configured(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    graph.start_pose_node(autostart=False)
+    assert graph.change_state("configure")
+    assert fakes[0].warm_ups == 1
+    assert graph.change_state("activate", "deactivate", "cleanup", "configure")
+    assert [fake.warm_ups for fake in fakes] == [1, 1]
+
+
+def test_a_network_that_fails_when_it_is_run_first_leaves_the_node_unconfigured(
+    graph: Any, fakes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warm_up(pipeline: Any) -> None:
+        raise EngineError("'net.onnx' failed on the CPU: out of memory")
+
+    graph.start_pose_node(autostart=False)
+    assert graph.change_state("configure", "cleanup")
+    monkeypatch.setattr(type(fakes[0]), "warm_up", warm_up)
+    assert not graph.change_state("configure")
+    text = graph.wait_for_log("configure refused: 'net.onnx' failed on the CPU: out of memory")
+    assert "Traceback" not in text
+    assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_ctrl_c_while_models_are_loaded_ends_the_program_without_a_word(
+    fakes: list[Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load = pose_node.load_pipeline
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        rclpy.shutdown()  # what Ctrl-C does
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(pose_node, "load_pipeline", interrupted)
+    assert pose_node.main(["pose_node"]) == 0
+    assert len(fakes) == 1
+    said = "".join(capfd.readouterr())
+    assert "Traceback" not in said
+    assert "configure failed" not in said
+
+
 def test_an_activation_that_fails_leaves_nothing_behind_and_can_be_repeated(
     graph: Any, camera: Any, fakes: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,3 +290,78 @@ def test_a_model_name_that_does_not_fit_is_refused_with_those_that_do(
     assert graph.set_parameter(parameter, accepted).successful
     assert graph.change_state("configure", "activate")
     camera.process()
+
+
+# --- precisions that cannot be used --------------------------------------------------------------
+
+TINY = "vitpose-tiny-synthetic"
+
+
+class OldCpu(OpenVinoEngine):
+    """The engine on a CPU that computes in fp32 only."""
+
+    def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
+        if precision != "fp32":
+            raise EngineError(f"this CPU does not compute in {precision}; take fp32")
+        super().__init__(path, threads)
+
+
+def overflows(engine: Any, *arguments: Any) -> None:
+    """The comparison with fp32, of a network that fails it."""
+    raise EngineError(f"'{TINY}' on {engine.name} differs from float32: outputs by inf")
+
+
+@pytest.fixture
+def tiny(models: ModelStore) -> str:
+    """A hand model that is top-down."""
+    try:
+        return models.get(TINY).entry.name
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_without_instructions_for_a_precision_the_node_says_so_and_auto_does_without(
+    graph: Any, camera: Any, tiny: str, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(keypoints_load, "OpenVinoEngine", OldCpu)
+    graph.start_pose_node(hand_model=tiny, precision=precision)
+    text = graph.wait_for_log("configure refused")
+    assert f"this CPU does not compute in {precision}; take fp32" in text
+    assert "Traceback" not in text
+    assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
+    assert graph.set_parameter("precision", "auto").successful
+    assert graph.change_state("configure", "activate")
+    camera.process()
+    assert graph.wait_for_status(lambda v: v["state"] == "active", "state active")["engine"] == (
+        "openvino CPU"
+    )
+
+
+def test_a_network_that_differs_in_a_precision_is_refused_and_auto_does_without(
+    graph: Any, camera: Any, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NewCpu(OpenVinoEngine):
+        def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
+            super().__init__(path, threads)
+            self.name = f"new CPU {precision}"
+
+    monkeypatch.setattr(keypoints_load, "OpenVinoEngine", NewCpu)
+    monkeypatch.setattr(keypoints_load, "require", overflows)
+    graph.start_pose_node(hand_model=tiny, precision="fp16")
+    text = graph.wait_for_log("configure refused")
+    assert f"'{TINY}' on new CPU fp16 differs from float32: outputs by inf" in text
+    assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
+    assert graph.set_parameter("precision", "auto").successful
+    assert graph.change_state("configure", "activate")
+    camera.process()
+    graph.wait_for_log(f"configured in .*{TINY} on new CPU fp32")
+
+
+def test_mediapipes_networks_run_in_fp32_whatever_the_precision(
+    graph: Any, camera: Any, models: ModelStore, rendering: Rendering
+) -> None:
+    graph.start_pose_node(precision="fp16", flip_test=True)
+    assert len(camera.process(camera.image(rendering.image)).skeletons) == 2
+    values = graph.wait_for_status(lambda v: v["state"] == "active", "state active")
+    assert values["engine"] == "openvino CPU"

@@ -11,6 +11,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from visualization_msgs.msg import MarkerArray
 
+from vitpose_ros.load import TopDownOptions
 from vitpose_ros.synthetic.scene import Rendering
 from vitpose_ros.types import Instance
 
@@ -77,6 +78,18 @@ def test_search_and_its_tiles_reach_the_pipeline(graph: Any, camera: Any, fakes:
     assert fakes[0].settings.hands.search_tiles_per_frame == 3
 
 
+def test_how_top_down_models_run_reaches_the_loader(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    graph.start_pose_node()
+    assert fakes[0].loaded_with["topdown"] == TopDownOptions("fp32", flip_test=False)
+    assert graph.change_state("deactivate", "cleanup")
+    assert graph.set_parameter("precision", "auto").successful
+    assert graph.set_parameter("flip_test", True).successful
+    assert graph.change_state("configure", "activate")
+    assert fakes[1].loaded_with["topdown"] == TopDownOptions("auto", flip_test=True)
+
+
 def test_the_distance_of_markers_changes_at_once(
     graph: Any, camera: Any, fakes: list[Any], hand: Instance
 ) -> None:
@@ -100,6 +113,9 @@ REFUSED = [
     ("input_mirrored", "yes", "input_mirrored|BOOL|[Ww]rong parameter type"),
     ("hand_model", "mediapipe-hand-lite", "unconfigured: ros2 lifecycle set .* deactivate"),
     ("image_transport", "compressed", "can change only while the node is unconfigured"),
+    ("precision", "fp16", "can change only while the node is unconfigured"),
+    ("precision", "half", "'fp32' or 'fp16' or 'bf16' or 'auto'"),
+    ("flip_test", True, "can change only while the node is unconfigured"),
     ("threads", 1, "can change only while the node is unconfigured"),
     ("autostart", False, "read.only"),
     ("models_dir", "elsewhere", "read.only"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Protocol, TypeVar
 
+from rclpy.context import Context
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from vitpose_ros.engines.base import EngineError
@@ -19,6 +20,11 @@ class RefusalError(RuntimeError):
 
 class Reporting(Protocol):
     """What a node needs for its transitions to be reported."""
+
+    @property
+    def context(self) -> Context:
+        """Ends with the process."""
+        ...
 
     def refuse(self, reason: str) -> None:
         """Say why a transition was not made."""
@@ -47,6 +53,8 @@ def reported(transition: Transition[NodeType]) -> Transition[NodeType]:
         except (RefusalError, ModelError, EngineError) as refusal:
             node.refuse(f"{name} refused: {refusal}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and says so
+            if not node.context.ok():  # Ctrl-C while it was at work: nothing is wrong
+                return TransitionCallbackReturn.FAILURE
             node.refuse(
                 f"{name} failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
                 "The node stays as it was. If the message above does not name the remedy, please "
