@@ -73,6 +73,36 @@ def test_the_shipped_catalogue_has_every_size_and_head_of_vitpose(size, name, la
     assert not entry.verified_here
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "layout", "size"),
+    [
+        *((f"rtmpose-{size}", "body_keypoints", "coco17", (192, 256)) for size in "tsml"),
+        ("rtmpose-l-384", "body_keypoints", "coco17", (288, 384)),
+        *((f"dwpose-{size}", "body_keypoints", "coco_wholebody133", (192, 256)) for size in "tsml"),
+        ("dwpose-l-384", "body_keypoints", "coco_wholebody133", (288, 384)),
+        *((f"rtmw-{size}", "body_keypoints", "coco_wholebody133", (192, 256)) for size in "ml"),
+        ("rtmw-l-384", "body_keypoints", "coco_wholebody133", (288, 384)),
+        ("rtmpose-m-hand", "hand_keypoints", "hand21", (256, 256)),
+    ],
+)
+def test_the_shipped_catalogue_has_rtmpose_for_bodies_whole_bodies_and_hands(
+    name, task, layout, size
+):
+    entry = load_catalogue().get(name, task)
+    assert entry.architecture == "rtmpose"
+    assert entry.layout and entry.layout.name == layout
+    assert (entry.input_width, entry.input_height) == size
+    assert (entry.licence.name, entry.convert) == ("Apache-2.0", None)
+    assert entry.accuracy[0].value > 45
+    assert not entry.verified_here
+    (file,) = entry.files
+    (source,) = file.sources
+    assert isinstance(source, ArchiveSource)
+    assert source.url.startswith("https://download.openmmlab.com/mmpose/v1/projects/")
+    assert f"{size[1]}x{size[0]}" in source.url
+    assert source.member == "end2end.onnx"
+
+
 def test_every_field_of_an_entry_arrives(make_entry, make_catalogue):
     figure = {"metric": "AP", "value": 75.8, "dataset": "COCO", "source": "https://example.org/p"}
     hub = {"hub": "acme/net", "revision": "abc123", "member": "onnx/net.onnx"}

@@ -4,12 +4,15 @@ pipeline. They are small and see brightness, so that every joint's place is know
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
 from vitpose_ros.cli.main import main
+from vitpose_ros.keypoints.load import load_top_down
 from vitpose_ros.keypoints.warp import IMAGENET
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.load import Models, load_pipeline
@@ -17,8 +20,9 @@ from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.manifest import Output, read_manifest
+from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
-from vitpose_ros.types import Frame, JointState, Side
+from vitpose_ros.types import Frame, JointState, Region, Side
 
 onnx = pytest.importorskip("onnx", reason="the tests' own networks need it: pip install onnx")
 
@@ -255,6 +259,35 @@ def test_a_simcc_network_that_is_not_the_layouts_is_refused(settings, layout, co
     with pytest.raises(ModelError, match=complaint):
         convert_checkpoint(path, "mine", tmp_path / "mine", layout=layout)
     assert not list((tmp_path / "mine").glob("model*"))
+
+
+def test_a_network_in_a_published_archive_is_pulled_and_found_by_its_name(
+    site, make_entry, make_store, tmp_path
+):
+    bins = np.stack([4 * np.arange(133) - 266, 3 * np.arange(133) - 200], axis=1)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        network = simcc(tmp_path / "n.onnx", bins, (288, 384), height=10.0)
+        archive.write(network, "2023/end2end.onnx")
+    site.files["/rtmw.zip"] = stream.getvalue()
+    entry = make_entry(
+        {"url": f"{site.url}/rtmw.zip", "member": "end2end.onnx"},
+        {"name": "end2end.onnx", "size": "absent", "sha256": "absent"},
+        task="body_keypoints",
+        architecture="rtmpose",
+        layout="coco_wholebody133",
+        input={"width": 288, "height": 384},
+        settings={"score_scale": 10},
+    )
+    store = make_store({"whole": entry})
+    pull(store, ["whole"])
+    model = load_top_down(store, "whole", "body_keypoints", padding=1.0)
+    (found,) = model(image() // 2, [Region(*DOT, 144.0, 192.0)])  # two pixels of the crop for each
+    inside = (np.abs(bins) < (280, 376)).all(axis=1)
+    assert inside.sum() > 100
+    expected = np.array(DOT) + bins / 4
+    assert found.uv[inside] == pytest.approx(expected[inside], abs=0.26)
+    assert found.score[inside] == pytest.approx(np.full(inside.sum(), 0.5), abs=0.03)
 
 
 def test_every_rtmpose_of_the_catalogue_has_the_setting_of_its_training():
