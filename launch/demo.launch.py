@@ -1,5 +1,5 @@
 """A rendered first-person camera and the pose node on it: ros2 launch vitpose_ros demo.launch.py
-rviz:=true.
+rviz:=true. The arguments of pose.launch.py are arguments here, too: hand_model:=...
 """
 
 import os
