@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.smooth.filters import Array, Ema, Mask
-from vitpose_ros.smooth.gate import Gate
+from vitpose_ros.smooth.gate import FEW, Gate, median
 from vitpose_ros.smooth.predict import coast
 from vitpose_ros.smooth.settings import SmoothingSettings
 
@@ -30,7 +30,8 @@ class Channel:
         self._log_size = Ema(_SIZE_TIME_S)
         self._usual_size = usual_size
         self._last_s = np.empty((0, 0))  # time of each joint's last accepted measurement, or NaN
-        self._points = np.empty((0, 0, 0))  # filtered at that time
+        self._points = np.empty((0, 0, 0))  # as given out last
+        self._time_s = 0.0  # when that was
 
     @property
     def alive(self) -> bool:
@@ -79,36 +80,51 @@ class Channel:
         if not self._last_s.size:
             self._last_s = np.full(valid.shape, np.nan)
             self._points = np.full(x.shape, np.nan)
-            self._filter.step(x, np.zeros_like(valid), weight, time_s, size)
+            self._time_s = time_s
         size = self._steady(size, time_s)
         age = time_s - self._last_s
         with np.errstate(invalid="ignore"):
             lost = age > settings.hold_s
         if lost.any():
-            self._last_s[lost] = age[lost] = np.nan
+            self._last_s[lost] = age[lost] = self._points[lost] = np.nan
             self._filter.forget(lost)
-        use, outlier = valid, np.zeros_like(valid)
-        carried = None
-        if settings.gate or not valid.all():
-            carried = self._carried(age)
-        if settings.gate and carried is not None:
-            use, outlier, restart = self._gate(x, valid, carried, age, size)
+        before, use, outlier = self._points, valid, np.zeros_like(valid)
+        expected = self._expected(age, time_s)
+        if settings.gate:
+            use, outlier, restart = self._gate(x, valid, expected, age, size)
             if restart.any():
                 self._filter.forget(restart)
-        self._points = self._filter.step(x, use, weight, time_s, size)
-        self._last_s[use] = time_s
-        points = self._points
-        if carried is not None:
-            points = np.where(use[..., None], points, carried)
-            age[use] = 0.0
+        filtered = self._filter.step(x, use, weight, time_s, size)
+        if use.all():
+            self._points = filtered
         else:
-            age[...] = 0.0
-        return points, age, outlier
+            carried = self._carried(before, filtered, expected, use)
+            self._points = np.where(use[..., None], filtered, carried)
+        self._last_s[use] = time_s
+        age[use] = 0.0
+        self._time_s = time_s
+        return self._points, age, outlier
 
-    def _carried(self, age: Array) -> Array:
-        """Where joints are by now that have not been measured: moved on, then held."""
-        ahead = np.clip(age, 0.0, self._settings.predict_s)
-        return self._points + coast(self._filter.velocity(), ahead)
+    def _expected(self, age: Array, time_s: float) -> Array:
+        """Where joints are by now if they go on as they did: moved for predict_s, then held."""
+        velocity = self._filter.velocity()
+        if not velocity.size:
+            return self._points
+        most = self._settings.predict_s
+        ahead = np.clip(age, 0.0, most)
+        gone = np.clip(age - (time_s - self._time_s), 0.0, most)
+        return self._points + coast(velocity, ahead) - coast(velocity, gone)
+
+    def _carried(self, before: Array, filtered: Array, expected: Array, use: Mask) -> Array:
+        """Where joints are that were not measured: they go with the others of their object, else
+        they go on as they did.
+        """
+        there = use & ~np.isnan(before[..., 0])
+        others = there.sum(axis=1) >= FEW
+        if not others.any():
+            return expected
+        together = before + median(np.where(there[..., None], filtered - before, np.nan), there)
+        return np.where(others[:, None, None], together, expected)
 
     def _steady(self, size: Array, time_s: float) -> Array:
         """(N,) sizes averaged over time, never NaN."""

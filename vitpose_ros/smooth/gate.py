@@ -22,7 +22,8 @@ locks is worse than an outlier."""
 _JOINT_FLOOR, _JOINT_SPEED = 0.2, 8.0
 _OBJECT_FLOOR, _OBJECT_SPEED = 0.5, 60.0
 _ELSEWHERE = 0.3
-_FEW = 4
+FEW = 4
+"""With fewer joints nothing is said of an object as a whole."""
 
 
 class Decision(NamedTuple):
@@ -86,10 +87,10 @@ class Gate:
         size = size[:, None]
         with np.errstate(invalid="ignore"):
             off = np.where(known[..., None], x - expected, np.nan)
-            common = _median(off, known)
+            common = median(off, known)
             limit = (_JOINT_FLOOR + _JOINT_SPEED * age_s) * size
             whole = _OBJECT_FLOOR + _OBJECT_SPEED * age_s
-            few = known.sum(axis=1) < _FEW
+            few = known.sum(axis=1) < FEW
             limit[few] += (whole * size)[few]
             jumps = (_length(off - common) > limit) | (_length(common) > whole * size)
             gone = known & (age_s > self.predict_s)
@@ -107,7 +108,7 @@ class Gate:
         """Which suspects stay so, and which are believed since they said the same again."""
         with np.errstate(invalid="ignore"):
             step = np.where(valid[..., None], x - self._seen, np.nan)
-            same = _length(step - _median(step, valid)) <= limit
+            same = _length(step - median(step, valid)) <= limit
         self._rejects[suspect] += 1
         self._agree[suspect] = np.where(same & (self._agree > 0), self._agree + 1, 1)[suspect]
         believed = suspect & ((self._agree >= AGREEING) | (self._rejects > MAX_REJECTS))
@@ -128,7 +129,7 @@ def _length(x: Array) -> Array:
     return np.sqrt(np.einsum("nkd,nkd->nk", x, x))
 
 
-def _median(x: Array, there: Mask) -> Array:
+def median(x: Array, there: Mask) -> Array:
     """(N, 1, D) median over the joints that are there, 0 where they are too few to be an object.
 
     The lower one of two middle values is taken: np.nanmedian is twenty times slower.
@@ -136,5 +137,5 @@ def _median(x: Array, there: Mask) -> Array:
     count = there.sum(axis=1)
     ordered = np.sort(x, axis=1)  # NaN last
     middle = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[:, None, None], axis=1)
-    middle[count < _FEW] = 0.0
+    middle[count < FEW] = 0.0
     return np.where(np.isnan(middle), 0.0, middle)

@@ -6,12 +6,16 @@ import math
 from dataclasses import dataclass
 
 from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter, OneEuro, PointFilter
+from vitpose_ros.smooth.whole import WholeAndShape
 
 FILTERS = ("one_euro", "ema", "kalman", "none")
 """The filters by name."""
 
-_POSITIVE = ("min_cutoff_hz", "d_cutoff_hz", "time_constant_s", "acceleration", "noise")
-_NOT_NEGATIVE = ("beta", "predict_s", "hold_s")
+_POSITIVE = (
+    *("whole_cutoff_hz", "min_cutoff_hz", "d_cutoff_hz"),
+    *("time_constant_s", "acceleration", "noise"),
+)
+_NOT_NEGATIVE = ("whole_beta", "beta", "predict_s", "hold_s")
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,11 @@ class SmoothingSettings:
     Attributes
     ----------
     filter : one of FILTERS. "none" leaves measured joints as they are.
-    min_cutoff_hz, beta, d_cutoff_hz : of "one_euro"; see `filters.OneEuro`. Lengths are in object
-        sizes; see `scale.object_size`.
+    whole_cutoff_hz, whole_beta : of "one_euro": min_cutoff_hz and beta with which an object's place
+        and turn are filtered; see `whole.WholeAndShape` and `filters.OneEuro`. Lengths are in
+        object sizes; see `scale.object_size`.
+    min_cutoff_hz, beta : the same of its shape.
+    d_cutoff_hz : of all.
     time_constant_s : of "ema"; see `filters.Ema`.
     acceleration, noise : of "kalman"; see `filters.Kalman`.
     gate : joints that jump as nothing does are not believed until they stay; see `gate.Gate`.
@@ -36,8 +43,10 @@ class SmoothingSettings:
     """
 
     filter: str = "one_euro"
+    whole_cutoff_hz: float = 1.0
+    whole_beta: float = 3.5
     min_cutoff_hz: float = 0.5
-    beta: float = 2.0
+    beta: float = 1.5
     d_cutoff_hz: float = 3.0
     time_constant_s: float = 0.05
     acceleration: float = 20.0
@@ -72,7 +81,10 @@ class SmoothingSettings:
     def make_filter(self) -> PointFilter:
         """A new filter of these settings."""
         if self.filter == "one_euro":
-            return OneEuro(self.min_cutoff_hz, self.beta, self.d_cutoff_hz)
+            return WholeAndShape(
+                lambda: OneEuro(self.whole_cutoff_hz, self.whole_beta, self.d_cutoff_hz),
+                lambda: OneEuro(self.min_cutoff_hz, self.beta, self.d_cutoff_hz),
+            )
         if self.filter == "ema":
             return Ema(self.time_constant_s)
         if self.filter == "kalman":
