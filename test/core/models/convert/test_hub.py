@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.keypoints.load import load_top_down
+from vitpose_ros.keypoints.warp import box_region
 from vitpose_ros.layouts import get_layout
 from vitpose_ros.models.catalogue import load_catalogue
-from vitpose_ros.models.convert.run import convert_entry
+from vitpose_ros.models.convert.run import convert_checkpoint, convert_entry
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.progress import PlainProgress
 from vitpose_ros.models.pull import pull
@@ -190,6 +192,8 @@ def test_a_checkpoint_of_other_joints_than_the_catalogue_says_is_refused(
     assert store.list()[0].state is State.PULLED
 
 
+# --- the real hub: nothing below can run where it was written; every value is a published one
+
 # Published by Hugging Face for the nose of person 2 in COCO's validation image 139, in the image's
 # pixels: x, y, score, as the mean with the mirrored image (convert_vitpose_to_hf.py).
 PUBLISHED = {
@@ -200,42 +204,136 @@ PUBLISHED = {
     "vitpose-plus-b": (398.2013, 181.7283, 0.87505),
     "vitpose-plus-l": (398.1409, 181.7412, 0.8746),
 }
+
+# The same for the nose and both eyes without the mirrored image (transformers, its test of the
+# model): the size of the heatmaps, the value of their first corner, and x, y, score.
+UNFLIPPED = "vitpose-b-simple"
+UNFLIPPED_SHAPE, UNFLIPPED_CORNER = (2, 17, 64, 48), 9.933e-6
+UNFLIPPED_JOINTS = [
+    (398.13, 181.84, 0.87529),
+    (398.28, 179.81, 0.84315),
+    (395.96, 179.48, 0.92678),
+]
+
 PERSONS = [[[412.8, 157.61, 53.05, 138.01], [384.43, 172.21, 15.12, 35.74]]]
 
+on_the_hub = [pytest.mark.hub, pytest.mark.convert, pytest.mark.timeout(3600)]
 
-@pytest.mark.hub
-@pytest.mark.convert
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_checkpoint_gives_the_published_keypoint(torch, name, tmp_path):
+
+@pytest.fixture(scope="module")
+def published(torch, tmp_path_factory):
+    """A function: the store with a published checkpoint in it, pulled and converted once."""
     if os.environ.get("VITPOSE_ROS_TEST_HUB") != "1":
         pytest.skip("downloads real weights: VITPOSE_ROS_TEST_HUB=1 make test-convert")
     pytest.importorskip("PIL", reason="needs Pillow: python3 -m pip install pillow")
-    store = ModelStore(tmp_path / "store", load_catalogue())
-    pull(store, [name])
-    convert_entry(store, name)
+    store = ModelStore(tmp_path_factory.mktemp("hub") / "store", load_catalogue())
+
+    def get(name):
+        pull(store, [name])  # nothing, when it is there
+        if store.status(store.catalogue.get(name)).state is not State.CONVERTED:
+            convert_entry(store, name)
+        return store
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def photo(published):
+    """COCO's validation image 139, BGR."""
     address = "http://images.cocodataset.org/val2017/000000000139.jpg"
     with urllib.request.urlopen(address, timeout=60) as response:
-        data = np.frombuffer(response.read(), np.uint8)
-    image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    x, y, score = nose(torch, store.get(name).path, image)
-    np.testing.assert_allclose((x, y), PUBLISHED[name][:2], rtol=0, atol=0.05)
-    np.testing.assert_allclose(score, PUBLISHED[name][2], rtol=0, atol=5e-3)
+        return cv2.imdecode(np.frombuffer(response.read(), np.uint8), cv2.IMREAD_COLOR)
 
 
-def nose(torch, network, image):
-    """The nose of the second person, with transformers' own warp and decoding around the engine."""
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=on_the_hub) for name in PUBLISHED]
+)
+def test_a_published_checkpoint_gives_the_published_keypoint(torch, name, published, photo):
+    heatmaps = hub_heatmaps(published(name).get(name).path, photo, flip=True)
+    nose = hub_joints(torch, heatmaps)[0]
+    np.testing.assert_allclose(nose[:2], PUBLISHED[name][:2], rtol=0, atol=0.05)
+    np.testing.assert_allclose(nose[2], PUBLISHED[name][2], rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("name", [pytest.param(UNFLIPPED, marks=on_the_hub)])
+def test_without_the_mirrored_image_it_gives_the_published_heatmaps_and_keypoints(
+    torch, name, published, photo
+):
+    heatmaps = hub_heatmaps(published(name).get(name).path, photo, flip=False)
+    assert heatmaps.shape == UNFLIPPED_SHAPE
+    np.testing.assert_allclose(heatmaps[0, 0, :3, :3], UNFLIPPED_CORNER, rtol=0, atol=1e-4)
+    joints = hub_joints(torch, heatmaps)[: len(UNFLIPPED_JOINTS)]
+    expected = np.array(UNFLIPPED_JOINTS)
+    np.testing.assert_allclose(joints[:, :2], expected[:, :2], rtol=0, atol=0.05)
+    np.testing.assert_allclose(joints[:, 2], expected[:, 2], rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "flip"),
+    [
+        *(pytest.param(name, True, marks=on_the_hub) for name in PUBLISHED),
+        pytest.param(UNFLIPPED, False, marks=on_the_hub),
+    ],
+)
+def test_the_packages_own_warp_and_codec_put_it_where_it_was_published(
+    name, flip, published, photo
+):
+    """Half a pixel of the image, which is 0.7 px of the heatmap: transformers decodes with another
+    blur. This limit is a guess: it could not be tried.
+    """
+    model = load_top_down(published(name), name, "body_keypoints", flip_test=flip)
+    found = model(photo, [box_region(box) for box in PERSONS[0]])[1]
+    joints = [PUBLISHED[name]] if flip else UNFLIPPED_JOINTS
+    expected = np.array(joints)
+    np.testing.assert_allclose(found.uv[: len(joints)], expected[:, :2], rtol=0, atol=0.5)
+    np.testing.assert_allclose(found.score[: len(joints)], expected[:, 2], rtol=0, atol=0.03)
+
+
+@pytest.mark.convert
+def test_what_compares_with_published_values_runs_on_a_random_network(
+    torch, hub_model, tmp_path
+):
+    """So that the tests above are not found broken where the hub can be reached at last."""
+    pytest.importorskip("PIL", reason="needs Pillow: python3 -m pip install pillow")
+    hub_model(num_hidden_layers=1, simple=True).save_pretrained(tmp_path / "hub")
+    convert_checkpoint(tmp_path / "hub", "net", tmp_path / "store" / "net", layout="coco17")
+    store = ModelStore(tmp_path / "store", load_catalogue())
+    photo = np.random.default_rng(0).integers(0, 256, (426, 640, 3), np.uint8)
+    heatmaps = [hub_heatmaps(store.get("net").path, photo, flip) for flip in (False, True)]
+    assert [maps.shape for maps in heatmaps] == [UNFLIPPED_SHAPE] * 2
+    assert np.abs(heatmaps[0] - heatmaps[1]).max() > 0
+    for flip, maps in enumerate(heatmaps):
+        model = load_top_down(store, "net", "body_keypoints", flip_test=bool(flip))
+        ours = model(photo, [box_region(box) for box in PERSONS[0]])[1]
+        theirs = hub_joints(torch, maps)
+        assert theirs.shape == (17, 3)
+        seen = ours.score > 0
+        assert seen.sum() >= 5
+        np.testing.assert_allclose(ours.score[seen], np.minimum(theirs[seen, 2], 1), atol=0.05)
+
+
+def hub_heatmaps(network, photo, flip):
+    """Heatmaps of both persons, with transformers' own warp before the engine."""
+    from transformers import VitPoseImageProcessorPil
+
+    image = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
+    batch = VitPoseImageProcessorPil()(images=image, boxes=PERSONS, return_tensors="np")
+    pixels = np.ascontiguousarray(batch.pixel_values, np.float32)
+    engine = OpenVinoEngine(network)
+    heatmaps = engine.run({"image": pixels})["heatmaps"]
+    if not flip:
+        return heatmaps
+    mirrored = engine.run({"image": np.ascontiguousarray(pixels[..., ::-1])})["heatmaps"]
+    order = list(get_layout("coco17").flip_permutation())
+    return (heatmaps + mirrored[:, order, :, ::-1]) / 2
+
+
+def hub_joints(torch, heatmaps):
+    """The second person's joints by transformers' own decoding, (17, 3): x, y, score."""
     from transformers import VitPoseImageProcessorPil
     from transformers.models.vitpose.modeling_vitpose import VitPoseEstimatorOutput
 
+    outputs = VitPoseEstimatorOutput(heatmaps=torch.from_numpy(heatmaps))
     processor = VitPoseImageProcessorPil()
-    pixels = processor(images=image, boxes=PERSONS, return_tensors="np").pixel_values
-    pixels = np.ascontiguousarray(pixels, np.float32)
-    engine = OpenVinoEngine(network)
-    heatmaps = engine.run({"image": pixels})["heatmaps"]
-    mirrored = engine.run({"image": np.ascontiguousarray(pixels[..., ::-1])})["heatmaps"]
-    order = list(get_layout("coco17").flip_permutation())
-    mean = torch.from_numpy((heatmaps + mirrored[:, order, :, ::-1]) / 2)
-    outputs = VitPoseEstimatorOutput(heatmaps=mean)
     person = processor.post_process_pose_estimation(outputs, boxes=PERSONS)[0][1]
-    return (*person["keypoints"][0].tolist(), float(person["scores"][0]))
+    return np.column_stack([person["keypoints"].numpy(), person["scores"].numpy()])
