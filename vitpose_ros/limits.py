@@ -1,0 +1,120 @@
+"""What a skeleton can do, as data beside `layouts`: bones that keep their length, joints' ranges.
+
+Ranges are those of the AAOS tables (adults, passive range where tables differ) in degrees; they
+hold with `TOLERANCE_DEG` on both sides, since people differ, and networks put joints where the skin
+shows them. With it, 99 % of the flexions of MediaPipe's hands in a real clip are inside.
+What is not here has no limit that joint positions alone can show: see `smooth.biomechanics`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import (
+    COCO_WHOLEBODY133,
+    FINGERS,
+    LEFT_HAND_START,
+    RIGHT_HAND_START,
+    Layout,
+    Pairs,
+)
+
+Array = npt.NDArray[np.float64]
+
+TOLERANCE_DEG = 15.0
+"""How far beyond its range a joint may turn before it is turned back, to just there."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """How far joints turn, degrees, without the tolerance; extension beyond straight is negative.
+
+    Attributes
+    ----------
+    low, high : arrays of one shape.
+    """
+
+    low: Array
+    high: Array
+
+    def radians(self) -> tuple[Array, Array]:
+        """Low and high with the tolerance."""
+        return np.radians(self.low - TOLERANCE_DEG), np.radians(self.high + TOLERANCE_DEG)
+
+
+def _ranges(*pairs: tuple[float, float]) -> Ranges:
+    low, high = np.array(pairs, float).T
+    return Ranges(low, high)
+
+
+# --- hands: index, middle, ring, little finger
+
+MCP_FLEXION = _ranges((-45, 90), (-45, 90), (-45, 90), (-45, 100))
+MCP_ABDUCTION = _ranges((-25, 25), (-25, 25), (-25, 25), (-25, 25))
+"""From the finger's own direction when the hand lies flat, towards the thumb or away."""
+PIP_FLEXION = _ranges(*[(0, 110)] * 4)
+DIP_FLEXION = _ranges(*[(0, 90)] * 4)
+THUMB_MCP_FLEXION, THUMB_IP_FLEXION = _ranges((-10, 70)), _ranges((-15, 90))
+
+SPLAY_DEG = np.array((9.0, 0.0, -9.0, -19.0))
+"""Directions of the fingers of a flat, relaxed hand in the palm's plane, from the line between
+wrist and middle knuckle, towards the thumb."""
+
+THUMB_CENTRE = np.array((0.60, 0.40, -0.69))
+"""The middle of the directions of the thumb's metacarpal, in the palm's axes: towards the middle
+knuckle, towards the thumb, out of the back."""
+THUMB_HINGE = np.array((-0.75, -0.03, -0.66))
+"""The axis about which its two joints flex when the metacarpal points there. Both come from
+`synthetic.anatomy`, whose thumb has the ranges of the tables: where it leaves the palm by 45
+degrees, the axis turns by up to 35."""
+THUMB_CONE_DEG = 45.0
+"""How far the metacarpal turns from THUMB_CENTRE: palmar and radial abduction as one cone, since
+positions do not show one without the other."""
+
+
+# --- bodies, by the joints' names
+
+ELBOW_FLEXION, KNEE_FLEXION = _ranges((0, 150)), _ranges((-10, 140))
+
+_LIMBS = (
+    *(("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")),
+    *(("ankle", "heel"), ("heel", "foot_index"), ("heel", "big_toe")),
+    *(("wrist", "index"), ("wrist", "pinky")),
+)
+_HAND_BONES: Pairs = tuple(
+    bone
+    for finger in range(len(FINGERS))
+    for bone in (
+        (0, 4 * finger + 1),
+        *((4 * finger + joint, 4 * finger + joint + 1) for joint in (1, 2, 3)),
+    )
+)
+
+
+def rigid_bones(layout: Layout) -> Pairs:
+    """The pairs of joints whose distance does not change when the body moves; none form a loop.
+
+    Limbs, hips' width and feet of bodies; palm and fingers of hands. Shoulders, spine and face move
+    within themselves and are left out; of animals nothing is known.
+    """
+    if layout.kind == "animal":
+        return ()
+    if layout.kind == "hand":
+        return _HAND_BONES
+    index = {name: i for i, name in enumerate(layout.joints)}
+    names = [("left_hip", "right_hip")]
+    names += [(f"{side}_{a}", f"{side}_{b}") for a, b in _LIMBS for side in ("left", "right")]
+    bones = tuple((index[a], index[b]) for a, b in names if a in index and b in index)
+    for start in hand_starts(layout):
+        bones += tuple((start + a, start + b) for a, b in _HAND_BONES)
+    return bones
+
+
+def hand_starts(layout: Layout) -> tuple[int, ...]:
+    """Where a layout's hands begin, each 21 joints in hand21's order: the left one first."""
+    if layout.kind == "hand":
+        return (0,)
+    return (LEFT_HAND_START, RIGHT_HAND_START) if layout is COCO_WHOLEBODY133 else ()
