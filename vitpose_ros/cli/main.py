@@ -8,18 +8,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vitpose_ros.cli import doctor, models
+from vitpose_ros.cli import doctor, engine, models
+from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
 from vitpose_ros.version import version
 
-COMMANDS = (models, doctor)
+COMMANDS = (models, engine, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 _EXIT_HELP = """exit codes:
   0  done, and everything asked about is in order
-  1  something failed: a model is missing or damaged, or could not be pulled
+  1  something failed: a model or an engine is missing, damaged or refused, or could not be had
   2  the command cannot be understood: an unknown option or model, or a catalogue with an error"""
 
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except (CatalogueError, UnknownModelError) as error:
         return _fail(options, error, EXIT_USAGE)
-    except ModelError as error:
+    except (EngineError, ModelError) as error:
         return _fail(options, error, EXIT_FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; say nothing more
@@ -68,7 +69,7 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, ModelError):
+    if not isinstance(error, (EngineError, ModelError)):
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     print(f"vitpose_ros: {text}", file=sys.stderr)
     return code

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitpose_ros.cli import convert
-from vitpose_ros.models.catalogue import ENVIRONMENT as CATALOGUE_ENVIRONMENT
-from vitpose_ros.models.catalogue import TASKS, load_catalogue
+from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
+from vitpose_ros.models.catalogue import TASKS
 from vitpose_ros.models.progress import make_progress, size_text
 from vitpose_ros.models.pull import ENVIRONMENT as MIRROR_ENVIRONMENT
 from vitpose_ros.models.pull import pull
-from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
 from vitpose_ros.models.store import ModelStore, State, Status
 
-_DEFAULT_STORE = "~/.local/share/vitpose_ros/models"
 _GOOD = (State.VERIFIED, State.RECORDED, State.CONVERTED)
 
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `models` and its actions to the tool's parser."""
     text = "list, pull, convert and verify the networks' weights"
-    parser = _add(subparsers, "models", text, epilog)
+    parser = add_action(subparsers, "models", text, epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
-    action = _add(
+    action = add_action(
         actions, "list", "show the catalogue, and which models are on this machine", epilog
     )
     action.add_argument("--task", choices=tuple(TASKS), help="only models of this task")
     action.add_argument("--json", action="store_true", help="print JSON")
-    _finish(action, _list)
+    add_store(action, _list)
 
-    action = _add(actions, "pull", "bring models onto this machine", epilog)
+    action = add_action(actions, "pull", "bring models onto this machine", epilog)
     action.add_argument(
         "names", nargs="*", metavar="NAME", help="a model's name, as in `vitpose_ros models list`"
     )
@@ -53,60 +49,23 @@ def register(subparsers: Any, epilog: str) -> None:
         help=f"a folder laid out like the store, looked at first (default: ${MIRROR_ENVIRONMENT})",
     )
     action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
-    _finish(action, _pull)
+    add_store(action, _pull)
 
-    action = _add(actions, "convert", "make the network of a checkpoint, and check it", epilog)
+    text = "make the network of a checkpoint, and check it"
+    action = add_action(actions, "convert", text, epilog)
     convert.add_options(action)
-    _finish(action, convert.run)
+    add_store(action, convert.run)
 
-    action = _add(actions, "verify", "hash every byte of the models on this machine", epilog)
+    action = add_action(actions, "verify", "hash every byte of the models on this machine", epilog)
     action.add_argument(
         "names", nargs="*", metavar="NAME", help="models to verify (default: all that are present)"
     )
     action.add_argument("--json", action="store_true", help="print JSON")
-    _finish(action, _verify)
-
-
-def _add(subparsers: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(parser=parser)
-    return parser
-
-
-def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
-    parser.add_argument(
-        "--catalogue",
-        type=Path,
-        metavar="FILE",
-        help=f"a second catalogue with models of your own (default: ${CATALOGUE_ENVIRONMENT})",
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        metavar="DIR",
-        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else {_DEFAULT_STORE})",
-    )
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show the traceback of an error",
-    )
-    parser.set_defaults(run=run)
-
-
-def _store(options: argparse.Namespace) -> ModelStore:
-    return ModelStore(options.store, load_catalogue(options.catalogue))
+    add_store(action, _verify)
 
 
 def _list(options: argparse.Namespace) -> int:
-    store = _store(options)
+    store = open_store(options)
     statuses = store.list(options.task)
     if options.json:
         print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
@@ -125,7 +84,7 @@ def _list(options: argparse.Namespace) -> int:
         )
         for status in statuses
     ]
-    _print_table(columns, rows)
+    print_table(columns, rows)
     print(f"store: {store.root}")
     for status in statuses:
         if status.state in (State.DAMAGED, State.PULLED):
@@ -136,7 +95,7 @@ def _list(options: argparse.Namespace) -> int:
 def _pull(options: argparse.Namespace) -> int:
     if options.all == bool(options.names):
         options.parser.error("name the models to pull, or give --all (and not both)")
-    store = _store(options)
+    store = open_store(options)
     names = store.catalogue.names() if options.all else options.names
     progress = make_progress(sys.stderr, options.quiet)
     pull(store, names, force=options.force, mirror=options.mirror, progress=progress)
@@ -144,7 +103,7 @@ def _pull(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    store = _store(options)
+    store = open_store(options)
     names = options.names or [
         status.entry.name for status in store.list() if status.state is not State.ABSENT
     ]
@@ -194,23 +153,3 @@ def _as_json(store: ModelStore, status: Status) -> dict[str, Any]:
             for file in entry.files
         ],
     }
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of rich on a terminal; elsewhere, plain columns that grep and cut understand."""
-    rows = list(rows)
-    if sys.stdout.isatty():
-        with contextlib.suppress(ImportError):
-            from rich.console import Console
-            from rich.table import Table
-
-            table = Table(*columns)
-            for row in rows:
-                table.add_row(*row)
-            Console().print(table)
-            return
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )

@@ -8,6 +8,7 @@ are only compared on crops that show something to the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +29,11 @@ JOINT_LIMIT_PX = 0.1
 stays within 0.07 px for 95 of 100 joints (vitpose-inference-bench).
 """
 
+SCORE_LIMIT = 0.02
+"""Largest difference of the score of a joint that one of the two is sure of: a fifteenth of the
+usual threshold.
+"""
+
 SURE = 0.3
 """The reference is sure of a joint of at least this score."""
 
@@ -43,23 +49,39 @@ class Agreement:
     joint_px : largest distance of a joint that the reference is sure of, px of the crop; infinite
         where the other has no such joint, and 0 where the reference is sure of none.
     joints : how many joints the reference was sure of.
+    score : largest difference of the score of a joint that one of the two is sure of.
     """
 
     output: float
     joint_px: float
     joints: int
+    score: float = 0.0
 
     @property
     def good(self) -> bool:
-        """Whether both figures are within their limits."""
-        return self.output <= OUTPUT_LIMIT and self.joint_px <= JOINT_LIMIT_PX
+        """Whether all figures are within their limits."""
+        return (
+            self.output <= OUTPUT_LIMIT
+            and self.joint_px <= JOINT_LIMIT_PX
+            and self.score <= SCORE_LIMIT
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"outputs by {self.output:.2g} (accepted is {OUTPUT_LIMIT}), joints by "
+            f"{self.joint_px:.2g} px (accepted is {JOINT_LIMIT_PX}), scores by {self.score:.2g} "
+            f"(accepted is {SCORE_LIMIT}), of {self.joints} joints that float32 is sure of"
+        )
 
 
 def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) -> Agreement:
-    """Run both on the same crops, (N, 3, height, width) normalised, and compare."""
-    wanted, given = (
-        list(one.run({one.inputs[0].name: crops}).values()) for one in (reference, engine)
-    )
+    """Run both on the same crops, (N, 3, height, width) normalised, and compare.
+
+    An engine with a largest batch gets the first crop alone and the others in batches: both are in
+    use, and an engine may be wrong at one size only.
+    """
+    wanted = _outputs(reference, codec, crops)
+    given = _outputs(engine, codec, crops)
     output = 0.0
     for a, b in zip(wanted, given, strict=True):
         scale = max(float(np.abs(a).max()), 1.0)
@@ -69,11 +91,44 @@ def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) 
     sure = truth.score >= SURE
     away = np.linalg.norm(ours.xy - truth.xy, axis=-1)[sure]
     away = np.where(np.isfinite(away), away, np.inf)
-    return Agreement(output, float(away.max(initial=0.0)), int(sure.sum()))
+    either = sure | (ours.score >= SURE)
+    apart = np.abs(ours.score - truth.score)[either]
+    apart = np.where(np.isfinite(apart), apart, np.inf)
+    return Agreement(
+        output, float(away.max(initial=0.0)), int(sure.sum()), float(apart.max(initial=0.0))
+    )
+
+
+def _outputs(engine: Engine, codec: Codec, crops: FloatArray) -> list[FloatArray]:
+    """An engine's outputs for all crops, in the codec's order where it knows their names."""
+    name = engine.inputs[0].name
+    runs = [engine.run({name: crops[part]}) for part in parts(engine, len(crops))]
+    names = [spec.name for spec in engine.outputs]
+    if sorted(names) == sorted(codec.output_names):
+        names = list(codec.output_names)
+    return [np.concatenate([run[name] for run in runs]) for name in names]
+
+
+def parts(engine: Engine, count: int) -> Iterator[slice]:
+    """How so many crops are given to an engine: at once, or, where it has a largest batch, the
+    first one alone and the others in batches.
+    """
+    largest = getattr(engine, "max_batch", None)
+    if largest is None:
+        yield slice(0, count)
+        return
+    yield slice(0, 1)
+    for start in range(1, count, largest):
+        yield slice(start, min(start + largest, count))
 
 
 def require(
-    engine: Engine, reference: Engine, codec: Codec, name: str, crops: FloatArray | None = None
+    engine: Engine,
+    reference: Engine,
+    codec: Codec,
+    name: str,
+    crops: FloatArray | None = None,
+    remedy: str = "Run it in fp32",
 ) -> Agreement:
     """Compare, and refuse an engine that does not agree.
 
@@ -83,6 +138,7 @@ def require(
     codec : of the network.
     name : the network's name, for the message.
     crops : (N, 3, height, width) normalised; `sample_crops` where none are given.
+    remedy : what to do about an engine that does not agree.
 
     Raises
     ------
@@ -93,9 +149,7 @@ def require(
     )
     if not found.good:
         raise EngineError(
-            f"'{name}' on {engine.name} differs from float32: outputs by {found.output:.2g} "
-            f"(accepted is {OUTPUT_LIMIT}), joints by {found.joint_px:.2g} px (accepted is "
-            f"{JOINT_LIMIT_PX}). Run it in fp32"
+            f"'{name}' on {engine.name} differs from float32: {found}. {remedy}"
         )
     return found
 

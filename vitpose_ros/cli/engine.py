@@ -1,0 +1,311 @@
+"""`vitpose_ros engine build|list|check|remove`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.trt.build import build_engine
+from vitpose_ros.engines.trt.key import (
+    MAX_LEVEL,
+    PRECISIONS,
+    Here,
+    Machine,
+    Profile,
+    Recipe,
+    machine_here,
+    network_hash,
+)
+from vitpose_ros.engines.trt.library import missing
+from vitpose_ros.engines.trt.manifest import why_not
+from vitpose_ros.engines.trt.progress import duration_text
+from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
+from vitpose_ros.keypoints.engine_gate import engine_gate, network_hashes, network_of
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.files import disk_sentences
+from vitpose_ros.models.progress import size_text
+from vitpose_ros.models.store import ModelStore
+
+FITS, OTHER, DAMAGED, UNKNOWN = "fits", "does not fit", "damaged", "unknown"
+"""How an engine stands to this machine; unknown where TensorRT or the GPU is missing."""
+
+
+def register(subparsers: Any, epilog: str) -> None:
+    """Add `engine` and its actions to the tool's parser."""
+    text = "build, list, check and remove TensorRT engines"
+    parser = add_action(subparsers, "engine", text, epilog)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    _add_build(actions, epilog)
+
+    action = add_action(actions, "list", "show the engines, and whether they fit here", epilog)
+    action.add_argument("names", nargs="*", metavar="MODEL", help="models (default: all)")
+    action.add_argument("--json", action="store_true", help="print JSON")
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+    add_store(action, _list)
+
+    action = add_action(
+        actions, "check", "load the engines of this machine and compare them with float32", epilog
+    )
+    action.add_argument("names", nargs="*", metavar="MODEL", help="models (default: all)")
+    action.add_argument("--key", help="only the engine of this key, or of its beginning")
+    _add_gate(action)
+    add_store(action, _check)
+
+    action = add_action(actions, "remove", "delete engines", epilog)
+    action.add_argument("name", metavar="MODEL")
+    action.add_argument("keys", nargs="*", metavar="KEY", help="a key, or its beginning")
+    action.add_argument("--all", action="store_true", help="every engine of the model")
+    action.add_argument(
+        "--unusable", action="store_true", help="those that are damaged or do not fit here"
+    )
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+    add_store(action, _remove)
+
+
+def _add_build(actions: Any, epilog: str) -> None:
+    action = add_action(
+        actions, "build", "build an engine for this GPU, and compare it with float32", epilog
+    )
+    action.add_argument(
+        "names", nargs="+", metavar="MODEL", help="as in `vitpose_ros models list`"
+    )
+    action.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="mixed: float16 with float32 where it matters; tf32: float32 with products rounded to "
+        "TensorFloat-32; fp32 (default: mixed where the model has such a network, else tf32)",
+    )
+    action.add_argument("--max-batch", type=int, default=16, help="most crops at once (16)")
+    action.add_argument(
+        "--opt-batch", type=int, help="the number of crops to be fastest at (4, or --max-batch)"
+    )
+    action.add_argument(
+        "--level",
+        type=int,
+        default=3,
+        metavar=f"0..{MAX_LEVEL}",
+        help="how long TensorRT searches (3)",
+    )
+    action.add_argument(
+        "--workspace", type=int, metavar="MIB", help="most GPU memory for a layer (no limit)"
+    )
+    _add_gate(action)
+    action.add_argument("--force", action="store_true", help="build what is there already")
+    action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+    add_store(action, _build)
+
+
+def _add_gate(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="images that each show one person or hand, for the comparison (default: rendered)",
+    )
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+
+
+def _build(options: argparse.Namespace) -> int:
+    store = open_store(options)
+    models = [store.get(name) for name in dict.fromkeys(options.names)]
+    opt = min(4, options.max_batch) if options.opt_batch is None else options.opt_batch
+    profile = Profile(1, opt, options.max_batch)
+
+    def tell(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr)
+
+    for model in models:
+        precision = options.precision or _best_precision(network_hashes(model))
+        network = network_of(model, precision)
+        recipe = Recipe(
+            network_hash(network),
+            precision,
+            profile,
+            {"level": options.level, "workspace_mib": options.workspace},
+        )
+        _need_tensorrt()
+        stored = build_engine(
+            EngineShelf(store.root / model.entry.name),
+            network,
+            recipe,
+            engine_gate(model, options.images, options.device),
+            force=options.force,
+            device=options.device,
+            stream=None if options.quiet else sys.stderr,
+            tell=tell,
+        )
+        if stored.manifest and not options.quiet:
+            print(f"{model.entry.name}: {stored.folder}, {_figures(stored.manifest.gate)}")
+    return 0
+
+
+def _best_precision(hashes: dict[str, str]) -> str:
+    return "mixed" if "mixed" in hashes else "tf32"
+
+
+def _need_tensorrt() -> None:
+    if problems := missing():
+        raise EngineError(" ".join(problems))
+
+
+def _figures(gate: Any) -> str:
+    """What the gate found, in words."""
+    if not gate:
+        return "not compared with float32"
+    joints = (
+        f"joints within {gate['joint_px']:.2g} px, scores within {gate['score']:.2g}"
+        if gate["joints"]
+        else "float32 was sure of no joint on these images: give real ones with --images"
+    )
+    return f"outputs within {gate['output']:.2g} of float32's, {joints}"
+
+
+def _list(options: argparse.Namespace) -> int:
+    store = open_store(options)
+    machine = _machine(options.device)
+    found = [
+        (stored, *_state(store, stored, name, machine))
+        for name, stored in _stored(store, options.names)
+    ]
+    if options.json:
+        print(json.dumps([_as_json(*item) for item in found], indent=2))
+        return 0
+    rows = []
+    for stored, state, _ in found:
+        made = stored.manifest
+        row = [stored.folder.parent.parent.name, stored.key]
+        row += (
+            [
+                made.recipe.precision,
+                f"1-{made.recipe.profile.max_batch}",
+                made.machine.gpu,
+                made.machine.tensorrt,
+                size_text(made.size),
+                duration_text(made.build_s),
+                made.date[:10],
+            ]
+            if made
+            else ["?"] * 7
+        )
+        rows.append([*row, state])
+    print_table(
+        ("model", "key", "precision", "batch", "gpu", "tensorrt", "size", "build", "date", "state"),
+        rows,
+    )
+    print(f"store: {store.root}")
+    for stored, state, reasons in found:
+        if state in (OTHER, DAMAGED):
+            print(f"{stored.folder.parent.parent.name} {stored.key}: {' '.join(reasons)}")
+    if machine is None and found:
+        print(f"whether they fit cannot be said: {' '.join(missing())}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    store = open_store(options)
+    _need_tensorrt()
+    machine = machine_here(options.device)
+    chosen = [
+        (name, stored)
+        for name, stored in _stored(store, options.names)
+        if options.key is None or stored.key.startswith(options.key)
+    ]
+    if not chosen:
+        of = f" of {', '.join(options.names)}" if options.names else ""
+        raise EngineError(
+            f"there is no engine{of} in {store.root}; build one with: vitpose_ros engine build "
+            f"{options.names[0] if options.names else 'MODEL'}"
+        )
+    good = True
+    for name, stored in chosen:
+        state, reasons = _state(store, stored, name, machine)
+        if state == FITS:
+            try:
+                gate = engine_gate(store.get(name), options.images, options.device)
+                print(f"{name} {stored.key}: {_figures(gate(stored.folder))}")
+                continue
+            except (EngineError, ModelError) as error:
+                reasons = [str(error)]
+        good = False
+        print(f"vitpose_ros: {name} {stored.key}: {' '.join(reasons)}", file=sys.stderr)
+    return 0 if good else 1
+
+
+def _remove(options: argparse.Namespace) -> int:
+    if sum((options.all, options.unusable, bool(options.keys))) != 1:
+        options.parser.error("name the keys of the engines, or give --all or --unusable")
+    store = open_store(options)
+    shelf = EngineShelf(store.root / store.catalogue.get(options.name).name)
+    if options.keys:
+        chosen = [shelf.get(key) for key in dict.fromkeys(options.keys)]
+    elif options.all:
+        chosen = shelf.list()
+    else:
+        machine = _machine(options.device)
+        if machine is None:
+            raise EngineError(
+                f"which engines fit here cannot be said: {' '.join(missing())} Name their keys"
+            )
+        chosen = [
+            stored
+            for stored in shelf.list()
+            if _state(store, stored, options.name, machine)[0] in (OTHER, DAMAGED)
+        ]
+    with disk_sentences(shelf.folder):
+        for stored in chosen:
+            shelf.remove(stored)
+            print(f"removed {stored.folder}")
+        if options.all and shelf.folder.is_dir():
+            for path in shelf.folder.glob("timing-*.cache"):
+                path.unlink()
+    if not chosen:
+        print(f"the model '{options.name}' has no such engine")
+    return 0
+
+
+def _stored(store: ModelStore, names: list[str]) -> Iterator[tuple[str, StoredEngine]]:
+    """The engines of models, or of all."""
+    entries = [store.catalogue.get(name) for name in dict.fromkeys(names)]
+    for entry in entries or store.catalogue.entries:
+        for stored in EngineShelf(store.root / entry.name).list():
+            yield entry.name, stored
+
+
+def _machine(device: int) -> Machine | None:
+    """What engines must fit here, None where TensorRT or the GPU is missing."""
+    return None if missing() else machine_here(device)
+
+
+def _state(
+    store: ModelStore, stored: StoredEngine, name: str, machine: Machine | None
+) -> tuple[str, list[str]]:
+    """How an engine stands to this machine, and why."""
+    if stored.problem or stored.manifest is None:
+        return DAMAGED, [stored.problem]
+    if machine is None:
+        return UNKNOWN, []
+    hashes: dict[str, str] = {}
+    with contextlib.suppress(ModelError):  # a model that is gone fits no engine
+        hashes = network_hashes(store.get(name))
+    reasons = why_not(stored.manifest, Here(machine, hashes))
+    return (OTHER, reasons) if reasons else (FITS, [])
+
+
+def _as_json(stored: StoredEngine, state: str, reasons: list[str]) -> dict[str, Any]:
+    return {
+        "model": stored.folder.parent.parent.name,
+        "key": stored.key,
+        "folder": str(stored.folder),
+        "state": state,
+        "reasons": reasons,
+        "manifest": asdict(stored.manifest) if stored.manifest else None,
+    }

@@ -1,0 +1,105 @@
+"""The accuracy gate of engines that are built ahead: TensorRT against float32 on OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.engines.tensorrt import TensorRtEngine
+from vitpose_ros.engines.trt.key import PRECISIONS, network_hash
+from vitpose_ros.engines.trt.manifest import read_manifest
+from vitpose_ros.keypoints.agreement import parts, require
+from vitpose_ros.keypoints.gate_crops import gate_crops
+from vitpose_ros.keypoints.load import codec_of
+from vitpose_ros.models.convert.precision import MIXED_NAME, read_mixed
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import LocalModel
+
+_REMEDIES = {
+    "mixed": "It is not used. Build it in float32 instead: vitpose_ros engine build {} "
+    "--precision tf32 (or fp32)",
+    "tf32": "It is not used. Build it in full float32 instead: vitpose_ros engine build {} "
+    "--precision fp32",
+    "fp32": "It is not used. Build it again with --force; if it differs again, this TensorRT "
+    "computes the network wrongly here: run it with engine: torch or openvino",
+}
+"""What to do about an engine that does not agree, for each precision."""
+
+
+def network_of(model: LocalModel, precision: str) -> Path:
+    """The ONNX file that an engine of a precision is built from.
+
+    Raises
+    ------
+    ModelError : the model is no ONNX file, or has no mixed network that fits it.
+    """
+    path = model.path
+    if path.suffix != ".onnx":
+        raise ModelError(
+            f"the model '{model.entry.name}' is a {path.suffix} file, which TensorRT does not "
+            "read; it runs on the CPU."
+        )
+    if precision != "mixed":
+        return path
+    made = read_mixed(path.parent, network_hash(path))
+    if made is None:
+        raise ModelError(
+            f"the model '{model.entry.name}' has no mixed-precision network {MIXED_NAME}; make it "
+            f"with: vitpose_ros models convert {model.entry.name} --mixed"
+        )
+    return made[0]
+
+
+def network_hashes(model: LocalModel) -> dict[str, str]:
+    """The sha256 of the network for each precision that there is one for; what `Here` takes."""
+    hashes = {}
+    for precision in PRECISIONS:
+        try:
+            hashes[precision] = network_hash(network_of(model, precision))
+        except ModelError:
+            continue  # no network, no engine
+    return hashes
+
+
+def engine_gate(
+    model: LocalModel, images: Path | None = None, device: int = 0
+) -> Callable[[Path], Mapping[str, Any]]:
+    """The judge of a model's engines.
+
+    Parameters
+    ----------
+    model : with its float32 network.
+    images : see `gate_crops`.
+    device : the GPU's number.
+
+    Returns
+    -------
+    A function that takes an engine's folder and gives the figures, or raises EngineError with them
+    and what to do.
+
+    Raises
+    ------
+    EngineError : the model gives no joints that could be compared.
+    """
+    codec, layout = codec_of(model.entry), model.entry.layout
+    if layout is None:
+        raise EngineError(
+            f"'{model.entry.name}' gives no joints that the gate could compare; engines are built "
+            "for top-down keypoint models"
+        )
+    network = network_of(model, "fp32")
+
+    def judge(folder: Path) -> Mapping[str, Any]:
+        crops = gate_crops(codec, layout, images)
+        remedy = _REMEDIES[read_manifest(folder).recipe.precision].format(model.entry.name)
+        engine, reference = TensorRtEngine(folder, device=device), OpenVinoEngine(network)
+        engine.warm_up({len(crops[part]) for part in parts(engine, len(crops))})  # then: graphs
+        found = require(engine, reference, codec, model.entry.name, crops, remedy)
+        kind = "rendered" if images is None else str(images)
+        return {**asdict(found), "reference": reference.name, "crops": len(crops), "images": kind}
+
+    return judge

@@ -1,0 +1,132 @@
+"""What the accuracy gate of an engine looks at: crops as a network meets them, and extremes.
+
+The user's own images are best. Without any, rendered hands over a rendered table, for bodies with a
+drawn figure in front of it: light, texture and edges are like an image's, and a trained hand
+network is sure of its joints there. A body network may not take the figure for a person; then only
+its outputs are compared, and the gate says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.keypoints.agreement import sample_crops
+from vitpose_ros.keypoints.codec import Codec
+from vitpose_ros.keypoints.warp import (
+    IMAGENET,
+    PADDING,
+    box_region,
+    crop_region,
+    crop_to_image,
+    cut_crops,
+)
+from vitpose_ros.layouts import Layout
+from vitpose_ros.types import ByteArray, FloatArray, Region
+
+LARGEST_SET = 32
+"""Most images that are read of a folder: evenly spread, in the order of their names."""
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_SCENES = (("tour", 1, 2.0), ("tour", 2, 5.0), ("grasp", 3, 1.5), ("rotate", 4, 3.0))
+"""Script, seed and time of the rendered images."""
+
+_LIMBS = (  # of the drawn figure: from, to, half the width; x, y in parts of the image's height
+    ((0.0, -0.12), (0.0, 0.12), 0.075),
+    ((-0.07, -0.15), (-0.15, -0.02), 0.025), ((-0.15, -0.02), (-0.12, 0.12), 0.02),
+    ((0.07, -0.15), (0.17, -0.06), 0.025), ((0.17, -0.06), (0.24, -0.16), 0.02),
+    ((-0.04, 0.12), (-0.06, 0.28), 0.035), ((-0.06, 0.28), (-0.05, 0.43), 0.028),
+    ((0.04, 0.12), (0.08, 0.28), 0.035), ((0.08, 0.28), (0.06, 0.43), 0.028),
+)  # fmt: skip
+
+
+def gate_crops(codec: Codec, layout: Layout, images: Path | None = None) -> FloatArray:
+    """Crops for the gate, (N, 3, height, width) float32, normalised.
+
+    Parameters
+    ----------
+    codec, layout : of the network.
+    images : a folder of images that each show one person or hand and little else; None for
+        rendered ones.
+
+    Raises
+    ------
+    EngineError : the folder holds no image that can be read.
+    """
+    pairs, padding = (_rendered(layout), PADDING) if images is None else (_read(images), 1.0)
+    width, height = codec.input_size
+    crops = np.empty((len(pairs), 3, height, width), np.float32)
+    for crop, (image, region) in zip(crops, pairs, strict=True):
+        shown = crop_region(region, codec.input_size, padding)
+        matrices = crop_to_image([shown], codec.input_size, codec.udp)
+        cut_crops(image, matrices, IMAGENET, crop[None])
+    return np.concatenate([crops, sample_crops(codec.input_size), _extremes(crops.shape[1:])])
+
+
+def _extremes(shape: Sequence[int]) -> FloatArray:
+    """Black beside white, and squares of both: the largest values and steps that a crop has."""
+    mean, std = np.array(IMAGENET.mean), np.array(IMAGENET.std)
+    low, high = (((value - mean) / std)[:, None, None] for value in (0, 255))
+    rows, columns = np.indices(shape[1:])
+    halves = columns < shape[2] // 2
+    squares = (rows // 16 + columns // 16) % 2 == 0
+    return np.stack([np.where(mask, low, high) for mask in (halves, squares)]).astype(np.float32)
+
+
+def _read(folder: Path) -> list[tuple[ByteArray, Region]]:
+    """A folder's images, each with the region that is all of it."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
+    if len(paths) > LARGEST_SET:
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, LARGEST_SET).astype(int)]
+    images = [np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR)) for path in paths]
+    images = [image for image in images if image.ndim == 3]  # what cannot be read has none
+    if not images:
+        raise EngineError(
+            f"'{folder}' holds no image that can be read; accepted are {', '.join(_SUFFIXES)}"
+        )
+    return [
+        (image, box_region((0.0, 0.0, float(image.shape[1]), float(image.shape[0]))))
+        for image in images
+    ]
+
+
+def _rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
+    """Rendered hands, each with the region around it; or a figure before such a scene."""
+    from vitpose_ros.synthetic.scene import Scene  # only a gate needs the renderer
+
+    pairs = []
+    for script, seed, time_s in _SCENES:
+        rendering = Scene(script, seed).render(time_s)
+        if layout.kind != "hand":
+            pairs.append(_with_figure(rendering.image, seed))
+            continue
+        for hand in rendering.hands:
+            low, high = hand.uv.min(axis=0), hand.uv.max(axis=0)
+            (x, y), (across, down) = low.tolist(), (high - low).tolist()
+            pairs.append((rendering.image, box_region((x, y, across, down))))
+    return pairs
+
+
+def _with_figure(image: ByteArray, seed: int) -> tuple[ByteArray, Region]:
+    """A figure with head, trunk, arms and legs, in clothes of chance, and the region around it."""
+    rng = np.random.default_rng(seed)
+    height, width = image.shape[:2]
+    canvas = image.copy()
+
+    def at(point: tuple[float, float]) -> tuple[int, int]:
+        return round(width / 2 + point[0] * height), round((0.5 + point[1]) * height)
+
+    skin = tuple(int(value) for value in rng.uniform((90, 120, 160), (140, 180, 230)))
+    clothes = [tuple(int(value) for value in rng.integers(20, 220, 3)) for _ in range(2)]
+    for i, (start, end, half) in enumerate(_LIMBS):
+        colour = clothes[1] if i >= 5 else skin if i in (2, 4) else clothes[0]
+        cv2.line(canvas, at(start), at(end), colour, round(2 * half * height), cv2.LINE_AA)
+    cv2.ellipse(canvas, (at((0.0, -0.27)), (0.11 * height, 0.15 * height), 0.0), skin, -1)
+    for x in (-0.02, 0.02):
+        cv2.circle(canvas, at((x, -0.285)), round(0.008 * height), (30, 30, 30), -1, cv2.LINE_AA)
+    box = (width / 2 - 0.26 * height, 0.12 * height, 0.52 * height, 0.85 * height)
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 0.8), np.uint8), box_region(box)
