@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.warp import box_region, crop_region, crop_to_image, map_points
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
 
 CODEC = HeatmapCodec()
@@ -64,6 +65,16 @@ def test_the_lattices_ends_coincide_and_its_middle_is_the_crops():
     maps = maps_at([[0, 0], [47, 63], [23.5, 31.5]])
     xy = CODEC.decode([maps]).xy[0]
     assert xy == pytest.approx(np.array([[0, 0], [191, 255], [95.5, 127.5]]), abs=5e-3)
+
+
+def test_the_middle_of_the_map_is_the_centre_of_any_box():
+    rng = np.random.default_rng(7)
+    boxes = np.concatenate([rng.uniform(-100, 500, (50, 2)), rng.uniform(5, 400, (50, 2))], axis=1)
+    found = CODEC.decode([np.repeat(maps_at([[23.5, 31.5]]), len(boxes), axis=0)])
+    regions = [crop_region(box_region(box), CODEC.input_size) for box in boxes]
+    uv = map_points(crop_to_image(regions, CODEC.input_size, CODEC.udp), found.xy)[:, 0]
+    off = np.abs(uv - (boxes[:, :2] + boxes[:, 2:] / 2)).max(axis=1)
+    assert (off / [region.width / 47 for region in regions]).max() < 1e-3  # px of the heatmap
 
 
 def test_inside_the_map_it_is_the_official_recipe():

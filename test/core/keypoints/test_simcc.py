@@ -69,6 +69,29 @@ def test_a_curve_with_a_value_that_is_not_finite_gives_no_joint_and_harms_no_oth
     assert found.xy[0, 1] == pytest.approx([70, 80])
 
 
+def test_a_thousand_crops_with_133_joints_decode_as_one_by_one():
+    codec = SimCCCodec((48, 64))
+    rng = np.random.default_rng(5)
+    curves = [
+        rng.normal(0, 0.05, (1, 133, bins)) + rng.normal(0, 0.5, (1000, 1, bins))
+        for bins in (96, 128)
+    ]
+    curves = [values.astype(np.float32) for values in curves]
+    together = codec.decode(curves)
+    for i in (0, 1, 37, 125, 126, 500, 998, 999):
+        alone = codec.decode([values[i : i + 1] for values in curves])
+        assert np.array_equal(together.xy[i], alone.xy[0], equal_nan=True)
+        assert np.array_equal(together.score[i], alone.score[0])
+        places = np.stack([values[i].argmax(axis=1) for values in curves], axis=1) / 2
+        assert np.array_equal(together.xy[i], places)
+    assert curves[1].size > 2**24  # where float32 can no longer count
+
+
+def test_no_crop_gives_no_joints():
+    found = CODEC.decode([np.empty((0, 17, 384), np.float32), np.empty((0, 17, 512), np.float32)])
+    assert found.xy.shape == (0, 17, 2) and found.score.shape == (0, 17)
+
+
 def test_the_flip_test_leaves_no_residual():
     xy = np.random.default_rng(1).uniform(0, [191, 255], (2, 17, 2))
     mirrored = np.stack([191 - xy[..., 0], xy[..., 1]], axis=-1)[:, list(COCO17.flip_permutation())]

@@ -133,11 +133,30 @@ def test_a_region_without_any_image_has_every_joint_absent_and_needs_no_network(
     assert engine.batches == [1]
 
 
-def test_an_image_smaller_than_a_crop_is_read():
-    codec = HeatmapCodec()
+@pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
+def test_an_image_smaller_than_a_crop_is_read(codec):
     topdown = TopDown(FakeEngine(codec, COCO17), codec, COCO17, "fake")
     (found,) = topdown(np.zeros((1, 2, 3), np.uint8), [Region(0.5, 0, 2, 1)])
-    assert np.isfinite(found.uv).all()
+    left, crop_px = 0.5 - 1.25, 2.5 / (191 if codec.udp else 192)
+    assert found.uv[:, 0] == pytest.approx(np.full(17, left + 90 * crop_px), abs=0.01)
+    bright = np.zeros((8, 8, 3), np.uint8)
+    bright[3, 5] = 255
+    seeing = TopDown(SeeingEngine(codec, COCO17), codec, COCO17, "seeing", padding=1.0)
+    (found,) = seeing(bright, [Region(3.5, 3.5, 8, 8)])
+    assert found.uv == pytest.approx(np.tile([5.0, 3.0], (17, 1)), abs=0.1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
+def test_a_value_that_is_not_finite_makes_its_joint_absent_and_no_other(codec, value):
+    outputs = codec.encode(np.full((1, 17, 2), 90.0))
+    for output in outputs:
+        output[0, 4].flat[7] = value
+    (found,) = TopDown(FakeEngine(codec, COCO17, outputs), codec, COCO17, "fake")(IMAGE, [REGION])
+    absent = found.state == JointState.ABSENT
+    assert list(np.flatnonzero(absent)) == [4]
+    assert np.isnan(found.uv[4]).all() and found.score[4] == 0
+    assert np.isfinite(found.uv[~absent]).all()
 
 
 def test_states_tell_seen_from_inferred_from_unknown():
