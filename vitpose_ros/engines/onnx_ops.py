@@ -210,14 +210,17 @@ def _reshape(a: Attributes) -> Operation:
 
 def _gather(a: Attributes) -> Operation:
     axis = a.get("axis", 0)
+    last: list[Any] = [None, None]  # indices, which are constant, and the same on x's device
 
     def run(x: torch.Tensor, index: torch.Tensor) -> Any:
         if index.ndim == 0:
             return x.select(axis, int(index))
-        places = [i % x.shape[axis] for i in _numbers(index)]
-        parts = [x.select(axis, place) for place in places]  # few, and no copy to the GPU
-        shape = (*x.shape[: axis % x.ndim], *index.shape, *x.shape[axis % x.ndim + 1 :])
-        return torch.stack(parts, axis % x.ndim).reshape(shape)
+        if last[0] is not index:
+            places = (index % x.shape[axis]).reshape(-1)
+            last[:] = index, places.to(x.device)
+        where = axis % x.ndim
+        shape = (*x.shape[:where], *index.shape, *x.shape[where + 1 :])
+        return x.index_select(where, last[1]).reshape(shape)
 
     return run
 

@@ -10,7 +10,13 @@ import torch
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.onnx_nodes import Network, Node
-from vitpose_ros.engines.onnx_ops import OPERATORS, PRODUCTS, READS_VALUES, Operation, UnsupportedError
+from vitpose_ros.engines.onnx_ops import (
+    OPERATORS,
+    PRODUCTS,
+    READS_VALUES,
+    Operation,
+    UnsupportedError,
+)
 
 
 class OnnxGraph:

@@ -9,7 +9,7 @@ Channels-last memory and torch.compile are not used: whether they help has not b
 from __future__ import annotations
 
 import contextlib
-import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,9 +21,9 @@ import numpy.typing as npt
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
 from vitpose_ros.engines.onnx_nodes import Network, fuse, parse, read_network
 
-_log = logging.getLogger(__name__)
+DEVICES = r"cpu|cuda(:[0-9]+)?"
+"""Names of devices."""
 
-DEVICES = ("cuda", "cpu")
 SETS = 2
 """Sets of tensors for each batch size: one is written while the other is read."""
 
@@ -264,7 +264,7 @@ def import_torch() -> Any:
 def _device(torch: Any, name: str) -> Any:
     """The device of that name, with its number; EngineError when it is not there."""
     kind, _, number = name.partition(":")
-    if kind not in DEVICES or not (number == "" or (kind == "cuda" and number.isdecimal())):
+    if not re.fullmatch(DEVICES, name):
         raise EngineError(f"device: expected cuda, cuda:N or cpu, got '{name}'")
     if kind == "cpu":
         return torch.device("cpu")

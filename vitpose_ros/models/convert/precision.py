@@ -235,6 +235,7 @@ class _Pass:
         self._weights = {item.name: item for item in self._graph.initializer}
         self._new: list[Any] = []
         self._cast: dict[tuple[str, int], str] = {}
+        self._sums: set[str] = set()  # the residual stream
 
     def run(self) -> None:
         """Rewrite the graph."""
@@ -245,6 +246,8 @@ class _Pass:
                 self._new.append(node)
                 continue
             wanted = self._type_of(node)
+            if node.op_type == "Add" and wanted == self._float:
+                self._sums.update(node.output)
             for i in self._free_inputs(node):
                 node.input[i] = self._as(node.input[i], wanted)
             self._new.append(node)
@@ -309,8 +312,10 @@ class _Pass:
 
     def _is_residual(self, node: Any) -> bool:
         """Whether a sum is one of activations, or of activations and positions (a bias has one
-        number for each channel only).
+        number for each channel only), or goes on from such a sum.
         """
+        if self._sums & set(node.input):
+            return True
         weights = [self._weights[name] for name in node.input if name in self._weights]
         if len(weights) == len(node.input):
             return True
