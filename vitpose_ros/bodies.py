@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,7 +20,10 @@ from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import MEDIAPIPE33, Layout
 from vitpose_ros.oks import oks_nms
-from vitpose_ros.tracks import Tracks, Work
+from vitpose_ros.track.assign import assign, body_costs
+from vitpose_ros.track.lost import as_lost
+from vitpose_ros.track.tracks import Reading, Tracks
+from vitpose_ros.track.work import Work
 from vitpose_ros.types import NO_ID, ByteArray, Frame, Instance, Keypoints, Region
 
 SAME_PERSON_IOU = 0.5
@@ -27,6 +31,10 @@ SAME_PERSON_IOU = 0.5
 
 SAME_BODY_OKS = 0.7
 """Of two bodies that are more alike than this, one is the other seen twice."""
+
+SEARCH_INTERVAL = 3
+"""While a body that was followed is not seen, the detector looks at least in every so many images.
+"""
 
 _JOINT_SCORE = 0.3  # joints of a lower score do not count in the questions above
 
@@ -79,6 +87,15 @@ class BodyReading:
     keypoints: Keypoints
     score: float
     next_region: Region | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A body in this image, where it is looked for in the next one, and whether it was followed."""
+
+    region: Region
+    reading: BodyReading
+    followed: bool
 
 
 class BodyReader(Protocol):
@@ -175,6 +192,7 @@ class BodyFinder:
         self._reader = reader
         self._settings = settings
         self._tracks = Tracks(ids)
+        self._last: dict[int, Instance] = {}
         self._since_detection = 0
 
     @property
@@ -212,29 +230,50 @@ class BodyFinder:
         self._reader(image, [letterbox_region(image.shape[1], image.shape[0])] * count)
 
     def __call__(self, frame: Frame, work: Work) -> list[Instance]:
-        """The bodies in an image; those followed longest first."""
-        settings = self._settings
-        found = self._read(frame, self._tracks.regions, work)
-        self._since_detection += 1
-        due = not found or self._since_detection >= settings.detect_interval
-        if len(found) < settings.max_persons and due:
-            self._since_detection = 0
-            found += self._detect(frame, [region for region, _ in found], work)
-        found = _distinct(found)[: settings.max_persons]
-        identities, _ = self._tracks.update([region for region, _ in found], frame.stamp_ns)
-        return [
-            Instance(
-                keypoints=reading.keypoints,
-                score=reading.score,
-                model=self._reader.name,
-                **identity,
-            )
-            for (_, reading), identity in zip(found, identities, strict=True)
-        ]
+        """The bodies in an image; those followed longest first.
 
-    def _detect(
-        self, frame: Frame, known: Sequence[Region], work: Work
-    ) -> list[tuple[Region, BodyReading]]:
+        Those that are lost are among them, without joints, where there is room for them.
+        """
+        settings = self._settings
+        regions = self._tracks.regions(frame.stamp_ns, settings.max_persons)
+        found = self._read(frame, regions, work)
+        self._since_detection += 1
+        if len(found) < settings.max_persons and self._detection_is_due(found):
+            self._since_detection = 0
+            found += self._detect(frame, found, work)
+        found = _distinct(found)[: settings.max_persons]
+        return self._instances(frame.stamp_ns, found)
+
+    def _detection_is_due(self, found: Sequence[_Found]) -> bool:
+        interval = self._settings.detect_interval
+        if len(found) < len(self._tracks.all):  # somebody is hidden, and may come out again
+            interval = min(interval, SEARCH_INTERVAL)
+        return not found or self._since_detection >= interval
+
+    def _instances(self, stamp_ns: int, found: Sequence[_Found]) -> list[Instance]:
+        """Give each body its identity, and add those that are lost."""
+        known, readings = self._tracks.all, [_as_reading(one) for one in found]
+        pairs = assign(body_costs(known, readings, stamp_ns, self.layout.sigmas))
+        tracks, _ = self._tracks.update(readings, pairs, stamp_ns)
+        seen = [
+            Instance(
+                keypoints=one.reading.keypoints,
+                score=one.reading.score,
+                model=self._reader.name,
+                **track.identity(stamp_ns),
+            )
+            for one, track in zip(found, tracks, strict=True)
+        ]
+        self._last.update((body.track_id, body) for body in seen)
+        self._last = {track.track_id: self._last[track.track_id] for track in self._tracks.all}
+        lost = [
+            as_lost(self._last[t.track_id], (stamp_ns - t.seen_ns) * 1e-9, t.identity(stamp_ns))
+            for t in sorted(self._tracks.lost, key=lambda track: -track.seen_ns)
+        ]
+        room = self._settings.max_persons - len(seen)
+        return sorted((*seen, *lost[:room]), key=lambda body: body.track_id)
+
+    def _detect(self, frame: Frame, known: Sequence[_Found], work: Work) -> list[_Found]:
         """Bodies that are not followed yet."""
         with work.stage("detect", self._detector.name):
             threshold = self._settings.person_threshold
@@ -243,22 +282,20 @@ class BodyFinder:
             replace(place, track_id=NO_ID)
             for place in places
             if all(
-                iou(unrotated_box(place), unrotated_box(other)) <= SAME_PERSON_IOU
+                iou(unrotated_box(place), unrotated_box(other.region)) <= SAME_PERSON_IOU
                 for other in known
             )
         ]
         return self._read(frame, new[: self._settings.max_persons - len(known)], work)
 
-    def _read(
-        self, frame: Frame, regions: Sequence[Region], work: Work
-    ) -> list[tuple[Region, BodyReading]]:
+    def _read(self, frame: Frame, regions: Sequence[Region], work: Work) -> list[_Found]:
         """The bodies in these regions, with where each is looked for next."""
         if not regions:
             return []
         with work.stage("keypoints", self._reader.name):
             readings = self._reader(frame.image, regions)
         return [
-            (replace(reading.next_region, track_id=region.track_id), reading)
+            _Found(reading.next_region, reading, region.track_id != NO_ID)
             for region, reading in zip(regions, readings, strict=True)
             if reading is not None
             and reading.next_region is not None
@@ -266,18 +303,24 @@ class BodyFinder:
         ]
 
 
-def _distinct(found: list[tuple[Region, BodyReading]]) -> list[tuple[Region, BodyReading]]:
-    """Each body once, in the order given: of two that are one, the one that is followed stays, so
-    that its id goes on; else the better supported.
+def _distinct(found: list[_Found]) -> list[_Found]:
+    """Each body once, in the order given: of two that are one, the one that is followed stays;
+    else the better supported.
     """
     kept = oks_nms(
-        [reading.keypoints for _, reading in found],
-        [reading.score + (region.track_id != NO_ID) for region, reading in found],
-        [region.width * region.height for region, _ in found],
+        [one.reading.keypoints for one in found],
+        [one.reading.score + one.followed for one in found],
+        [one.region.width * one.region.height for one in found],
         limit=SAME_BODY_OKS,
         threshold=_JOINT_SCORE,
     )
     return [found[i] for i in sorted(kept)]
+
+
+def _as_reading(found: _Found) -> Reading:
+    joints, region = found.reading.keypoints, found.region
+    sure = (joints.score >= _JOINT_SCORE) & np.isfinite(joints.uv[:, 0])
+    return Reading(joints.uv, sure, math.sqrt(region.width * region.height), region)
 
 
 def refine_hands(body: Keypoints, hands: Sequence[Instance]) -> Keypoints:

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.detect.body_hands import hands_of_body
 from vitpose_ros.detect.hands import (
     hand_region,
     joints_box,
     palm_region,
     same_hand,
+    same_palm,
     same_region,
 )
 from vitpose_ros.detect.palms import Palm, PalmDetector
@@ -24,7 +26,10 @@ from vitpose_ros.detect.tiles import TileSearch, tiles, whole_in_tile
 from vitpose_ros.geometry import letterbox_region, overlap_of_smaller
 from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.tracks import Tracks, Work
+from vitpose_ros.track.hand_tracks import HandTracks, SeenHand, unmirrored
+from vitpose_ros.track.lost import as_lost, bounded, is_live, with_room
+from vitpose_ros.track.parents import arms_of_hands, holds_hand
+from vitpose_ros.track.work import Work
 from vitpose_ros.types import (
     NO_ID,
     ByteArray,
@@ -39,6 +44,12 @@ from vitpose_ros.types import (
 
 MIN_JOINTS_INSIDE = 4
 """With fewer joints in the image, less than a finger, a hand has left it: the rest is guessed."""
+
+HANDS_OF_A_PERSON = 2
+"""So many hands, or fewer, in a first-person view are the wearer's own: a left and a right one."""
+
+MOST_REGIONS = 64
+"""Of hands of bodies, no more are looked at in one image."""
 
 _INSIDE_ANOTHER = 0.5  # a hand from a tile that lies so far inside another's box is a part of it
 
@@ -95,14 +106,6 @@ class HandSettings:
                 raise ValueError(f"{name}: expected true or false, got {value!r}")
 
 
-@dataclass(frozen=True)
-class _Hand:
-    """A hand in this image, and the region where it is looked for in the next one."""
-
-    estimate: HandEstimate
-    next_region: Region  # its track_id is NO_ID for a hand that is not followed yet
-
-
 class HandReader(Protocol):
     """Reads the joints of hands: MediaPipe's landmarks, or a top-down model."""
 
@@ -138,7 +141,8 @@ class HandFinder:
         self._reader = reader
         self._settings = settings
         self._search = TileSearch()
-        self._tracks = Tracks(ids)
+        self._tracks = HandTracks(ids)
+        self._last: dict[int, Instance] = {}
 
     @property
     def engine(self) -> str:
@@ -179,42 +183,48 @@ class HandFinder:
         """Read `count` hands in an image and forget them: a network's first run takes longer."""
         self._reader(image, [letterbox_region(image.shape[1], image.shape[0])] * count)
 
-    def keep(self, hands: Sequence[Instance]) -> None:
-        """Follow only those of the last image's hands."""
-        self._tracks.keep_only({hand.track_id for hand in hands})
-
     def __call__(self, frame: Frame, work: Work) -> list[Instance]:
-        """The hands in an image, found by their palms; those followed longest first."""
+        """The hands in an image, found by their palms; those followed longest first.
+
+        Those that are lost are among them, without joints, where there is room for them.
+        """
         settings = self._settings
         self._tracks.keep(settings.max_hands)  # hands of bodies may have been more
-        hands = self._follow(frame, work)
+        hands = self._follow(frame, settings.max_hands, work)
         if len(hands) < settings.max_hands:
             whole = [letterbox_region(frame.width, frame.height)]
             hands += self._find(frame, whole, hands, work)
         if len(hands) < settings.max_hands and settings.search:
             hands += _apart(self._find(frame, self._tiles(frame), hands, work), hands)
-        return self._instances(frame, hands)
+        return self._instances(frame, hands, None)
 
-    def of_bodies(self, frame: Frame, places: Sequence[Region], work: Work) -> list[Instance]:
-        """The hands in an image whose bodies are known: no palm detector runs.
+    def of_bodies(self, frame: Frame, bodies: Sequence[Instance], work: Work) -> list[Instance]:
+        """The hands in an image whose bodies are known, with their parents: no palm detector runs.
 
         Parameters
         ----------
-        places : where a hand should be, each once. One that holds a hand which is followed already
-            is passed over.
+        bodies : of this image, the lost ones too.
         """
-        hands = self._follow(frame, work)
-        new = [p for p in places if not any(holds_hand(p, hand.estimate.uv) for hand in hands)]
-        hands += self._read([replace(place, track_id=NO_ID) for place in new], frame, hands, work)
-        return self._instances(frame, hands)
+        seen = [body for body in bodies if is_live(body)]
+        places = [p for body in seen for p in hands_of_body(body.keypoints, body.track_id)]
+        hands = self._follow(frame, MOST_REGIONS, work)
+        new = [
+            replace(place.region, track_id=NO_ID)
+            for place in places
+            if not any(holds_hand(place.region, hand.estimate.uv) for hand in hands)
+        ]
+        hands += self._read(new, frame, hands, work)
+        arms = arms_of_hands([hand.estimate.uv for hand in hands], seen, places)
+        owned = [replace(hand, arm=arm) for hand, arm in zip(hands, arms, strict=True)]
+        return self._instances(frame, owned, bodies)
 
-    def _follow(self, frame: Frame, work: Work) -> list[_Hand]:
-        """Hands of the last image, in the regions that their joints had."""
-        return self._read(self._tracks.regions, frame, [], work)
+    def _follow(self, frame: Frame, most: int, work: Work) -> list[SeenHand]:
+        """Hands of the last image, in the regions that their joints had, moved on with them."""
+        return self._read(self._tracks.regions(frame.stamp_ns, most), frame, [], work)
 
     def _find(
-        self, frame: Frame, windows: Sequence[Region], known: Sequence[_Hand], work: Work
-    ) -> list[_Hand]:
+        self, frame: Frame, windows: Sequence[Region], known: Sequence[SeenHand], work: Work
+    ) -> list[SeenHand]:
         """Hands that are not known yet, in windows of the image."""
         if not windows:
             return []
@@ -227,31 +237,31 @@ class HandFinder:
             for window, in_window in zip(windows, found, strict=True)
             for palm in in_window
             if whole_in_tile(palm, window, frame.width, frame.height)
+            and not any(same_palm(palm, hand.estimate.uv) for hand in known)
         ]
         free = self._settings.max_hands - len(known)
-        regions = _distinct(palms, [hand.next_region for hand in known])[:free]
+        regions = _distinct(palms, [hand.region for hand in known])[:free]
         return self._read(regions, frame, known, work)[:free]
 
     def _read(
-        self, regions: list[Region], frame: Frame, known: Sequence[_Hand], work: Work
-    ) -> list[_Hand]:
+        self, regions: list[Region], frame: Frame, known: Sequence[SeenHand], work: Work
+    ) -> list[SeenHand]:
         """The hands in these regions: present, and each only once."""
         if not regions:
             return []
         with work.stage("keypoints", self._reader.name):
             estimates = self._reader(frame.image, regions)
-        hands: list[_Hand] = []
-        for region, estimate in zip(regions, estimates, strict=True):
+        found = []
+        for estimate in estimates:
             if estimate is None or estimate.presence < self._settings.presence_threshold:
                 continue
             if _inside(estimate.uv, frame).sum() < MIN_JOINTS_INSIDE:
                 continue
-            if any(same_hand(estimate.uv, other.estimate.uv) for other in (*known, *hands)):
-                continue
-            following = hand_region(estimate.uv, estimate.presence, region.track_id)
+            following = hand_region(estimate.uv, estimate.presence, NO_ID)
             if following is not None:
-                hands.append(_Hand(estimate, following))
-        return hands
+                mirrored = self._settings.input_mirrored
+                found.append(SeenHand(unmirrored(estimate) if mirrored else estimate, following))
+        return _each_once(found, known)
 
     def _tiles(self, frame: Frame) -> Sequence[Region]:
         if self._settings.static:
@@ -260,58 +270,68 @@ class HandFinder:
             frame.width, frame.height, self._settings.search_tiles_per_frame
         )
 
-    def _instances(self, frame: Frame, hands: Sequence[_Hand]) -> list[Instance]:
-        """Give each hand its identity: that of the region it was followed in, or a new one."""
+    def _instances(
+        self, frame: Frame, hands: Sequence[SeenHand], bodies: Sequence[Instance] | None
+    ) -> list[Instance]:
+        """Give each hand its identity, and add those that are lost."""
+        most = self._settings.max_hands
         if self._settings.static:
-            return [self._instance(frame, hand, {}) for hand in hands]
-        regions = [hand.next_region for hand in hands]
-        identities, ended = self._tracks.update(regions, frame.stamp_ns)
+            alone = [self._instance(frame, hand, _of_one_image(hand)) for hand in hands]
+            return bounded(alone, most) if bodies is not None else alone
+        one_person = bodies is None and most <= HANDS_OF_A_PERSON
+        identities, ended = self._tracks.update(frame, hands, bodies, one_person)
         for region in ended:
             self._search.lost(region)
-        return [
+        seen = [
             self._instance(frame, hand, identity)
             for hand, identity in zip(hands, identities, strict=True)
         ]
+        seen = bounded(sorted(seen, key=lambda hand: hand.track_id), most)
+        lost = [
+            as_lost(self._last[identity["track_id"]], gone_s, identity)
+            for identity, gone_s in self._tracks.lost(frame.stamp_ns)
+        ]
+        ids = [hand.track_id for hand in (*seen, *lost)]
+        self._tracks.keep_only(ids)
+        self._last.update((hand.track_id, hand) for hand in seen)
+        self._last = {i: self._last[i] for i in ids}
+        return sorted((*seen, *with_room(lost, seen, most)), key=lambda hand: hand.track_id)
 
-    def _instance(self, frame: Frame, hand: _Hand, identity: dict[str, Any]) -> Instance:
+    def _instance(self, frame: Frame, hand: SeenHand, identity: dict[str, Any]) -> Instance:
         estimate = hand.estimate
         seen = _inside(estimate.uv, frame) & estimate.seen
         state = np.where(seen, JointState.VISIBLE, JointState.OCCLUDED)
         absent = np.isnan(estimate.uv).any(axis=1)
-        shape = estimate.shape_xyz
-        if self._settings.input_mirrored:
-            shape = shape * np.array([-1, 1, 1], np.float32)
         keypoints = Keypoints(
             layout=HAND21,
             uv=estimate.uv,
             score=estimate.score,
             state=np.where(absent, JointState.ABSENT, state).astype(np.uint8),
-            shape_xyz=shape,
+            shape_xyz=estimate.shape_xyz,
         )
-        side, side_score = self._side(estimate.right)
         return Instance(
-            keypoints=keypoints,
-            score=estimate.presence,
-            model=self._reader.name,
-            side=side,
-            side_score=side_score,
-            **identity,
+            keypoints=keypoints, score=estimate.presence, model=self._reader.name, **identity
         )
 
-    def _side(self, right: float) -> tuple[Side, float]:
-        """The side and its probability; UNKNOWN where the network does not tell."""
-        if math.isnan(right):
-            return Side.UNKNOWN, math.nan
-        right = 1.0 - right if self._settings.input_mirrored else right
-        return (Side.RIGHT, right) if right >= 0.5 else (Side.LEFT, 1.0 - right)
+
+def _of_one_image(hand: SeenHand) -> dict[str, Any]:
+    """What one image alone says of whose hand it is."""
+    right, arm = hand.estimate.right, hand.arm
+    if arm is not None:
+        return {"side": arm.side, "side_score": arm.score, "parent_id": arm.body_id}
+    if math.isnan(right):
+        return {}
+    side = Side.RIGHT if right >= 0.5 else Side.LEFT
+    return {"side": side, "side_score": max(right, 1.0 - right)}
 
 
-def holds_hand(place: Region, uv: FloatArray) -> bool:
-    """Whether a hand with these joints is the one that should be at a place: its middle lies in the
-    inner half.
-    """
-    middle = np.nanmedian(uv, axis=0)
-    return math.dist(middle, (place.cx, place.cy)) < 0.35 * place.width
+def _each_once(found: Sequence[SeenHand], known: Sequence[SeenHand]) -> list[SeenHand]:
+    """Hands that are not known yet, in their order; of two readings of one hand the better."""
+    kept: list[SeenHand] = []
+    for hand in sorted(found, key=lambda hand: -hand.estimate.presence):
+        if not any(same_hand(hand.estimate.uv, o.estimate.uv) for o in (*known, *kept)):
+            kept.append(hand)
+    return [hand for hand in found if any(hand is one for one in kept)]
 
 
 def _inside(uv: FloatArray, frame: Frame) -> npt.NDArray[np.bool_]:
@@ -332,12 +352,12 @@ def _distinct(palms: Sequence[Palm], known: Sequence[Region]) -> list[Region]:
     return regions
 
 
-def _apart(hands: Sequence[_Hand], known: Sequence[_Hand]) -> list[_Hand]:
+def _apart(hands: Sequence[SeenHand], known: Sequence[SeenHand]) -> list[SeenHand]:
     """Hands that do not lie on another one.
 
     A tile can show a part of a near hand that looks like a small hand.
     """
-    kept: list[_Hand] = []
+    kept: list[SeenHand] = []
     for hand in hands:
         box = joints_box(hand.estimate.uv)
         others = (joints_box(other.estimate.uv) for other in (*known, *kept))

@@ -93,11 +93,11 @@ def load_pipeline(
     reader = _hand_reader(store, models.hand_model, threads, topdown)
     hands = HandFinder(palms, reader, settings.hands, ids)
     if view == "egocentric":
-        return Pipeline(hands, view=view)
+        return Pipeline(hands, view=view, smoothing=settings.smoothing)
     persons = load_person_detector(store, models.person_detector, threads)
     body_reader = _body_reader(store, models.body_model, threads, topdown)
     bodies = BodyFinder(persons, body_reader, settings.persons, ids)
-    return Pipeline(hands, bodies, view)
+    return Pipeline(hands, bodies, view, settings.smoothing)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:

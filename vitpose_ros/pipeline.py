@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
-from vitpose_ros.detect.body_hands import BodyHand, assign_hands, hands_of_body
-from vitpose_ros.hands import HandFinder, HandSettings, holds_hand
+from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.layouts import HAND21, Layout
-from vitpose_ros.tracks import FrameClock, Work
-from vitpose_ros.types import NO_ID, Frame, Instance, JointState, Side
+from vitpose_ros.smooth.settings import SmoothingSettings
+from vitpose_ros.smooth.smoother import Smoother
+from vitpose_ros.track.clock import FrameClock
+from vitpose_ros.track.lost import is_live
+from vitpose_ros.track.work import Work
+from vitpose_ros.types import Frame, Instance, JointState
 from vitpose_ros.views import View, ViewChooser
 
 FIRST_BATCHES = (1, 2)
@@ -24,10 +27,13 @@ FIRST_BATCHES = (1, 2)
 
 @dataclass(frozen=True)
 class Settings:
-    """What may change while the pipeline runs: for hands, and for persons."""
+    """What may change while the pipeline runs: for hands, for persons, and for what is done to the
+    joints of both over time.
+    """
 
     hands: HandSettings = field(default_factory=HandSettings)
     persons: PersonSettings = field(default_factory=PersonSettings)
+    smoothing: SmoothingSettings = field(default_factory=SmoothingSettings)
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,13 @@ class Result:
 
     Attributes
     ----------
-    instances : bodies, then hands; of each kind those followed longest first.
+    instances : bodies, then hands; of each kind those followed longest first. Those that are not
+        seen in this image, but can be found again, are among them while smoothing still holds
+        joints for them: their track_state is LOST.
     models : the networks that ran for this image, in the order of their first use.
     reset : tracking started anew at this image, because time went back or stood still, a gap was
-        longer than tracks.MAX_GAP_S, the image's size changed, or `reset()` was called: no id of
-        earlier results goes on.
+        longer than track.clock.MAX_GAP_S, the image's size changed, or `reset()` was called: no id
+        of earlier results goes on.
     stage_s : wall time of each stage, s: "detect", "keypoints"; 0 for a stage that did not run.
     view : how the image was looked at.
     """
@@ -60,6 +68,7 @@ class Pipeline:
     hands : finds hands; made with `ids`. Its detector is needed unless the view is "third_person".
     bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
     view : "egocentric", "third_person" or "auto"; see `views`.
+    smoothing : of joints over time, its defaults when None; changed by `update`.
 
     Raises
     ------
@@ -68,7 +77,11 @@ class Pipeline:
     """
 
     def __init__(
-        self, hands: HandFinder, bodies: BodyFinder | None = None, view: str = "egocentric"
+        self,
+        hands: HandFinder,
+        bodies: BodyFinder | None = None,
+        view: str = "egocentric",
+        smoothing: SmoothingSettings | None = None,
     ) -> None:
         self._views = ViewChooser(view)
         if bodies is None and view != "egocentric":
@@ -78,6 +91,10 @@ class Pipeline:
         self._hands, self._bodies, self._view = hands, bodies, view
         self._check(hands.settings)
         self._clock = FrameClock()
+        self._smoothers = {
+            layout.name: Smoother(layout, smoothing or SmoothingSettings())
+            for layout in self.layouts
+        }
 
     @property
     def engine(self) -> str:
@@ -95,7 +112,7 @@ class Pipeline:
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """The layouts that instances can have."""
-        return (HAND21,) if self._bodies is None else (HAND21, self._bodies.layout)
+        return (HAND21,) if self._bodies is None else (self._bodies.layout, HAND21)
 
     def update(self, settings: Settings) -> None:
         """Use other settings from the next image on.
@@ -108,6 +125,8 @@ class Pipeline:
         self._hands.update(settings.hands)
         if self._bodies is not None:
             self._bodies.update(settings.persons)
+        for smoother in self._smoothers.values():
+            smoother.update(settings.smoothing)
 
     def warm_up(self) -> None:
         """Run every network, and the keypoint networks on each of FIRST_BATCHES, so that the first
@@ -148,16 +167,30 @@ class Pipeline:
         if view is View.THIRD_PERSON:
             if self._hands.settings.input_mirrored:
                 bodies = [_unmirrored(body) for body in bodies]
-            places = [p for b in bodies for p in hands_of_body(b.keypoints, b.track_id)]
-            found = self._hands.of_bodies(frame, [place.region for place in places], work)
-            hands = _with_parents(found, bodies, places)
-            hands = _bounded(hands, self._hands.settings.max_hands)
-            self._hands.keep(hands)
+            hands = self._hands.of_bodies(frame, bodies, work)
             bodies = [_with_hands(body, hands) for body in bodies]
         else:
             bodies = []  # looked for only to choose the view
             hands = self._hands(frame, work)
-        return Result((*bodies, *hands), tuple(work.models), reset, work.stage_s, view)
+        instances = [*bodies, *hands]
+        if not static:
+            instances = self._smoothed(frame.stamp_ns, instances)
+        return Result(tuple(instances), tuple(work.models), reset, work.stage_s, view)
+
+    def _smoothed(self, stamp_ns: int, instances: Sequence[Instance]) -> list[Instance]:
+        """The instances with smoothed joints; without those of which no joint is left."""
+        published = []
+        for name, smoother in self._smoothers.items():
+            same = [i for i in instances if i.layout.name == name]
+            joints = smoother(
+                stamp_ns, [(i.track_id, i.raw if is_live(i) else None) for i in same]
+            )
+            published += [
+                replace(instance, keypoints=smooth)
+                for instance, smooth in zip(same, joints, strict=True)
+                if smooth is not None
+            ]
+        return published
 
     def _check(self, settings: HandSettings) -> None:
         if settings.static and self._view == "auto":
@@ -171,6 +204,8 @@ class Pipeline:
         self._views.reset()
         if self._bodies is not None:
             self._bodies.reset()
+        for smoother in self._smoothers.values():
+            smoother.reset()
 
 
 def _unmirrored(body: Instance) -> Instance:
@@ -206,46 +241,10 @@ def _is_person(body: Instance) -> bool:
     return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)
 
 
-def _with_parents(
-    hands: Sequence[Instance], bodies: Sequence[Instance], places: Sequence[BodyHand]
-) -> list[Instance]:
-    """Hands with the body that they belong to, and the side of its wrist: a wrist at the end of an
-    arm says more than the look of a hand.
-    """
-    centres = [np.nanmean(hand.keypoints.uv, axis=0).tolist() for hand in hands]
-    arms = assign_hands(centres, [body.keypoints for body in bodies])
-    # An arm whose elbow is hidden has no reach, but its hand may well be where it should be.
-    numbers = {body.track_id: number for number, body in enumerate(bodies)}
-    for place in places:
-        arm = numbers[place.region.track_id], place.side
-        if arm in arms:
-            continue
-        for i, hand in enumerate(hands):
-            if arms[i] is None and holds_hand(place.region, hand.keypoints.uv):
-                arms[i] = arm
-                break
-    return [
-        hand if arm is None else _of_arm(hand, bodies[arm[0]], arm[1])
-        for hand, arm in zip(hands, arms, strict=True)
-    ]
-
-
-def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:
-    """Hands of bodies, and of the others the `most` that were followed longest."""
-    free = [hand for hand in hands if hand.parent_id == NO_ID]
-    dropped = {id(hand) for hand in free[most:]}
-    return [hand for hand in hands if id(hand) not in dropped]
-
-
-def _of_arm(hand: Instance, body: Instance, side: Side) -> Instance:
-    wrist = float(body.keypoints.score[body.layout.index(f"{side.name.lower()}_wrist")])
-    return replace(hand, parent_id=body.track_id, side=side, side_score=max(0.5, min(wrist, 1.0)))
-
-
 def _with_hands(body: Instance, hands: Sequence[Instance]) -> Instance:
     """A body whose own hand points are refined by its hands."""
-    own = [hand for hand in hands if hand.parent_id == body.track_id]
-    if not own:
+    own = [hand for hand in hands if hand.parent_id == body.track_id and is_live(hand)]
+    if not own or not is_live(body):
         return body
     refined = refine_hands(body.keypoints, own)
     return replace(body, keypoints=refined, raw=refined)

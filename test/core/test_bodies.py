@@ -10,7 +10,7 @@ import pytest
 
 from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, MEDIAPIPE33
-from vitpose_ros.tracks import Work
+from vitpose_ros.track.work import Work
 from vitpose_ros.types import NO_ID, Frame, Instance, JointState, Keypoints, Side, TrackState
 
 STEP_NS = 33_000_000
@@ -166,18 +166,13 @@ def test_fewer_persons_at_run_time_keep_those_followed_longest(four):
     assert camera.finder.settings.max_persons == 3
 
 
-@pytest.mark.parametrize("better", [0, 1])
-def test_of_two_regions_that_meet_on_one_person_the_better_supported_stays(crowd, person, better):
-    class Partial(crowd):
-        def _reading(self, region):
-            reading = super()._reading(region)
-            return replace(reading, score=0.8 + 0.1 * (region.track_id == better))
-
-    camera = Camera(Partial(person(200, 200), person(330, 200)), detect_interval=100)
+@pytest.mark.parametrize(("x", "one"), [(255, 0), (275, 1)])
+def test_of_two_regions_that_meet_on_one_person_the_nearer_track_goes_on(crowd, person, x, one):
+    camera = Camera(crowd(person(200, 200), person(330, 200)), detect_interval=100)
     assert ids(camera.shoot()) == [0, 1]
     camera.crowd.people.pop()
-    camera.crowd.people[0].x = 262  # both regions hold it now
-    assert ids(camera.shoot()) == [better]
+    camera.crowd.people[0].x = x  # both regions hold it now
+    assert ids(camera.shoot()) == [one]
     assert len(camera.crowd.read[-1]) == 2, "both were read"
 
 

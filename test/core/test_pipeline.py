@@ -12,7 +12,7 @@ from vitpose_ros.detect.palms import Palm
 from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.pipeline import Pipeline, Settings
-from vitpose_ros.tracks import MAX_GAP_S
+from vitpose_ros.track.clock import MAX_GAP_S
 from vitpose_ros.types import NO_ID, Frame, JointState, Side, TrackState
 
 WIDTH, HEIGHT = 640, 480
@@ -210,21 +210,32 @@ def test_a_hand_with_less_than_a_finger_in_the_image_has_left_it(x, there):
 
 
 @pytest.mark.parametrize(
-    ("right", "mirrored", "side", "score"),
+    ("right", "mirrored", "side"),
     [
-        (0.8, False, Side.RIGHT, 0.8),
-        (0.8, True, Side.LEFT, 0.8),
-        (0.1, False, Side.LEFT, 0.9),
-        (0.1, True, Side.RIGHT, 0.9),
-        (0.5, False, Side.RIGHT, 0.5),
+        (0.8, False, Side.RIGHT),
+        (0.8, True, Side.LEFT),
+        (0.1, False, Side.LEFT),
+        (0.1, True, Side.RIGHT),
+        (0.5, False, Side.UNKNOWN),
     ],
 )
-def test_the_side_follows_the_network_and_whether_the_image_is_mirrored(
-    right, mirrored, side, score
-):
-    (hand,) = Camera(Hand(200, 200, right=right), input_mirrored=mirrored).shoot().instances
-    assert hand.side == side
-    assert hand.side_score == pytest.approx(score)
+def test_the_side_follows_the_network_and_whether_the_image_is_mirrored(right, mirrored, side):
+    camera = Camera(Hand(200, 200, right=right), input_mirrored=mirrored)
+    for _ in range(3):
+        (hand,) = camera.shoot().instances
+        assert hand.side == side
+        assert np.isnan(hand.side_score) == (side is Side.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("right", "side", "score"), [(0.8, Side.RIGHT, 0.8), (0.1, Side.LEFT, 0.9)]
+)
+def test_in_static_mode_a_side_is_what_the_network_says_of_the_image(right, side, score):
+    for mirrored in (False, True):
+        camera = Camera(Hand(200, 200, right=right), input_mirrored=mirrored, static=True)
+        (hand,) = camera.shoot().instances
+        assert hand.side == (3 - side if mirrored else side)
+        assert hand.side_score == pytest.approx(score)
 
 
 def test_joints_beyond_the_image_are_occluded_and_scored_as_the_hand():

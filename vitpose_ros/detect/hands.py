@@ -41,6 +41,9 @@ _STEADY_JOINTS = (
     18,
 )  # the palm and each finger's first bones: no finger tips
 
+_PALM_JOINTS = [0, 5, 9, 13, 17, 1, 2]  # what a palm's points are of a hand
+_SAME_PALM = 0.4
+
 _SAME_JOINTS = 10
 _SAME_DISTANCE = 0.2
 _SAME_HAND_IOU = 0.2
@@ -101,8 +104,17 @@ def same_hand(a: FloatArray, b: FloatArray) -> bool:
 
     They are when ten joints lie close to each other and the boxes overlap.
     """
-    near = np.linalg.norm(a - b, axis=1) < _SAME_DISTANCE * max(_palm_size(a), _palm_size(b))
+    near = np.linalg.norm(a - b, axis=1) < _SAME_DISTANCE * max(palm_size(a), palm_size(b))
     return bool(near.sum() >= _SAME_JOINTS) and iou(joints_box(a), joints_box(b)) > _SAME_HAND_IOU
+
+
+def same_palm(palm: Palm, uv: FloatArray) -> bool:
+    """Whether a found palm is that of a hand with these joints, (21, 2) px.
+
+    Their regions do not tell: a palm's is smaller than that of the hand's own joints.
+    """
+    apart = np.linalg.norm(palm.points - uv[_PALM_JOINTS], axis=1)
+    return bool(np.nanmedian(apart) < _SAME_PALM * palm_size(uv))
 
 
 def joints_box(uv: FloatArray) -> tuple[float, float, float, float]:
@@ -111,6 +123,9 @@ def joints_box(uv: FloatArray) -> tuple[float, float, float, float]:
     return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
 
 
-def _palm_size(uv: FloatArray) -> float:
+def palm_size(uv: FloatArray) -> float:
+    """Longest side of the triangle of wrist, index MCP and pinky MCP, px: a hand's size that stays
+    when it is turned; uv is (21, 2).
+    """
     triangle = uv[[WRIST, INDEX_MCP, PINKY_MCP]]
     return float(np.nanmax(np.linalg.norm(triangle - np.roll(triangle, 1, axis=0), axis=1)))

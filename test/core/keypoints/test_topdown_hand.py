@@ -7,11 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from vitpose_ros.detect.hands import palm_region
+from vitpose_ros.detect.palms import Palm
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, WRIST
-from vitpose_ros.tracks import Work
+from vitpose_ros.track.work import Work
 from vitpose_ros.types import Frame, JointState, Keypoints, Region, Side, TrackState
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -47,17 +49,24 @@ class Model:
 
 
 def hands_of(model, **settings):
-    """A function: the hands of the next image, looked for at PLACE."""
+    """A function: the hands of the next image, looked for at the place of a palm."""
     reader = TopDownHands(model, turned=True)
-    finder = HandFinder(Palms(), reader, HandSettings(**settings), itertools.count())
+    finder = HandFinder(Palms(), reader, HandSettings(search=False, **settings), itertools.count())
     stamps = itertools.count(10**18, 33_000_000)
-    return lambda: finder.of_bodies(Frame(IMAGE, next(stamps)), [PLACE], Work())
+    return lambda: finder(Frame(IMAGE, next(stamps)), Work())
 
 
 class Palms:
-    """A palm detector that nobody asks."""
+    """A palm detector that finds one, of the open hand that `Model` plays."""
 
     name = "palms"
+    palm = Palm((270, 200, 60, 60), Model().keypoints(PLACE).uv[[0, 5, 9, 13, 17, 1, 2]], 0.9)
+
+    def __call__(self, image, windows, threshold):
+        return [[self.palm] for _ in windows]
+
+
+PALM_PLACE = palm_region(Palms.palm)
 
 
 @pytest.mark.parametrize("layout", [COCO17, COCO_WHOLEBODY133], ids=lambda layout: layout.name)
@@ -78,7 +87,7 @@ def test_regions_are_turned_only_for_models_that_were_trained_so(turned, rotatio
 def test_scores_and_states_of_the_joints_are_handed_on():
     model = Model(occluded=[3, 4], absent=[FINGERTIP])
     (hand,) = hands_of(model)()
-    given = model.keypoints(PLACE)
+    given = model.keypoints(PALM_PLACE)
     np.testing.assert_array_equal(hand.keypoints.uv, given.uv)
     np.testing.assert_array_equal(hand.keypoints.score, given.score)
     np.testing.assert_array_equal(hand.keypoints.state, given.state)
@@ -127,4 +136,4 @@ def test_a_hand_without_a_wrist_or_a_fingers_root_tells_no_region_and_is_not_fol
     shoot = hands_of(model)
     for _ in range(3):
         assert shoot() == []
-    assert [r.cx for regions in model.regions for r in regions] == [PLACE.cx] * 3
+    assert [r.cx for regions in model.regions for r in regions] == [PALM_PLACE.cx] * 3

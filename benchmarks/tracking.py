@@ -1,0 +1,165 @@
+"""Identity over time: sides, ids and recovery over the rendered first-person scripts.
+
+Each script is rendered with two hands and goes through the real pipeline at 30 Hz. A true hand is
+in view when all its joints lie inside the image and at least half of them are unhidden; it is found
+when the raw joints of a hand that is seen (not lost) lie at it.
+
+- side accuracy: hands with the true side of all that are found; one without side is wrong.
+- id switches: an id whose true hand is another one than before. A fresh id after a loss is none.
+- side switches: an id whose side changes between left and right.
+- recovery: images from the first in which a hand is in view again until it is found.
+
+JSON: per script {side_accuracy, sided, found, id_switches, side_switches, recovery_max, ids}, and
+the same for all of them as "all".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from common import machine, parser, report, write_json
+
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.evaluate import match_hands
+from vitpose_ros.load import load_pipeline
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
+from vitpose_ros.pipeline import Pipeline
+from vitpose_ros.synthetic.motion import SCRIPTS
+from vitpose_ros.synthetic.scene import Scene
+from vitpose_ros.synthetic.truth import TrueHand
+from vitpose_ros.track.lost import is_live
+from vitpose_ros.types import ByteArray, Frame, Instance, Side
+
+RATE_HZ = 30
+
+
+@dataclass
+class Score:
+    """What is counted over the images of a script, or of several."""
+
+    in_view: int = 0
+    found: int = 0
+    sided: int = 0
+    right_side: int = 0
+    id_switches: int = 0
+    side_switches: int = 0
+    recoveries: list[int] = field(default_factory=list)
+    ids: int = 0
+
+    def __iadd__(self, other: Score) -> Score:
+        """Take over the counts of other images."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of the table."""
+        return {
+            "side_accuracy": self.right_side / max(self.found, 1),
+            "sided": self.sided / max(self.found, 1),
+            "found": self.found / max(self.in_view, 1),
+            "id_switches": self.id_switches,
+            "side_switches": self.side_switches,
+            "recovery_max": max(self.recoveries, default=0),
+            "ids": self.ids,
+        }
+
+
+class Follower:
+    """Compares what is found with the truth, image by image."""
+
+    def __init__(self) -> None:
+        self.score = Score()
+        self._hand_of: dict[int, Side] = {}
+        self._side_of: dict[int, Side] = {}
+        self._waiting: dict[Side, int] = {}  # images for which a hand in view was not found
+        self._seen: set[int] = set()
+
+    def add(self, hands: Sequence[TrueHand], instances: Sequence[Instance]) -> None:
+        """Take in one image."""
+        score = self.score
+        for instance in instances:
+            before = self._side_of.get(instance.track_id, instance.side)
+            if Side.UNKNOWN not in (before, instance.side):
+                score.side_switches += before is not instance.side
+            if instance.side is not Side.UNKNOWN:
+                self._side_of[instance.track_id] = instance.side
+        live = [instance for instance in instances if is_live(instance)]
+        self._seen |= {instance.track_id for instance in live}
+        score.ids = len(self._seen)
+        matches = match_hands([h.uv for h in hands], [i.raw.uv for i in live])
+        found = {true: live[i] for true, i, _ in matches}
+        for number, hand in enumerate(hands):
+            in_view = hand.in_view and hand.visible.mean() >= 0.5
+            self._add_hand(hand.side, in_view, found.get(number))
+
+    def _add_hand(self, true: Side, in_view: bool, instance: Instance | None) -> None:
+        score = self.score
+        if not in_view:
+            self._waiting[true] = 0
+            return
+        score.in_view += 1
+        if instance is None:
+            self._waiting[true] = self._waiting.get(true, 0) + 1
+            return
+        if true in self._waiting:
+            score.recoveries.append(self._waiting.pop(true))
+        score.found += 1
+        score.sided += instance.side is not Side.UNKNOWN
+        score.right_side += instance.side is true
+        score.id_switches += self._hand_of.get(instance.track_id, true) is not true
+        self._hand_of[instance.track_id] = true
+
+
+def render(script: str, seed: int, seconds: float) -> Iterator[tuple[ByteArray, Any]]:
+    """Images of a script with their true hands."""
+    scene = Scene(script=script, seed=seed)
+    for i in range(round(seconds * RATE_HZ)):
+        rendering = scene.render(i / RATE_HZ)
+        yield rendering.image, rendering.hands
+
+
+def follow(pipeline: Pipeline, images: Iterable[tuple[ByteArray, Any]]) -> Score:
+    """Run the pipeline over images with their true hands."""
+    follower = Follower()
+    for i, (image, hands) in enumerate(images):
+        result = pipeline(Frame(image, 1 + round(i * 1e9 / RATE_HZ)))
+        follower.add(hands, result.instances)
+    return follower.score
+
+
+def main() -> None:
+    """Measure, print the table, write the figures."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--seconds", type=float, default=60, help="of each script (60)")
+    arguments.add_argument("--seeds", type=int, default=1, help="scenes of each script (1)")
+    arguments.add_argument("--scripts", nargs="+", default=list(SCRIPTS), choices=SCRIPTS)
+    options = arguments.parse_args()
+    scores: dict[str, Score] = {}
+    for script in options.scripts:
+        for seed in range(options.seeds):
+            try:
+                pipeline = load_pipeline(ModelStore())
+            except (ModelError, EngineError) as error:
+                raise SystemExit(str(error)) from error
+            score = follow(pipeline, render(script, seed, options.seconds))
+            scores.setdefault(script, Score()).__iadd__(score)
+            print(f"{script} {seed}: {score.figures()}", flush=True)
+    everything = Score()
+    for score in scores.values():
+        everything += score
+    figures = {name: score.figures() for name, score in [*scores.items(), ("all", everything)]}
+    columns = tuple(figures["all"])
+    report(
+        f"Identity over {options.seconds:g} s of each script, {options.seeds} scenes ({machine()})",
+        ("", *columns),
+        [[name, *(values[column] for column in columns)] for name, values in figures.items()],
+    )
+    write_json(options.json, figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Which reading is of which track: costs, and the assignment of the least cost.
+
+A cost is infinite where a track cannot have got to that reading. Hands are compared by their wrists
+and the roots of their fingers: boxes of clasped hands overlap. Bodies are compared by OKS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from vitpose_ros.geometry import iou, unrotated_box
+from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, PINKY_MCP, RING_MCP, WRIST
+from vitpose_ros.track.sides import probability
+from vitpose_ros.track.tracks import Reading, Track
+from vitpose_ros.types import TrackState
+
+Array = npt.NDArray[np.float64]
+
+HAND_REACH, HAND_SPEED, HAND_FARTHEST = 1.0, 30.0, 4.0
+"""A hand lies within HAND_REACH + HAND_SPEED dt palms of where its motion puts it, and never
+farther than HAND_FARTHEST; dt is the time since it was seen. 30 palms/s are about 3 m/s."""
+
+HAND_LOST = 0.5
+"""Palms by which a hand that is seen all the time comes before one that was lost."""
+
+SIDE_WEIGHT = 0.3
+"""Palms for each nat of disagreement about the side."""
+
+SIDE_VETO = 0.2
+"""A lost hand is not found again in one whose side agrees with a lower probability."""
+
+BODY_REACH, BODY_SPEED = 0.03, 1.0
+"""OKS is widened by so many object sizes, and so many for each second since it was seen: what a
+motion can be off its prediction."""
+
+BODY_SIMILAR = 0.1
+"""A body is not taken for one that is less alike, 0 .. 1."""
+
+BODY_LOST = 0.2
+"""Similarity by which a body that is seen all the time comes before one that was lost."""
+
+FEW_JOINTS = 5
+"""With fewer sure joints in common, the boxes of two bodies are compared as well."""
+
+_PALM = [WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP]
+_FAR = 1e6
+
+
+def assign(costs: Array) -> list[tuple[int, int]]:
+    """Pairs (row, column) of the least total cost; none with an infinite one.
+
+    As many are paired as can be; with SciPy's linear_sum_assignment.
+    """
+    if costs.size == 0:
+        return []
+    possible = np.isfinite(costs)
+    rows, columns = linear_sum_assignment(np.where(possible, costs, _FAR))
+    return [
+        (int(row), int(column))
+        for row, column in zip(rows, columns, strict=True)
+        if possible[row, column]
+    ]
+
+
+def hand_costs(
+    tracks: Sequence[Track],
+    readings: Sequence[Reading],
+    stamp_ns: int,
+    track_odds: Sequence[float],
+    reading_odds: Sequence[float],
+) -> Array:
+    """Costs for hands, in palms: the median distance of wrist and MCP joints from where the motion
+    puts them, and the disagreement about the side.
+
+    Parameters
+    ----------
+    tracks, readings : of hands, sizes those of the palm.
+    stamp_ns : of the readings.
+    track_odds : log odds that a track is a right hand.
+    reading_odds : the same of what this image says; 0 for nothing.
+
+    Returns
+    -------
+    (tracks, readings); infinite beyond the reach of a hand, and where a lost hand's side disagrees.
+    """
+    if not tracks or not readings:
+        return np.full((len(tracks), len(readings)), np.inf)
+    places = np.stack([t.reading.uv[_PALM] + t.moved_px(stamp_ns) for t in tracks])
+    found = np.stack([r.uv[_PALM] for r in readings])
+    size = np.maximum(
+        np.array([t.reading.size for t in tracks])[:, None],
+        np.array([r.size for r in readings])[None],
+    )
+    apart = np.linalg.norm(places[:, None] - found[None], axis=-1)
+    distance = np.nanmedian(apart, axis=-1) / size
+    dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])
+    reach = np.minimum(HAND_REACH + HAND_SPEED * dt_s, HAND_FARTHEST)[:, None]
+    lost = np.array([t.state is TrackState.LOST for t in tracks])[:, None]
+    right = np.array([probability(odds) for odds in track_odds])[:, None]
+    looks = np.array([probability(odds) for odds in reading_odds])[None]
+    agree = right * looks + (1 - right) * (1 - looks)
+    costs = distance - SIDE_WEIGHT * np.log(agree) + HAND_LOST * lost
+    # A distance of NaN is beyond any reach.
+    return np.where((distance <= reach) & ~(lost & (agree < SIDE_VETO)), costs, np.inf)
+
+
+def body_costs(
+    tracks: Sequence[Track], readings: Sequence[Reading], stamp_ns: int, sigmas: Sequence[float]
+) -> Array:
+    """Costs for bodies: 1 - OKS, widened by what a prediction can be off.
+
+    Parameters
+    ----------
+    tracks, readings : of bodies of one layout, sizes the root of their area in px^2.
+    stamp_ns : of the readings.
+    sigmas : the layout's; joints whose sigma is NaN do not count.
+
+    Returns
+    -------
+    (tracks, readings); infinite where they are not alike.
+    """
+    if not tracks or not readings:
+        return np.full((len(tracks), len(readings)), np.inf)
+    sigma = np.asarray(sigmas, np.float64)
+    places = np.stack([t.reading.uv + t.moved_px(stamp_ns) for t in tracks])[:, None]
+    found = np.stack([r.uv for r in readings])[None]
+    both = np.stack([t.reading.sure for t in tracks])[:, None] & np.isfinite(sigma)
+    both = both & np.stack([r.sure for r in readings])[None]
+    size = (
+        np.array([t.reading.size for t in tracks])[:, None]
+        + np.array([r.size for r in readings])[None]
+    ) / 2
+    dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])[:, None]
+    spread = (2 * sigma) ** 2 + ((BODY_REACH + BODY_SPEED * dt_s) ** 2)[..., None]
+    squared = ((places - found) ** 2).sum(axis=-1) / size[..., None] ** 2
+    alike = np.exp(-np.where(both, squared, 0.0) / (2 * np.where(both, spread, 1.0)))
+    common = both.sum(axis=-1)
+    similarity = (alike * both).sum(axis=-1) / np.maximum(common, 1)
+    for i, j in np.argwhere(common < FEW_JOINTS).tolist():
+        box = unrotated_box(tracks[i].region_at(stamp_ns))
+        overlap = iou(box, unrotated_box(readings[j].region))
+        similarity[i, j] = (similarity[i, j] * common[i, j] + overlap) / (common[i, j] + 1)
+    lost = np.array([t.state is TrackState.LOST for t in tracks])[:, None]
+    return np.where(similarity >= BODY_SIMILAR, 1 - similarity + BODY_LOST * lost, np.inf)

@@ -1,0 +1,34 @@
+"""When tracking has to start anew."""
+
+from __future__ import annotations
+
+from vitpose_ros.types import Frame
+
+MAX_GAP_S = 0.5
+"""After a longer time without an image everything is elsewhere: tracking starts anew."""
+
+
+class FrameClock:
+    """Notes when tracking has to start anew."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int, int] | None = None  # stamp_ns, width, height
+        self._asked = False
+
+    def ask_reset(self) -> None:
+        """Start anew with the next image."""
+        self._asked = self._asked or self._last is not None
+        self._last = None
+
+    def start(self, frame: Frame) -> bool:
+        """Note an image's time and size; True when tracking starts anew because of them, or was
+        asked to.
+        """
+        now = (frame.stamp_ns, frame.width, frame.height)
+        if self._last is not None:
+            gap_s = (now[0] - self._last[0]) * 1e-9
+            if not 0 < gap_s <= MAX_GAP_S or now[1:] != self._last[1:]:
+                self.ask_reset()
+        self._last = now
+        reset, self._asked = self._asked, False
+        return reset

@@ -1,0 +1,68 @@
+"""Where the next image is looked at, steadied over time: a trembling crop makes joints tremble."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.smooth.filters import OneEuro
+from vitpose_ros.types import Region
+
+_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 2.0, 4.0, 3.0
+
+
+class SteadyRegions:
+    """A One-Euro filter over the regions of tracks.
+
+    Filtered are three points: the centre, and the middles of two neighbouring sides as seen from
+    it. So size and turn need neither logarithms nor unwrapping, and all speeds are in object sizes.
+    """
+
+    def __init__(self) -> None:
+        self._filter = OneEuro(_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ)
+        self._ids: list[int] = []
+
+    def __call__(
+        self, stamp_ns: int, regions: Sequence[Region], sizes: Sequence[float]
+    ) -> list[Region]:
+        """The regions of an image, steadied; with other ids than before, tracks begin and end.
+
+        Parameters
+        ----------
+        stamp_ns : of the image.
+        regions : with the ids of their tracks.
+        sizes : of the objects, px.
+        """
+        ids = [region.track_id for region in regions]
+        if ids != self._ids:
+            rows = [self._ids.index(i) if i in self._ids else -1 for i in ids]
+            self._filter.take(np.array(rows, np.intp))
+            self._ids = ids
+        if not regions:
+            return []
+        points = np.array([_points(region) for region in regions])
+        every = np.ones(points.shape[:2])
+        steady = self._filter.step(
+            points, every > 0, every, stamp_ns * 1e-9, np.maximum(np.asarray(sizes, float), 1.0)
+        )
+        return [_region(p, region) for p, region in zip(steady, regions, strict=True)]
+
+
+def _points(region: Region) -> list[tuple[float, float]]:
+    cos, sin = math.cos(region.rotation_rad) / 2, math.sin(region.rotation_rad) / 2
+    width, height = region.width, region.height
+    return [(region.cx, region.cy), (cos * width, sin * width), (-sin * height, cos * height)]
+
+
+def _region(points: npt.NDArray[np.float64], given: Region) -> Region:
+    (cx, cy), (ax, ay), (bx, by) = points.tolist()
+    width, height = 2 * math.hypot(ax, ay), 2 * math.hypot(bx, by)
+    if not (width > 0 and height > 0):  # it turned by half a circle at once
+        return given
+    # The two sides may have left the right angle a little; both have a say.
+    rotation = math.atan2(ay - bx, ax + by)
+    return replace(given, cx=cx, cy=cy, width=width, height=height, rotation_rad=rotation)

@@ -1,0 +1,217 @@
+"""Tracks: what is followed from image to image, each with an id that is never given again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.track.regions import SteadyRegions
+from vitpose_ros.types import FloatArray, Region, TrackState
+
+CONFIRMED_FRAMES = 3
+"""What was seen in so many images in a row is relied on."""
+
+LOST_S = 1.0
+"""What was relied on and is not seen any more can be found again with its id for so long."""
+
+LOOK_S = 0.4
+"""For so long a lost one is looked for where its motion has taken it."""
+
+_MOTION_S = 0.15  # a motion that is not seen any more dies away with this time constant
+_VELOCITY_S = 0.05  # time constant of the velocity's own average
+_STILL = np.zeros(2)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one object in one image, as far as it says who it is.
+
+    Attributes
+    ----------
+    uv : (K, 2), px; NaN where unknown.
+    sure : (K,) which joints count when two are compared; their uv is known.
+    size : of the object, px: the palm's longest side, or the root of a body's area.
+    region : where the object is in this image, as it is to be looked for in the next one.
+    """
+
+    uv: FloatArray
+    sure: npt.NDArray[np.bool_]
+    size: float
+    region: Region
+
+
+@dataclass(frozen=True)
+class Track:
+    """Something that is followed.
+
+    Attributes
+    ----------
+    track_id : never given again.
+    reading : the last one.
+    region : the last reading's, with the track's id, steadied over time.
+    velocity : (2,) px/s, of the object as a whole.
+    first_ns, seen_ns : stamps of the first and the last reading.
+    images : in how many it was seen.
+    state : TENTATIVE, CONFIRMED, or LOST when it was not seen in the last image.
+    """
+
+    track_id: int
+    reading: Reading
+    region: Region
+    velocity: npt.NDArray[np.float64]
+    first_ns: int
+    seen_ns: int
+    images: int = 1
+    state: TrackState = TrackState.TENTATIVE
+
+    def moved_px(self, stamp_ns: int) -> npt.NDArray[np.float64]:
+        """(2,) px from the last reading to where it should be at a time: on with its velocity,
+        which dies away.
+        """
+        dt_s = max((stamp_ns - self.seen_ns) * 1e-9, 0.0)
+        return self.velocity * (_MOTION_S * -math.expm1(-dt_s / _MOTION_S))
+
+    def region_at(self, stamp_ns: int) -> Region:
+        """Where to look for it at a time."""
+        dx, dy = self.moved_px(stamp_ns).tolist()
+        return replace(self.region, cx=self.region.cx + dx, cy=self.region.cy + dy)
+
+    def identity(self, stamp_ns: int) -> dict[str, Any]:
+        """The fields of Instance that say who it is."""
+        return {
+            "track_id": self.track_id,
+            "track_state": self.state,
+            "track_age_s": (stamp_ns - self.first_ns) * 1e-9,
+        }
+
+
+class Tracks:
+    """Tracks of one kind.
+
+    A new track is tentative: missed in one image, it ends. One that was confirmed is lost when it
+    is missed, and for LOST_S it can be found again with its id.
+
+    Parameters
+    ----------
+    ids : where new ids come from; shared by all kinds of one camera.
+    """
+
+    def __init__(self, ids: Iterator[int]) -> None:
+        self._ids = ids
+        self._tracks: list[Track] = []
+        self._steady = SteadyRegions()
+
+    @property
+    def all(self) -> list[Track]:
+        """Those that are seen and those that are lost, the oldest first."""
+        return list(self._tracks)
+
+    @property
+    def live(self) -> list[Track]:
+        """Those that were seen in the last image, the oldest first."""
+        return [track for track in self._tracks if track.state is not TrackState.LOST]
+
+    @property
+    def lost(self) -> list[Track]:
+        """Those that can be found again, the oldest first."""
+        return [track for track in self._tracks if track.state is TrackState.LOST]
+
+    def regions(self, stamp_ns: int, most: int) -> list[Region]:
+        """Where to look at a time, with the tracks' ids, at most so many: those that are seen, the
+        oldest first, then those that were lost a moment ago, the latest first.
+        """
+        just_lost = [t for t in self.lost if (stamp_ns - t.seen_ns) * 1e-9 <= LOOK_S]
+        just_lost.sort(key=lambda track: -track.seen_ns)
+        return [track.region_at(stamp_ns) for track in (*self.live, *just_lost)[:most]]
+
+    def clear(self) -> None:
+        """Follow nothing any more."""
+        self._tracks.clear()
+
+    def keep(self, most: int) -> None:
+        """Of those that are seen, follow only the `most` that are oldest."""
+        self.keep_only({track.track_id for track in (*self.live[:most], *self.lost)})
+
+    def keep_only(self, ids: Collection[int]) -> None:
+        """Follow only the tracks with these ids."""
+        self._tracks = [track for track in self._tracks if track.track_id in ids]
+
+    def update(
+        self, readings: Sequence[Reading], pairs: Sequence[tuple[int, int]], stamp_ns: int
+    ) -> tuple[list[Track], list[Track]]:
+        """Take over what was read in an image.
+
+        Parameters
+        ----------
+        readings : each object once.
+        pairs : (index in `all`, index in `readings`) of those that go on with a track.
+        stamp_ns : of the image.
+
+        Returns
+        -------
+        The track of each reading, and those that were seen in the image before and are not now, as
+        they were.
+        """
+        before = self._tracks
+        goes_on = {reading: before[track] for track, reading in pairs}
+        velocities = _velocities(goes_on, readings, stamp_ns)
+        now = []
+        for i, reading in enumerate(readings):
+            track = goes_on.get(i)
+            if track is None:
+                region = replace(reading.region, track_id=next(self._ids))
+                track = Track(region.track_id, reading, region, _STILL, stamp_ns, stamp_ns)
+            else:
+                track = _seen(track, reading, velocities[i], stamp_ns)
+            now.append(track)
+        steady = self._steady(stamp_ns, [t.region for t in now], [t.reading.size for t in now])
+        now = [replace(track, region=r) for track, r in zip(now, steady, strict=True)]
+        found = {track.track_id for track in now}
+        missed = [track for track in before if track.track_id not in found]
+        lost = [replace(t, state=TrackState.LOST) for t in missed if _can_return(t, stamp_ns)]
+        self._tracks = sorted((*now, *lost), key=lambda track: track.track_id)
+        return now, [track for track in missed if track.state is not TrackState.LOST]
+
+
+def _can_return(track: Track, stamp_ns: int) -> bool:
+    tentative = track.state is TrackState.TENTATIVE
+    return not tentative and (stamp_ns - track.seen_ns) * 1e-9 <= LOST_S
+
+
+def _seen(
+    track: Track, reading: Reading, velocity: npt.NDArray[np.float64], stamp_ns: int
+) -> Track:
+    confirmed = track.images + 1 >= CONFIRMED_FRAMES
+    return replace(
+        track,
+        reading=reading,
+        region=replace(reading.region, track_id=track.track_id),
+        velocity=velocity,
+        seen_ns=stamp_ns,
+        images=track.images + 1,
+        state=TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE,
+    )
+
+
+def _velocities(
+    goes_on: dict[int, Track], readings: Sequence[Reading], stamp_ns: int
+) -> dict[int, npt.NDArray[np.float64]]:
+    """By the number of a reading, the velocity of its track from here on, px/s."""
+    if not goes_on:
+        return {}
+    tracks = list(goes_on.values())
+    after = [readings[i] for i in goes_on]
+    both = np.stack([t.reading.sure for t in tracks]) & np.stack([r.sure for r in after])
+    step = np.stack([r.uv for r in after]) - np.stack([t.reading.uv for t in tracks])
+    count = both.sum(axis=1)[:, None]
+    mean = np.where(both[..., None], step, 0.0).sum(axis=1) / np.maximum(count, 1)
+    dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])[:, None]
+    old = np.stack([t.velocity for t in tracks])
+    share = np.where(count > 0, -np.expm1(-dt_s / _VELOCITY_S), 0.0)
+    new = old + share * (mean / np.maximum(dt_s, 1e-6) - old)
+    return dict(zip(goes_on, new, strict=True))
