@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,21 @@ def test_third_person_gives_bodies_and_hands_that_name_their_body(
     ids = [[skeleton.track_id for skeleton in message.skeletons] for message in messages]
     assert ids == [ids[0]] * 3
     assert len(set(ids[0])) == len(ids[0])
+
+
+def test_third_person_starts_without_a_hand_detector_and_auto_names_what_it_lacks(
+    graph: Any, camera: Any, body_models: ModelStore, tmp_path: Path
+) -> None:
+    for name in ("mediapipe-hand-full", *BODIES):
+        shutil.copytree(body_models.root / name, tmp_path / name)
+    graph.start_pose_node(view="third_person", models_dir=str(tmp_path))
+    camera.process()
+    values = graph.wait_for_status(lambda v: v["state"] == "active", "state active")
+    assert values["models"] == "mediapipe-hand-full, mediapipe-person, mediapipe-body-full"
+    assert graph.change_state("deactivate", "cleanup")
+    assert graph.set_parameter("view", "auto").successful
+    assert not graph.change_state("configure")
+    assert "mediapipe-palm-full" in graph.wait_for_log("configure refused")
 
 
 def test_the_latched_layouts_are_those_of_bodies_and_hands(
