@@ -12,7 +12,6 @@ import pytest
 from vitpose_ros.cli.main import main
 from vitpose_ros.models.catalogue import read_catalogue
 from vitpose_ros.models.errors import CatalogueError, ModelError
-from vitpose_ros.models.files import shipped
 from vitpose_ros.models.manifest import (
     HashedFile,
     Manifest,
@@ -161,41 +160,6 @@ def test_a_manifest_of_something_else_is_refused(change, complaint, store, conte
     write_manifest(folder, replace(manifest_of("net", content), **change))
     with pytest.raises(ModelError, match=f"{complaint}.*Convert it again with: vitpose_ros"):
         store.get("net")
-
-
-def as_format_1(folder):
-    """Write a folder's manifest as versions before 2 wrote it."""
-    path = folder / "model.json"
-    fields = json.loads(path.read_text())
-    (output,) = fields.pop("outputs")
-    del fields["settings"]
-    joints, height, width = output["shape"]
-    fields |= {"output_name": output["name"], "output_width": width, "output_height": height}
-    path.write_text(json.dumps(fields | {"format": 1, "joints": joints}))
-
-
-def test_a_manifest_of_format_1_still_holds(store, content):
-    folder = install(store, manifest_of("net", content))
-    written = read_manifest(folder)
-    as_format_1(folder)
-    assert '"output_height": 64' in (folder / "model.json").read_text()
-    assert read_manifest(folder) == written
-    assert store.get("net").manifest == written
-
-
-def test_the_shipped_manifest_is_read():
-    manifest = read_manifest(shipped("assets/vitpose-tiny-synthetic", "model.json").parent)
-    assert manifest.outputs == (Output("heatmaps", (21, 32, 32)),)
-
-
-def test_curves_are_described_as_curves(store, content):
-    curves = (Output("simcc_x", (17, 384)), Output("simcc_y", (17, 512)))
-    change = {"architecture": "rtmpose", "outputs": curves, "settings": {"score_scale": 10.0}}
-    install(store, manifest_of("mine", content, **change))
-    model = ModelStore(store.root, store.catalogue).get("mine")
-    assert model.manifest.outputs == curves
-    assert model.entry.architecture == "rtmpose"
-    assert model.entry.settings == {"score_scale": 10.0}
 
 
 @pytest.mark.parametrize(

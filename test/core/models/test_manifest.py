@@ -1,0 +1,105 @@
+"""The manifest beside a network, in the formats that are read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.files import shipped
+from vitpose_ros.models.manifest import HashedFile, Manifest, Output, read_manifest, write_manifest
+
+
+def manifest(**fields):
+    """The manifest of a ViTPose, with some fields changed."""
+    known = {
+        "name": "net",
+        "task": "body_keypoints",
+        "architecture": "vitpose",
+        "layout": "coco17",
+        "joints": 17,
+        "input_name": "image",
+        "input_width": 192,
+        "input_height": 256,
+        "outputs": (Output("heatmaps", (17, 64, 48)),),
+        "parameters": 100,
+        "licence": "MIT",
+        "licence_url": "https://example.org/licence",
+        "origin": "",
+        "files": (HashedFile("model.onnx", 3, "0" * 64),),
+        "sources": (HashedFile("net.pth", 4, "1" * 64, "hub acme/net"),),
+        "date": "2026-01-01T00:00:00+00:00",
+        "network": {"expert": "coco"},
+        "notes": ("a note",),
+    }
+    return Manifest(**known | fields)
+
+
+def as_format_1(folder):
+    """Write a folder's manifest as versions before format 2 wrote it."""
+    path = folder / "model.json"
+    fields = json.loads(path.read_text())
+    (output,) = fields.pop("outputs")
+    del fields["settings"]
+    _, height, width = output["shape"]
+    fields |= {"output_name": output["name"], "output_width": width, "output_height": height}
+    path.write_text(json.dumps(fields | {"format": 1}))
+
+
+CURVES = {
+    "architecture": "rtmpose",
+    "outputs": (Output("simcc_x", (17, 384)), Output("simcc_y", (17, 512))),
+    "settings": {"score_scale": 10.0},
+}
+
+
+@pytest.mark.parametrize("fields", [{}, CURVES], ids=["heatmaps", "curves"])
+def test_what_is_written_is_read(fields, tmp_path):
+    written = manifest(**fields)
+    path = write_manifest(tmp_path, written)
+    assert json.loads(path.read_text())["format"] == 2
+    assert read_manifest(tmp_path) == written
+
+
+def test_format_1_is_still_read_and_means_the_same(tmp_path):
+    write_manifest(tmp_path, manifest())
+    as_format_1(tmp_path)
+    fields = json.loads((tmp_path / "model.json").read_text())
+    assert (fields["format"], fields["output_height"]) == (1, 64)
+    assert "outputs" not in fields
+    assert read_manifest(tmp_path) == manifest()
+
+
+def test_the_shipped_manifest_is_read():
+    folder = shipped("assets/vitpose-tiny-synthetic", "model.json").parent
+    assert read_manifest(folder).outputs == (Output("heatmaps", (21, 32, 32)),)
+
+
+def test_a_network_of_no_catalogue_keeps_its_architecture_and_settings():
+    entry = manifest(**CURVES).entry()
+    assert (entry.architecture, entry.settings) == ("rtmpose", {"score_scale": 10.0})
+
+
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [
+        (1, "is not one of this package: 'output_name'"),  # format 2's fields
+        (3, "it is of format 3; this version reads 1 and 2"),
+        ("2", "it is of format '2'; this version reads 1 and 2"),
+    ],
+)
+def test_another_format_is_refused(version, complaint, tmp_path):
+    path = write_manifest(tmp_path, manifest())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
+    with pytest.raises(ModelError, match=complaint):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "outputs", [(), (Output("heatmaps", (16, 64, 48)),), (*CURVES["outputs"], Output("z", ()))]
+)
+def test_outputs_of_other_joints_are_refused(outputs, tmp_path):
+    write_manifest(tmp_path, manifest(outputs=outputs))
+    with pytest.raises(ModelError, match=r"its outputs \[.*\] are not of 17 joints"):
+        read_manifest(tmp_path)
