@@ -115,13 +115,16 @@ class Pipeline:
         return (HAND21,) if self._bodies is None else (self._bodies.layout, HAND21)
 
     def update(self, settings: Settings) -> None:
-        """Use other settings from the next image on.
+        """Use other settings from the next image on. Tracking starts anew where input_mirrored
+        changes: left is right then, for all that is held over time.
 
         Raises
         ------
         ValueError : static settings for the view "auto"; the settings in use stay.
         """
         self._check(settings.hands)
+        if settings.hands.input_mirrored != self._hands.settings.input_mirrored:
+            self.reset()
         self._hands.update(settings.hands)
         if self._bodies is not None:
             self._bodies.update(settings.persons)

@@ -385,6 +385,19 @@ def test_a_wrong_setting_is_named_with_what_is_accepted(field, value, accepted):
         HandSettings(**{field: value})
 
 
+def test_tracking_starts_anew_when_the_image_is_said_to_be_mirrored_and_only_then():
+    camera = Camera(Hand(200, 200, right=0.9))
+    (before,) = [camera.shoot() for _ in range(10)][-1].instances
+    camera.pipeline.update(Settings(HandSettings(input_mirrored=True)))
+    turned = camera.shoot()
+    (hand,) = turned.instances
+    assert turned.reset and hand.track_id != before.track_id
+    assert (before.side, hand.side) == (Side.RIGHT, Side.LEFT)
+    camera.pipeline.update(Settings(HandSettings(input_mirrored=True, max_hands=3)))
+    after = camera.shoot()
+    assert not after.reset and ids(after) == [hand.track_id]
+
+
 def test_fewer_hands_at_run_time_keep_the_oldest():
     camera = Camera(Hand(150, 200), Hand(450, 200))
     camera.shoot()

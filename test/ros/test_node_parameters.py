@@ -34,19 +34,24 @@ def test_fewer_hands_are_followed_as_soon_as_max_hands_says_so(
     assert len(camera.process(camera.image(rendering.image)).skeletons) == 2
 
 
-def test_a_mirrored_input_exchanges_left_and_right_and_nothing_else(
+def test_a_mirrored_input_exchanges_left_and_right_and_starts_tracking_anew(
     graph: Any, camera: Any, models: Any, rendering: Rendering
 ) -> None:
     graph.start_pose_node()
     before = camera.process(camera.image(rendering.image)).skeletons
     assert graph.set_parameter("input_mirrored", True).successful
-    after = camera.process(camera.image(rendering.image)).skeletons
+    message = camera.process(camera.image(rendering.image))
+    assert message.reset
     assert sorted(s.side for s in before) == [1, 2]
-    assert [s.side for s in after] == [3 - s.side for s in before]
-    assert [s.track_id for s in after] == [s.track_id for s in before]
+
+    def sides(skeletons: Any) -> dict[int, int]:
+        return {round(s.raw_u[0] / 8): s.side for s in skeletons}
+
+    assert sides(message.skeletons) == {at: 3 - side for at, side in sides(before).items()}
+    assert not {s.track_id for s in message.skeletons} & {s.track_id for s in before}
     assert graph.set_parameter("input_mirrored", False).successful
     again = camera.process(camera.image(rendering.image)).skeletons
-    assert [s.side for s in again] == [s.side for s in before]
+    assert sides(again) == sides(before)
 
 
 def test_thresholds_act_on_the_next_image(
