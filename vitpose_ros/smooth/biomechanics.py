@@ -128,15 +128,14 @@ class Biomechanics:
         if np.isnan(points).all():
             return None
         done = np.zeros(points.shape[:2], np.uint8)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if self._bones:
-                fitted = self._to_lengths(self._lengths[space], points, rows, weight, elapsed_s)
-                done |= _changed(points, fitted) * np.uint8(Correction.BONE_LENGTH)
-                points = fitted
-            if self._angles:
-                limited = self._limit(points, right)
-                done |= _changed(points, limited) * np.uint8(Correction.JOINT_LIMIT)
-                points = limited
+        if self._bones:
+            fitted = self._to_lengths(self._lengths[space], points, rows, weight, elapsed_s)
+            done |= _changed(points, fitted) * np.uint8(Correction.BONE_LENGTH)
+            points = fitted
+        if self._angles:
+            limited = self._limit(points, right)
+            done |= _changed(points, limited) * np.uint8(Correction.JOINT_LIMIT)
+            points = limited
         return points, done
 
     def _to_lengths(

@@ -76,17 +76,11 @@ class BodyLimits:
         -------
         (N, K, 3) : the same where nothing is beyond a limit, or where it cannot be told.
         """
-        first, middle, last = (points[:, self._chains[:, i]] for i in range(3))
-        before, after = unit(middle - first), unit(last - middle)
-        axis = unit(cross(before, after))
-        bent = np.arctan2(dot(cross(before, after), axis), dot(before, after))
-        turn = -np.maximum(np.nan_to_num(bent) - self._high, 0.0)
-        hinge, stretch = self._stretched(points, before, after)
-        axis = np.where((stretch > 0)[..., None], hinge, axis)
-        turn = np.where(stretch > 0, stretch, turn)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            axis, turn = self._turns(points)
         if not turn.any():
             return points
-        limited = points.copy()
+        middle, limited = points[:, self._chains[:, 1]], points.copy()
         for chain, hangs in enumerate(self._hangs):
             rows = np.flatnonzero(turn[:, chain])
             if len(rows):
@@ -95,6 +89,17 @@ class BodyLimits:
                 moved = turned(arm, axis[rows, None, chain], turn[rows, None, chain])
                 limited[rows[:, None], hangs] = pivot + moved
         return limited
+
+    def _turns(self, points: Array) -> tuple[Array, Array]:
+        """Axes (N, C, 3) and angles (N, C) that bring each limb back within its limits."""
+        first, middle, last = (points[:, self._chains[:, i]] for i in range(3))
+        before, after = unit(middle - first), unit(last - middle)
+        axis = cross(before, after)
+        sine = np.sqrt(dot(axis, axis))
+        beyond = np.arctan2(sine, dot(before, after)) - self._high
+        hinge, stretch = self._stretched(points, before, after)
+        axis = np.where((stretch > 0)[..., None], hinge, axis / sine[..., None])
+        return axis, np.where(stretch > 0, stretch, -np.maximum(np.nan_to_num(beyond), 0.0))
 
     def _stretched(self, points: Array, before: Array, after: Array) -> tuple[Array, Array]:
         """The knees' hinges (N, C, 3), and by how much each is hyperextended (N, C); 0 where its

@@ -119,7 +119,8 @@ class BoneFit:
     The moves are those of least squares under the linearised lengths (Gauss-Newton): a bone's two
     ends share what it lacks. Bones set one after the other from the root outwards would sum up the
     errors of their directions in the tips: with MediaPipe's hands in rendered images even the true
-    lengths made the shape's error greater so, by 4 %, where this makes it smaller, by 6 %. The mean of the joints that are moved together stays where it is.
+    lengths made the shape's error greater so, by 4 %, where this makes it smaller, by 6 %. The mean
+    of the joints that are moved together stays where it is.
 
     Parameters
     ----------
