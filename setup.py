@@ -33,6 +33,6 @@ setup(
         "vitpose_ros.assets": ["*/model.onnx"],
     },
     install_requires=requirements("core"),
-    extras_require={name: requirements(name) for name in ("convert", "hub", "test")},
+    extras_require={name: requirements(name) for name in ("bench", "convert", "hub", "test")},
     entry_points={"console_scripts": ["vitpose_ros = vitpose_ros.cli.main:main"]},
 )

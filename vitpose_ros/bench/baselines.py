@@ -1,8 +1,8 @@
 """Filters of other projects, as they are published, to measure this package's beside them.
 
-Each works on every axis by itself and is written from its formula, facts such as units and default
-numbers included; none is offered for use. An exponential moving average with a fixed share per
-image needs no class: at one rate it is `smooth.filters.Ema`.
+Those of MediaPipe and MMPose work on every axis by itself, which no filter of this package does,
+and are written from their formulae; they are not offered for use. A moving average with a fixed
+share per image is, at one rate, `smooth.filters.Ema`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from vitpose_ros.smooth.filters import Ema
 
 Array = npt.NDArray[np.float64]
 
@@ -26,7 +28,7 @@ class Baseline(Protocol):
         ----------
         x : (K, D) measured; every joint is known.
         dt_s : time since the last measurement; at the first one it plays no part.
-        size : the object's size in the unit of x.
+        size : what speeds are divided by, in the unit of x.
         """
         ...
 
@@ -34,18 +36,16 @@ class Baseline(Protocol):
 class MediaPipeOneEuro:
     """The One-Euro filter of MediaPipe's landmark smoothing (util/filtering/one_euro_filter.cc).
 
-    The speed that opens the cut-off is that of the raw value, of one axis, over the object's scale.
+    The speed that opens the cut-off is that of the raw value, of one axis, over the object's scale:
+    for pixels the mean side of the region that the network looks at, for metres 1.
 
     Parameters
     ----------
     min_cutoff_hz, beta, d_cutoff_hz : of the filter.
-    scale : the object's scale over `size`; speeds are divided by it.
     """
 
-    def __init__(
-        self, min_cutoff_hz: float, beta: float, d_cutoff_hz: float, scale: float
-    ) -> None:
-        self._min, self._beta, self._d, self._scale = min_cutoff_hz, beta, d_cutoff_hz, scale
+    def __init__(self, min_cutoff_hz: float, beta: float, d_cutoff_hz: float) -> None:
+        self._min, self._beta, self._d = min_cutoff_hz, beta, d_cutoff_hz
         self._raw = self._point = self._slope = np.empty(0)
 
     def step(self, x: Array, dt_s: float, size: float) -> Array:
@@ -53,7 +53,7 @@ class MediaPipeOneEuro:
         if not self._point.size:
             self._raw, self._point, self._slope = x, x, np.zeros_like(x)
             return x
-        slope = (x - self._raw) / (dt_s * self._scale * size)
+        slope = (x - self._raw) / (dt_s * size)
         self._slope = self._slope + _share(self._d, dt_s) * (slope - self._slope)
         share = _share(self._min + self._beta * np.abs(self._slope), dt_s)
         self._raw, self._point = x, self._point + share * (x - self._point)
@@ -88,12 +88,28 @@ class MmposeOneEuro:
         return self._point
 
 
+class MovingAverage:
+    """`smooth.filters.Ema` that takes a share of each new value at a rate.
+
+    Parameters
+    ----------
+    share : of each new value, above 0 and below 1.
+    rate_hz : images per second.
+    """
+
+    def __init__(self, share: float, rate_hz: float) -> None:
+        self._ema = Ema(-1.0 / (rate_hz * math.log1p(-share)))
+        self._time_s = 0.0
+
+    def step(self, x: Array, dt_s: float, size: float) -> Array:
+        """See `Baseline.step`."""
+        self._time_s += dt_s
+        row, scale = (1, len(x)), np.full(1, size)
+        valid, weight = np.ones(row, bool), np.ones(row)
+        return self._ema.step(x[None], valid, weight, self._time_s, scale)[0]
+
+
 def _share(cutoff_hz: npt.ArrayLike, dt_s: float) -> Array:
     """What share of a new value a low-pass takes: 1 / (1 + 1 / (2 pi cut-off dt))."""
     turn = 2.0 * math.pi * dt_s * np.asarray(cutoff_hz, np.float64)
     return np.asarray(turn / (1.0 + turn))
-
-
-def ema_time_constant_s(share: float, rate_hz: float) -> float:
-    """The time constant of `smooth.filters.Ema` that takes a share of each new value at a rate."""
-    return -1.0 / (rate_hz * math.log1p(-share))

@@ -8,12 +8,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vitpose_ros.cli import doctor, engine, models
+from vitpose_ros.bench.errors import BenchError
+from vitpose_ros.cli import bench, doctor, engine, models
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
 from vitpose_ros.version import version
 
-COMMANDS = (models, engine, doctor)
+COMMANDS = (models, engine, bench, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except (CatalogueError, UnknownModelError) as error:
         return _fail(options, error, EXIT_USAGE)
-    except (EngineError, ModelError) as error:
+    except (BenchError, EngineError, ModelError) as error:
         return _fail(options, error, EXIT_FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; say nothing more
@@ -69,7 +70,7 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, (EngineError, ModelError)):
+    if not isinstance(error, (BenchError, EngineError, ModelError)):
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     print(f"vitpose_ros: {text}", file=sys.stderr)
     return code

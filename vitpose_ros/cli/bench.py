@@ -1,0 +1,221 @@
+"""`vitpose_ros bench smoothing`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitpose_ros.bench.errors import BenchError
+from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
+
+if TYPE_CHECKING:
+    from vitpose_ros.bench.recording import Recording, Report
+    from vitpose_ros.bench.smoothing import Row
+
+_TEXT = """Measure jitter, lag and error of every filter and preset, on rendered hands whose true
+joints are known and as MediaPipe's networks read them. Other projects' filters are measured beside.
+
+  accel   mean acceleration |p[t-1] - 2 p[t] + p[t+1]| over that of the network's own joints
+  lag     the shift in time at which the true curve fits best, ms; that of the network's own joints
+          is in the row 'none'
+  error   mean distance from the truth over that of the network's own joints; then the mean and the
+          95th percentile in palm lengths (wrist to the middle finger's MCP joint)
+  still   how much a still hand trembles, thousandths of a palm (RMS after a moving mean)
+  3D      the same of the hand's shape in metres"""
+
+
+def register(subparsers: Any, epilog: str) -> None:
+    """Add `bench` and its actions to the tool's parser."""
+    parser = add_action(subparsers, "bench", "measure on this machine", epilog)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    text = "jitter, lag and error of every filter and preset"
+    action = add_action(actions, "smoothing", text, epilog)
+    action.description = _TEXT
+    action.add_argument(
+        "--recording",
+        type=Path,
+        metavar="FILE",
+        help="a .npz of hands: read if it is there, else made, so that the next run need not",
+    )
+    action.add_argument(
+        "--scripts", metavar="A,B", help="what to render (default: all but 'tour')"
+    )
+    action.add_argument("--seeds", default="2,3", metavar="N,N", help="scenes per script (2,3)")
+    action.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="images per s (30)")
+    action.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw a picture (.png); needs matplotlib"
+    )
+    action.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    action.add_argument("--quiet", action="store_true", help="do not show how far it is")
+    add_store(action, _smoothing)
+
+
+def _smoothing(options: argparse.Namespace) -> int:
+    # Late: the core's networks and filters are needed by this command only.
+    from vitpose_ros.bench.forecast import HORIZONS_S, forecasts
+    from vitpose_ros.bench.plot import check, plot
+    from vitpose_ros.bench.smoothing import DEFAULT_PRESET, by_script, measure, methods
+
+    if options.plot is not None:
+        check()
+    recording = _recording(options)
+    ways = methods(recording.rate_hz)
+    rows = measure(recording, ways)
+    print(_title(recording))
+    print_table(_COLUMNS, [_cells(row) for row in rows])
+    default = next(way for way in ways if way.name == DEFAULT_PRESET)
+    print(f"\n'{DEFAULT_PRESET}', the default, script by script")
+    print_table(
+        ("script", "accel", "of it true motion", "lag ms", "error"),
+        [
+            (script, _ratio(accel), _ratio(true), _ms(lag), _ratio(error))
+            for script, (accel, lag, error, true) in by_script(recording, default).items()
+        ],
+    )
+    print("\nwhere the joints will be: error in palm lengths, by the time ahead")
+    print_table(
+        ("", *(f"{1e3 * horizon_s:.0f} ms" for horizon_s in HORIZONS_S)),
+        [(f.name, *(_ratio(error) for error in f.error_palm)) for f in forecasts(recording)],
+    )
+    if options.plot is not None:
+        plot(recording, ways, rows, options.plot)
+        print(f"\npicture: {options.plot}")
+    if options.json is not None:
+        _write(options.json, {**_figures(rows), "default": _figures(rows)[DEFAULT_PRESET]})
+    return 0
+
+
+# --- the recording -----------------------------------------------------------------------------
+
+
+def _recording(options: argparse.Namespace) -> Recording:
+    """The recording that the options name, or a new one."""
+    from vitpose_ros.bench.recording import DEFAULT_SCRIPTS, Recording, record
+    from vitpose_ros.load import load_pipeline
+
+    if options.recording is not None and options.recording.exists():
+        return Recording.load(options.recording)
+    scripts = tuple(options.scripts.split(",")) if options.scripts else DEFAULT_SCRIPTS
+    try:
+        seeds = tuple(int(seed) for seed in options.seeds.split(","))
+    except ValueError:
+        options.parser.error(f"--seeds: expected whole numbers like 2,3, got '{options.seeds}'")
+    pipeline = load_pipeline(open_store(options))
+    with _shown(options.quiet) as report:
+        try:
+            made = record(pipeline, scripts, seeds, options.rate, report=report)
+        except ValueError as error:
+            options.parser.error(str(error))
+    if options.recording is not None:
+        try:
+            made.save(options.recording)
+        except OSError as error:
+            raise BenchError(
+                f"the recording cannot be written to {options.recording}: {error}"
+            ) from error
+    return made
+
+
+@contextlib.contextmanager
+def _shown(quiet: bool) -> Iterator[Report | None]:
+    """How far a recording is: a bar on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _lines(time.monotonic)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+            task = bar.add_task("", total=None)
+
+            def report(done: int, total: int, what: str) -> None:
+                bar.update(task, completed=done, total=total, description=what)
+
+            yield report
+
+
+def _lines(clock: Callable[[], float], interval_s: float = 5.0) -> Report:
+    last_s = clock() - interval_s
+
+    def report(done: int, total: int, what: str) -> None:
+        nonlocal last_s
+        if clock() - last_s >= interval_s:
+            last_s = clock()
+            print(f"{what}: image {done} of {total}", file=sys.stderr, flush=True)
+
+    return report
+
+
+# --- the figures -------------------------------------------------------------------------------
+
+_COLUMNS = (
+    *("", "accel", "lag ms", "error", "palms", "p95", "still"),
+    *("3D accel", "3D lag ms", "3D error", ""),
+)
+
+
+def _title(recording: Recording) -> str:
+    scripts = ", ".join(dict.fromkeys(hand.script for hand in recording.hands))
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(hand.seed for hand in recording.hands))
+    return (
+        f"{recording.duration_s:.0f} s with two hands at {recording.rate_hz:g} Hz, "
+        f"{recording.width}x{recording.height}; networks {', '.join(recording.models)}; "
+        f"scripts {scripts}; seeds {seeds}"
+    )
+
+
+def _cells(row: Row) -> Sequence[str]:
+    return (
+        row.name,
+        _ratio(row.accel_ratio),
+        _ms(row.lag_ms),
+        _ratio(row.error_ratio),
+        _ratio(row.error_palm),
+        _ratio(row.error_p95_palm),
+        "-" if math.isnan(row.still_palm) else f"{1e3 * row.still_palm:.1f}",
+        _ratio(row.shape_accel_ratio),
+        _ms(row.shape_lag_ms),
+        _ratio(row.shape_error_ratio),
+        row.about,
+    )
+
+
+def _ratio(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _ms(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    return {
+        row.name: {
+            "accel_ratio": row.accel_ratio,
+            "lag_ms": row.lag_ms,
+            "error_ratio": row.error_ratio,
+        }
+        for row in rows
+    }
+
+
+def _write(path: Path, figures: dict[str, Any]) -> None:
+    """Write the figures, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        raise BenchError(f"the figures cannot be written to {path}: {error}") from error
