@@ -52,7 +52,7 @@ class Channel:
         if not self._last_s.size:
             return
         self._last_s, self._points = self._last_s[rows], self._points[rows]
-        self._last_s[rows < 0] = np.nan
+        self._last_s[rows < 0] = self._points[rows < 0] = np.nan
         for part in (self._filter, self._gate, self._log_size):
             part.take(rows)
 

@@ -53,7 +53,7 @@ class Gate:
 
     A rejected joint is believed again when three measurements in a row agree with each other, and
     after ten rejected ones in any case. A joint that was away for longer than `predict_s` and comes
-    back elsewhere begins anew at once: nothing slides from the old place to the new.
+    back elsewhere begins anew at once. Nothing slides from the old place to the new.
 
     Parameters
     ----------
@@ -94,8 +94,9 @@ class Gate:
             limit[few] += (whole * size)[few]
             jumps = (_length(off - common) > limit) | (_length(common) > whole * size)
             gone = known & (age_s > self.predict_s)
-            restart = gone & (_length(off) > _ELSEWHERE * size)
             suspect = known & jumps & ~gone
+            away = known & (gone | (self._rejects > 0)) & ~suspect
+            restart = away & (_length(off) > _ELSEWHERE * size)
         if suspect.any():
             suspect, believed = self._listen(x, valid, suspect, limit)
             restart |= believed

@@ -43,11 +43,11 @@ class SmoothingSettings:
     """
 
     filter: str = "one_euro"
-    whole_cutoff_hz: float = 1.0
-    whole_beta: float = 3.5
-    min_cutoff_hz: float = 0.5
-    beta: float = 1.5
-    d_cutoff_hz: float = 3.0
+    whole_cutoff_hz: float = 1.9
+    whole_beta: float = 7.0
+    min_cutoff_hz: float = 1.2
+    beta: float = 2.2
+    d_cutoff_hz: float = 1.0
     time_constant_s: float = 0.05
     acceleration: float = 20.0
     noise: float = 0.02
@@ -94,9 +94,13 @@ class SmoothingSettings:
 
 PRESETS = {
     "none": SmoothingSettings(filter="none", gate=False, predict_s=0.0, hold_s=0.0),
-    "responsive": SmoothingSettings(min_cutoff_hz=1.0, beta=5.0),
+    "responsive": SmoothingSettings(
+        whole_cutoff_hz=6.0, whole_beta=7.0, min_cutoff_hz=4.8, beta=0.8, d_cutoff_hz=1.2
+    ),
     "balanced": SmoothingSettings(),
-    "steady": SmoothingSettings(min_cutoff_hz=0.4, beta=1.0),
+    "steady": SmoothingSettings(
+        whole_cutoff_hz=1.7, whole_beta=2.3, min_cutoff_hz=1.2, beta=0.2, d_cutoff_hz=1.0
+    ),
 }
 """Settings by name, from the least smooth to the smoothest."""
 

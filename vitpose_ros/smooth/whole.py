@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from vitpose_ros.smooth.filters import Array, Mask, PointFilter
 
+Rows = npt.NDArray[np.bool_]
+
 _FEW = 4
 _LEAST_LIKENESS = 0.8
-"""Below this correlation a shape has not turned, it is another one: it was turned out of the image's
-plane. The turn stays as it is, then."""
+"""Below this correlation a shape has not turned in the image, it has become another one, for
+instance because it turned in space. The turn stays as it is, then."""
 
 
 class WholeAndShape:
@@ -52,9 +54,9 @@ class WholeAndShape:
                 f"the filter holds (rows, joints, axes) {self._shape.shape}, got {x.shape}; "
                 "rows are changed by take()"
             )
-        seen = valid.any(axis=1)
+        seen: Rows = valid.max(axis=1)
         fit = valid & ~np.isnan(self._shape[..., 0])
-        fresh = seen & ~fit.any(axis=1)
+        fresh: Rows = seen & ~fit.max(axis=1)
         if fresh.any():
             self._begin(x, valid, fresh)
             fit[fresh] = valid[fresh]
@@ -80,7 +82,7 @@ class WholeAndShape:
         np.copyto(self._point, points, where=valid[..., None])
         return self._point.copy()
 
-    def _begin(self, x: Array, valid: Mask, rows: npt.NDArray[np.bool_]) -> None:
+    def _begin(self, x: Array, valid: Mask, rows: Rows) -> None:
         """Rows of which nothing is known: their shape lies around its middle, not turned."""
         self._forget_whole(rows)
         there = valid & rows[:, None]
@@ -145,7 +147,7 @@ class WholeAndShape:
         self._angle, self._turned = other._angle, other._turned
         return True
 
-    def _forget_whole(self, rows: npt.NDArray[np.bool_]) -> None:
+    def _forget_whole(self, rows: Rows) -> None:
         self._place.forget(rows[:, None])
         self._turn.forget(rows[:, None])
         self._angle = np.where(rows, 0.0, self._angle)
