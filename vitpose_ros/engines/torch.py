@@ -9,9 +9,10 @@ Channels-last memory and torch.compile are not used: whether they help has not b
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ import numpy.typing as npt
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
 from vitpose_ros.engines.onnx_nodes import Network, fuse, parse, read_network
 
+_log = logging.getLogger(__name__)
+
 DEVICES = r"cpu|cuda(:[0-9]+)?"
 """Names of devices."""
+
+GRAPH_BATCH = 16
+"""Batches up to this size run as CUDA graphs, as in `engines.tensorrt`: in larger ones the GPU's
+own work hides the launches.
+"""
 
 SETS = 2
 """Sets of tensors for each batch size: one is written while the other is read."""
@@ -116,7 +124,7 @@ class TorchEngine:
         try:
             with self._torch.no_grad(), self._exact():
                 if self._on_gpu:
-                    self._run_on_gpu(chosen, tensors)
+                    self._run_on_gpu(chosen, batch, tensors)
                 else:
                     chosen.outputs = self._compute(tensors)
         except RuntimeError as error:
@@ -127,12 +135,23 @@ class TorchEngine:
             ) from error
         return dict(chosen.outputs)
 
-    def _run_on_gpu(self, chosen: _Set, tensors: Mapping[str, Any]) -> None:
+    def warm_up(self, batches: Iterable[int]) -> None:
+        """Run each batch size on both of its sets, so that no frame has to wait for a first run."""
+        for batch in batches:
+            for _ in range(SETS):
+                self.run_device(self.buffers(batch))
+        if self._on_gpu:
+            self._torch.cuda.synchronize(self.device)
+
+    def _run_on_gpu(self, chosen: _Set, batch: int, tensors: Mapping[str, Any]) -> None:
         cuda = self._torch.cuda
         caller = cuda.current_stream(self.device)
         self._stream.wait_stream(caller)
         with cuda.stream(self._stream):
-            if not self._capture:
+            if chosen.graph is None and self._capture and batch <= GRAPH_BATCH:
+                self._compute(chosen.inputs)  # lets libraries make what they make once
+                self._make_graph(chosen)
+            if chosen.graph is None:
                 chosen.outputs = self._compute(tensors)
                 for tensor in (*tensors.values(), *chosen.outputs.values()):
                     tensor.record_stream(self._stream)
@@ -142,21 +161,26 @@ class TorchEngine:
                     if tensor.data_ptr() != chosen.inputs[name].data_ptr():
                         chosen.inputs[name].copy_(tensor, non_blocking=True)
                         tensor.record_stream(self._stream)
-                if chosen.graph is None:
-                    self._compute(chosen.inputs)  # lets libraries make what they make once
-                    chosen.graph = cuda.CUDAGraph()
-                    # thread_local: other threads may use the GPU meanwhile. One pool: the graphs
-                    # never run at the same time, and their outputs are held here.
-                    with cuda.graph(
-                        chosen.graph,
-                        pool=self._pool,
-                        stream=self._stream,
-                        capture_error_mode="thread_local",
-                    ):
-                        chosen.outputs = self._compute(chosen.inputs)
                 chosen.graph.replay()
             chosen.over = self._stream.record_event()
         caller.wait_stream(self._stream)
+
+    def _make_graph(self, chosen: _Set) -> None:
+        """Capture a run on a set's tensors; where that fails, graphs are not used any more."""
+        cuda = self._torch.cuda
+        graph = cuda.CUDAGraph()
+        try:
+            # thread_local: other threads may use the GPU meanwhile. One pool for all: the graphs
+            # never run at the same time, and their outputs are held here.
+            with cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                outputs = self._compute(chosen.inputs)
+        except RuntimeError as error:
+            _log.warning("%s runs without CUDA graphs, which is slower: %s", self.name, error)
+            self._capture = False
+        else:
+            chosen.graph, chosen.outputs = graph, outputs
 
     def _compute(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of a batch, new tensors, contiguous."""

@@ -111,7 +111,7 @@ class _Curves:
     """See `simcc.SimCCCodec.decode`."""
 
     def __init__(self, codec: SimCCCodec, device: torch.device) -> None:
-        self._split = codec.split
+        self._split, self._scale = codec.split, codec.score_scale
         self._absent = torch.tensor(ABSENT, device=device)
 
     def __call__(self, outputs: Outputs) -> torch.Tensor:
@@ -119,5 +119,5 @@ class _Curves:
         score = torch.minimum(score_x, score_y)
         finite = outputs[0].sum(dim=2).isfinite() & outputs[1].sum(dim=2).isfinite()
         present = finite & (score > 0)
-        found = torch.stack([x / self._split, y / self._split, score], dim=2)
+        found = torch.stack([x / self._split, y / self._split, score / self._scale], dim=2)
         return found.where(present[..., None], self._absent)

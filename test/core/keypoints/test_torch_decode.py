@@ -85,11 +85,13 @@ def test_a_thousand_crops_with_133_joints_decode_as_one_by_one(torch):
     assert np.linalg.norm(together[..., :2] - codec.decode([maps]).xy, axis=-1).max() < 1e-3
 
 
-def test_curves_of_two_axes(differences):
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_curves_of_two_axes(scale, differences):
     rng = np.random.default_rng(3)
-    curves = SIMCC.encode(rng.uniform([0, 0], [191, 255], (30, 17, 2)))
+    codec = SimCCCodec(score_scale=scale)
+    curves = codec.encode(rng.uniform([0, 0], [191, 255], (30, 17, 2)))
     noisy = [c + rng.normal(0, 0.02, c.shape).astype(np.float32) for c in curves]
-    assert differences(SIMCC, noisy) == pytest.approx((0, 0), abs=1e-6)
+    assert differences(codec, noisy) == pytest.approx((0, 0), abs=1e-6)
     none = [np.full_like(c, -0.1) for c in curves]
     assert differences(SIMCC, none) == (0, 0)
 

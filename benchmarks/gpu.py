@@ -1,0 +1,343 @@
+"""ViTPose on a GPU: engine alone, whole loop, and transformers on the same GPU, in one run.
+
+Networks of the sizes S, B and L with random weights, made in transformers and converted by this
+package. All figures are crops for each second, at each batch size, medians over turns:
+
+- engine_fps: the network alone, on crops that lie on the GPU;
+- loop_fps: from a 1920x1080 frame in the CPU's memory to joints in the CPU's memory, one frame in
+  work while the next one is uploaded and cropped;
+- transformers_fps: the same way in transformers as its users go it (processor, network in float16,
+  post-processing), frame and joints in the CPU's memory; crops by torchvision's processor where
+  torchvision is installed, else by pillow's.
+
+around_engine_share is the GPU's time for cropping and decoding as a fraction of the engine's.
+
+The engine is TensorRT where it is installed, else torch (--engine says which); in mixed precision,
+which is compared with float32 here too. On a GPU it is checked that beginning with a frame never
+waits for the GPU ("waits": none).
+
+Random weights give maps without peaks: the time of the decoding does not depend on them.
+
+Without an NVIDIA GPU it ends with a word and exit code 1, unless --device cpu is given: a trial of
+the script (float32, torch), whose figures mean nothing.
+
+JSON: for each size and batch, e.g. "B_16": engine_fps, loop_fps, transformers_fps,
+around_engine_share. Targets at batch 16: loop_fps at least 0.85 of engine_fps, and for B
+around_engine_share at most 0.1.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import machine, parser, report, write_json
+
+from vitpose_ros.engines.base import DeviceEngine, EngineError
+from vitpose_ros.engines.onnx_nodes import import_onnx
+from vitpose_ros.engines.torch import TorchEngine, import_torch
+from vitpose_ros.keypoints.agreement import compare
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.keypoints.warp import IMAGENET, box_region, crop_region, crop_to_image
+from vitpose_ros.layouts import COCO17
+from vitpose_ros.types import ByteArray, Region
+
+SIZES = {"S": (384, 12, 12), "B": (768, 12, 12), "L": (1024, 24, 16), "tiny": (64, 1, 2)}
+"""Width, layers, attention heads."""
+
+BATCHES = (1, 4, 16, 64)
+FRAME = (1920, 1080)
+CODEC = HeatmapCodec()
+
+
+def make_network(size: str, folder: Path) -> Any:
+    """Make a network with seeded random weights and its ONNX files; return transformers' model."""
+    from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
+
+    from vitpose_ros.models.convert.checkpoint import Checkpoint, finished
+    from vitpose_ros.models.convert.export import export
+    from vitpose_ros.models.convert.precision import make_mixed
+
+    torch = import_torch()
+    torch.manual_seed(0)
+    width, layers, heads = SIZES[size]
+    # Any: where transformers is installed mypy reads it, and its classes take more than they say.
+    backbone: dict[str, Any] = {
+        "image_size": (256, 192),
+        "patch_size": (16, 16),
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "out_indices": [layers],
+    }
+    whole: dict[str, Any] = {
+        "backbone_config": VitPoseBackboneConfig(**backbone),
+        "num_labels": len(COCO17),
+        "use_simple_decoder": False,
+    }
+    model = finished(VitPoseForPoseEstimation(VitPoseConfig(**whole)))
+    export(Checkpoint(model, *CODEC.input_size, len(COCO17), None, {}), folder / "model.onnx")
+    make_mixed(folder / "model.onnx", folder / "model.mixed.onnx", measure=False)
+    return model
+
+
+def make_engine(kind: str, folder: Path, device: str, size: str) -> DeviceEngine:
+    """Return the engine of a network's folder; TensorRT's is built first."""
+    if device == "cpu":
+        return TorchEngine(folder / "model.onnx", device)
+    mixed = folder / "model.mixed.onnx"
+    if kind == "torch":
+        return TorchEngine(mixed, device)
+    from vitpose_ros.engines.tensorrt import TensorRtEngine
+    from vitpose_ros.engines.trt.build import build_engine
+    from vitpose_ros.engines.trt.key import Profile, Recipe, network_hash
+    from vitpose_ros.engines.trt.shelf import EngineShelf
+
+    recipe = Recipe(network_hash(mixed), "mixed", Profile(1, 16, max(BATCHES)))
+    tell: Callable[[str], None] = lambda text: print(f"  {text}", flush=True)  # noqa: E731
+    stored = build_engine(EngineShelf(folder), mixed, recipe, lambda path: {}, tell=tell)
+    return TensorRtEngine(stored.folder)
+
+
+def choose_engine(wanted: str, device: str) -> str:
+    """Return "tensorrt" where it is installed and a GPU is used, else "torch"."""
+    if wanted != "auto" or device == "cpu":
+        return "torch" if device == "cpu" else wanted
+    try:
+        import tensorrt  # noqa: F401
+    except ImportError:
+        return "torch"
+    return "tensorrt"
+
+
+def scene(persons: int) -> tuple[ByteArray, list[tuple[float, float, float, float]]]:
+    """Return a frame and boxes of standing persons in it."""
+    rng = np.random.default_rng(0)
+    width, height = FRAME
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    boxes = []
+    for _ in range(persons):
+        w, h = float(rng.uniform(60, 300)), float(rng.uniform(180, 700))
+        boxes.append((float(rng.uniform(0, width - w)), float(rng.uniform(0, height - h)), w, h))
+    return image, boxes
+
+
+class Clock:
+    """Times work that a GPU may still be at when its call returns."""
+
+    def __init__(self, device: str, seconds: float, turns: int) -> None:
+        self._wait = import_torch().cuda.synchronize if device != "cpu" else lambda: None
+        self._seconds, self._turns = seconds, turns
+
+    def per_call_s(self, call: Callable[[], object]) -> float:
+        """Seconds of one call among many in a row: the median over turns."""
+        call()
+        call()
+        self._wait()
+        start = time.perf_counter()
+        call()
+        self._wait()
+        once = max(time.perf_counter() - start, 1e-6)
+        count = max(2, int(self._seconds / self._turns / once))
+        found = []
+        for _ in range(self._turns):
+            start = time.perf_counter()
+            for _ in range(count):
+                call()
+            self._wait()
+            found.append((time.perf_counter() - start) / count)
+        return statistics.median(found)
+
+
+def around(engine: DeviceEngine, image: ByteArray, regions: list[Region]) -> Callable[[], object]:
+    """Return a call that crops and decodes, without upload, network and way back."""
+    import torch
+
+    from vitpose_ros.keypoints.torch_decode import make_decode
+    from vitpose_ros.keypoints.torch_frames import DeviceFrames
+    from vitpose_ros.keypoints.torch_warp import TorchCrops
+
+    planes = DeviceFrames(engine.device).planes(image)
+    cut = TorchCrops(CODEC.input_size, IMAGENET, engine.device)
+    decode = make_decode(CODEC, engine.device)
+    tensors = engine.buffers(len(regions))
+    maps = [engine.run_device(tensors)[spec.name].clone() for spec in engine.outputs]
+    matrices = crop_to_image([crop_region(r, CODEC.input_size) for r in regions],
+                             CODEC.input_size, CODEC.udp)  # fmt: skip
+
+    @torch.no_grad()
+    def call() -> object:
+        cut(planes, matrices, tensors[engine.inputs[0].name])
+        return decode(maps)
+
+    return call
+
+
+def overlapped(topdown: TopDown, image: ByteArray, regions: list[Region]) -> Callable[[], object]:
+    """Return a call that begins with a frame and collects the one before."""
+    waiting: list[Callable[[], object]] = []
+
+    def call() -> object:
+        waiting.append(topdown.submit(image, regions))
+        return waiting.pop(0)() if len(waiting) > 1 else None
+
+    return call
+
+
+def waits(topdown: TopDown, image: ByteArray, regions: list[Region], device: str) -> str:
+    """What in beginning with a frame waits for the GPU: "none", or torch's words for it."""
+    if device == "cpu":
+        return "not asked on a CPU"
+    torch = import_torch()
+    topdown(image, regions)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        collect = topdown.submit(image, regions)
+    except (RuntimeError, EngineError) as error:
+        return " ".join(str(error).split())[:120]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    collect()
+    return "none"
+
+
+def make_processor() -> Any:
+    """Return transformers' processor: torchvision's where that is installed, else pillow's."""
+    if find_spec("torchvision") is not None:
+        from transformers import VitPoseImageProcessor
+
+        return VitPoseImageProcessor()
+    from transformers.models.vitpose.image_processing_pil_vitpose import VitPoseImageProcessorPil
+
+    return VitPoseImageProcessorPil()
+
+
+def transformers_call(
+    model: Any, image: ByteArray, boxes: Sequence[Sequence[float]], device: str
+) -> Callable[[], object]:
+    """Return a call of transformers' own way."""
+    torch = import_torch()
+    processor = make_processor()
+    rgb = np.ascontiguousarray(image[:, :, ::-1])
+    kind = next(model.parameters()).dtype
+
+    @torch.inference_mode()
+    def call() -> object:
+        inputs = processor(rgb, boxes=[boxes], return_tensors="pt").to(device)
+        outputs = model(pixel_values=inputs["pixel_values"].to(kind))
+        outputs.heatmaps = outputs.heatmaps.float().cpu()
+        return processor.post_process_pose_estimation(outputs, boxes=[boxes])
+
+    return call
+
+
+def measure(size: str, kind: str, options: Any, rows: list[list[Any]]) -> dict[str, Any]:
+    """Return the figures of one network, by size and batch."""
+    device, figures = options.device, {}
+    clock = Clock(device, options.seconds, options.turns)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"ViTPose-{size}: making and converting it ...", flush=True)
+        model = make_network(size, folder)
+        engine = make_engine(kind, folder, device, size)
+        reference = TorchEngine(folder / "model.onnx", device)
+        print(f"ViTPose-{size} on {engine.name}: {compare(engine, reference, CODEC, crops())}")
+        del reference
+        model = (model if device == "cpu" else model.half()).to(device)
+        for batch in options.batches:
+            image, boxes = scene(batch)
+            regions = [box_region(box) for box in boxes]
+            topdown = TopDown(engine, CODEC, COCO17, size, max_batch=batch, on_device=True)
+            calls: dict[str, Callable[[], object]] = {
+                "engine_fps": partial(engine.run_device, engine.buffers(batch)),
+                "loop_fps": overlapped(topdown, image, regions),
+                "transformers_fps": transformers_call(model, image, boxes, device),
+            }
+            found: dict[str, Any] = {
+                key: batch / clock.per_call_s(call) for key, call in calls.items()
+            }
+            share = clock.per_call_s(around(engine, image, regions)) * found["engine_fps"] / batch
+            found["around_engine_share"] = share
+            figures[f"{size}_{batch}"] = found
+            rows.append(
+                [
+                    f"{size}, {batch}",
+                    *found.values(),
+                    found["loop_fps"] / found["engine_fps"],
+                    found["loop_fps"] / found["transformers_fps"],
+                    waits(topdown, image, regions, device),
+                ]
+            )
+    return figures
+
+
+def crops() -> np.ndarray:
+    """Return normalised crops for the comparison with float32."""
+    from vitpose_ros.keypoints.agreement import sample_crops
+
+    return sample_crops(CODEC.input_size)
+
+
+def main() -> None:
+    """Measure, print the table, write the figures."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--device", default="cuda", help="cuda (default), cuda:1, ... or cpu")
+    arguments.add_argument("--engine", choices=("auto", "tensorrt", "torch"), default="auto")
+    arguments.add_argument(
+        "--sizes", type=lambda text: text.split(","), default=["S", "B", "L"], metavar="S,B,L"
+    )
+    arguments.add_argument(
+        "--batches",
+        type=lambda text: [int(word) for word in text.split(",")],
+        default=list(BATCHES),
+        metavar="1,4,16,64",
+    )
+    arguments.add_argument("--seconds", type=float, default=4.0, help="for each figure (4)")
+    arguments.add_argument("--turns", type=int, default=5, help="over which a median is taken (5)")
+    options = arguments.parse_args()
+    if unknown := set(options.sizes) - set(SIZES):
+        arguments.error(f"sizes are {', '.join(SIZES)}; got {', '.join(sorted(unknown))}")
+    if not options.batches or not 1 <= min(options.batches) <= max(options.batches) <= 64:
+        arguments.error("batches are from 1 to 64")
+    torch = import_torch()
+    import_onnx()
+    try:
+        make_processor()
+    except ImportError as error:
+        raise SystemExit(
+            "to compare with transformers it must be there, with torchvision or pillow and scipy: "
+            f"pip install transformers onnxscript pillow scipy ({str(error).strip()[:200]})"
+        ) from error
+    if options.device != "cpu" and not torch.cuda.is_available():
+        raise SystemExit(
+            f"torch {torch.__version__} sees no NVIDIA GPU, so there is nothing to measure; "
+            "--device cpu tries the script on the CPU"
+        )
+    kind = choose_engine(options.engine, options.device)
+    rows: list[list[Any]] = []
+    figures: dict[str, Any] = {}
+    for size in options.sizes:
+        figures |= measure(size, kind, options, rows)
+    gpu = "no GPU" if options.device == "cpu" else torch.cuda.get_device_name(options.device)
+    title = f"ViTPose, 192x256, crops per second ({gpu}, {kind}, torch {torch.__version__}, "
+    report(
+        f"{title}{machine()})",
+        (
+            "size, batch", "engine", "loop", "transformers", "around / engine", "loop / engine",
+            "loop / transformers", "waits",
+        ),
+        rows,
+    )  # fmt: skip
+    write_json(options.json, {**figures, "gpu": gpu, "engine": kind})
+
+
+if __name__ == "__main__":
+    main()
