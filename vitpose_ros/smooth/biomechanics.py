@@ -27,12 +27,13 @@ from vitpose_ros.limits import hand_starts, rigid_bones
 from vitpose_ros.smooth.body_limits import BodyLimits
 from vitpose_ros.smooth.bones import BoneFit, BoneLengths
 from vitpose_ros.smooth.hand_limits import limit_hands
+from vitpose_ros.smooth.turns import dot
 from vitpose_ros.types import Correction, JointState, Keypoints, Side
 
 Array = npt.NDArray[np.float64]
 
-_MOVED_M = 1e-4
-"""A joint that was moved by less is not marked."""
+_MOVED_M = 1e-5
+"""A joint that would be moved by less stays where it is, without a mark."""
 _OCCLUDED_WORTH = 0.25
 """How much a joint that the model only infers tells of a length, against one that it sees."""
 _RIGHT = {Side.RIGHT: 1, Side.LEFT: -1, Side.UNKNOWN: 0}
@@ -207,8 +208,9 @@ def _weight(given: list[Keypoints]) -> Array:
 
 
 def _changed(before: Array, after: Array) -> npt.NDArray[np.bool_]:
-    """(M, K) bool, by more than is worth a word."""
-    return np.asarray(np.abs(after - before).max(axis=2) > _MOVED_M)
+    """(M, K) bool, whether a joint was moved by more than is nothing."""
+    move = after - before
+    return dot(move, move) > _MOVED_M**2
 
 
 def _with(

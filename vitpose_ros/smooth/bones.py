@@ -11,8 +11,8 @@ from vitpose_ros.smooth.turns import TINY, dot, ramp
 Array = npt.NDArray[np.float64]
 
 MEMORY_S = 20.0
-"""How much a length is worth at most: what is older than some times this is forgotten, so that a
-wrong start does not stay."""
+"""How much a length is worth at most: from then on it follows another one with this time
+constant."""
 SURE_S = (0.5, 1.5)
 """Seconds of full confidence after which a length begins to be held, and is held wholly."""
 SPREAD = (0.35, 0.25)
@@ -31,7 +31,8 @@ class BoneLengths:
 
     A length is the running mean of its logarithm over what the joints are worth in seconds of full
     confidence, an image's influence bounded by the usual spread (a Huber estimator, computed
-    recursively): a few bad images do not move it, and after `MEMORY_S` hardly anything does.
+    recursively): a few bad images do not move it, and after `MEMORY_S` hardly anything does. In
+    the first second the bound is wider, so that a bad start is left soon.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ class BoneLengths:
             share = np.where(worth > 0, worth / self._seconds, 0.0)
         spread = np.maximum(self._spread, _LEAST_SPREAD)
         off = log - before
-        new = before + share * np.clip(off, -_CLIP * spread, _CLIP * spread)
+        bound = spread * np.maximum(_CLIP, _CLIP_SPREAD - self._seconds)
+        new = before + share * np.clip(off, -bound, bound)
         self._log = np.where(worth > 0, new, self._log)
         self._spread += share * (np.minimum(np.abs(off), _CLIP_SPREAD * spread) - self._spread)
 
