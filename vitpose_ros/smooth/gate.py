@@ -21,7 +21,7 @@ locks is worse than an outlier."""
 # In object sizes: a palm's longest side, 0.09 m, or a trunk, 0.5 m.
 _JOINT_FLOOR, _JOINT_SPEED = 0.2, 8.0
 _OBJECT_FLOOR, _OBJECT_SPEED = 0.5, 60.0
-_ELSEWHERE = 0.3
+_ELSEWHERE, _FAR = 0.3, 1.0
 FEW = 4
 """With fewer joints nothing is said of an object as a whole."""
 
@@ -52,8 +52,10 @@ class Gate:
     for the whole (5 m/s for a hand).
 
     A rejected joint is believed again when three measurements in a row agree with each other, and
-    after ten rejected ones in any case. A joint that was away for longer than `predict_s` and comes
-    back elsewhere begins anew at once. Nothing slides from the old place to the new.
+    after ten rejected ones in any case. If it is more than an object size away by then, it begins
+    anew there; otherwise the filter takes it there within some images: joints that the network
+    reads now one way, now another, would jump to and fro. A joint that was away for longer than
+    `predict_s` and comes back elsewhere (0.3 object sizes) begins anew at once.
 
     Parameters
     ----------
@@ -95,11 +97,11 @@ class Gate:
             jumps = (_length(off - common) > limit) | (_length(common) > whole * size)
             gone = known & (age_s > self.predict_s)
             suspect = known & jumps & ~gone
-            away = known & (gone | (self._rejects > 0)) & ~suspect
-            restart = away & (_length(off) > _ELSEWHERE * size)
+            elsewhere = np.where(gone, _ELSEWHERE, _FAR) * size
+            restart = known & (gone | (self._rejects > 0)) & ~suspect & (_length(off) > elsewhere)
         if suspect.any():
             suspect, believed = self._listen(x, valid, suspect, limit)
-            restart |= believed
+            restart |= believed & (_length(off) > elsewhere)
         self._agree[valid & ~suspect] = 0
         self._rejects[valid & ~suspect] = 0
         np.copyto(self._seen, x, where=valid[..., None])

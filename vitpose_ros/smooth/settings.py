@@ -44,9 +44,9 @@ class SmoothingSettings:
 
     filter: str = "one_euro"
     whole_cutoff_hz: float = 1.9
-    whole_beta: float = 7.0
-    min_cutoff_hz: float = 1.2
-    beta: float = 2.2
+    whole_beta: float = 7.5
+    min_cutoff_hz: float = 1.3
+    beta: float = 2.0
     d_cutoff_hz: float = 1.0
     time_constant_s: float = 0.05
     acceleration: float = 20.0
@@ -99,7 +99,7 @@ PRESETS = {
     ),
     "balanced": SmoothingSettings(),
     "steady": SmoothingSettings(
-        whole_cutoff_hz=1.7, whole_beta=2.3, min_cutoff_hz=1.2, beta=0.2, d_cutoff_hz=1.0
+        whole_cutoff_hz=1.5, whole_beta=2.1, min_cutoff_hz=1.1, beta=0.2, d_cutoff_hz=1.0
     ),
 }
 """Settings by name, from the least smooth to the smoothest."""

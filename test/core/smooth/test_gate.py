@@ -43,14 +43,15 @@ def test_joints_seen_for_the_first_time_pass():
 
 def test_two_that_agree_are_not_enough_and_three_are():
     gate = Gate(0.1)
-    decisions = [judged(gate, one(3, 90.0), age_s=STEP_S) for _ in range(3)]
-    assert [d.outlier[0, 3] for d in decisions] == [True, True, False]
-    assert [d.restart[0, 3] for d in decisions] == [False, False, True]
+    for distance, restarts in ((90.0, False), (110.0, True)):
+        decisions = [judged(gate, one(3, distance)) for _ in range(3)]
+        assert [d.outlier[0, 3] for d in decisions] == [True, True, False]
+        assert [d.restart[0, 3] for d in decisions] == [False, False, restarts]
 
 
 def test_a_rejected_joint_that_comes_within_the_growing_limit_begins_anew_there():
     gate = Gate(0.2)
-    decisions = [judged(gate, one(3, 90.0), age_s=STEP_S * (i + 1)) for i in (0, 2)]
+    decisions = [judged(gate, one(3, 110.0), age_s=STEP_S * (i + 1)) for i in (0, 4)]
     assert [d.outlier[0, 3] for d in decisions] == [True, False]
     assert [d.restart[0, 3] for d in decisions] == [False, True]
 

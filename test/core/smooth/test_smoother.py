@@ -88,7 +88,9 @@ def hand_smoother(**changes):
 # --- smoothing ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "left"), [("responsive", 0.3), ("balanced", 0.2), ("steady", 0.1)])
+@pytest.mark.parametrize(
+    ("name", "left"), [("responsive", 0.3), ("balanced", 0.2), ("steady", 0.1)]
+)
 def test_a_trembling_hand_is_steadied(name, left):
     rng = np.random.default_rng(1)
     times, points = still(120)
@@ -203,11 +205,21 @@ def test_a_single_image_with_a_spike_of_65_px_changes_nothing_visible_and_is_mar
 def test_a_joint_that_jumps_and_stays_is_believed_at_the_third_image():
     times, points = still(40)
     for uv in (jumped := [uv.copy() for uv in points])[30:]:
-        uv[8] += 80
+        uv[8] += 110
     out = play(hand_smoother(), times, jumped)
     assert [bool(k.corrected[8]) for k in out[29:34]] == [False, True, True, False, False]
     assert np.abs(out[31].uv[8] - points[0][8]).max() < 3
     assert np.abs(out[32].uv[8] - jumped[32][8]).max() < 3  # no sliding
+
+
+def test_a_joint_that_jumps_a_little_is_taken_there_within_some_images():
+    times, points = still(44)
+    for uv in (jumped := [uv.copy() for uv in points])[30:]:
+        uv[8] += 60
+    out = play(hand_smoother(), times, jumped)
+    way = np.array([k.uv[8, 0] - points[0][8, 0] for k in out])
+    assert [bool(k.corrected[8]) for k in out[29:34]] == [False, True, True, False, False]
+    assert np.abs(way[:32]).max() < 1 and (np.diff(way[32:]) > 0).all() and way[38] > 50
 
 
 def test_a_fast_reach_is_no_outlier():
