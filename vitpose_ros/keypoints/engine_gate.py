@@ -10,7 +10,7 @@ from typing import Any
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.engines.tensorrt import TensorRtEngine
-from vitpose_ros.engines.trt.key import PRECISIONS, network_hash
+from vitpose_ros.engines.trt.key import PRECISIONS, file_hash, network_hash
 from vitpose_ros.engines.trt.manifest import read_manifest
 from vitpose_ros.keypoints.agreement import parts, require
 from vitpose_ros.keypoints.gate_crops import gate_crops
@@ -45,7 +45,7 @@ def network_of(model: LocalModel, precision: str) -> Path:
         )
     if precision != "mixed":
         return path
-    made = read_mixed(path.parent, network_hash(path))
+    made = read_mixed(path.parent, file_hash(path))
     if made is None:
         raise ModelError(
             f"the model '{model.entry.name}' has no mixed-precision network {MIXED_NAME}; make it "

@@ -167,16 +167,16 @@ def differences(built: Machine, recipe: Recipe, here: Here) -> list[str]:
 
 
 def network_hash(path: Path) -> str:
-    """The sha256 of an ONNX file, and of the weights where a large one keeps them beside itself.
-
-    What the store has hashed already is not read again while size and time are the same.
-    """
+    """The sha256 of an ONNX file, and of the weights where a large one keeps them beside itself."""
     weights = path.with_name(path.name + ".data")
-    hashes = [_hash(file) for file in (path, weights) if file is path or file.is_file()]
+    hashes = [file_hash(file) for file in (path, weights) if file is path or file.is_file()]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """The sha256 of a file; what the store has hashed already is not read again while size and time
+    are the same.
+    """
     found, record = path.stat(), read_records(path.parent).get(path.name)
     if record and (record.size, record.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return record.sha256
