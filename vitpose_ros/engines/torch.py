@@ -85,11 +85,17 @@ class TorchEngine:
         self.outputs = tuple(_any_batch(spec) for spec in network.outputs)
         self._graph = self._load(network)
         self._sets: dict[int, list[_Set]] = {}
-        self._on_gpu = self.device.type == "cuda"
-        self._capture = graphs and self._on_gpu
-        if self._on_gpu:
-            self._stream = self._torch.cuda.Stream(self.device)
-            self._pool = self._torch.cuda.graph_pool_handle()
+        self._on_gpu = False
+        if self.device.type == "cuda":
+            self._use_gpu(graphs)
+
+    def _use_gpu(self, graphs: bool) -> None:
+        """Make what runs on a GPU need; after the weights are there."""
+        cuda = self._torch.cuda
+        self._on_gpu, self._capture = True, graphs
+        self._stream = cuda.Stream(self.device)
+        self._stream.wait_stream(cuda.current_stream(self.device))  # the weights, on their way
+        self._pool = cuda.graph_pool_handle()
 
     def run(self, tensors: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
         """Run the network once; see `engines.base.Engine.run`."""

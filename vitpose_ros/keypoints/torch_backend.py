@@ -52,6 +52,8 @@ class TorchBackend:
         self._unmirror = (
             None if permutation is None else make_unmirror(codec, permutation, device)
         )
+        for lane in (self._frames.lane, self._results):
+            lane.follow()  # the constants that were just made
 
     @torch.no_grad()
     def submit(self, image: ByteArray, matrices: Matrices) -> Collect:

@@ -60,10 +60,10 @@ class Lane:
         if self._stream is not None and event is not None:
             self._stream.wait_event(event)
 
-    def uses(self, tensor: torch.Tensor) -> None:
-        """Say that this lane works on a tensor that was made on another one."""
+    def follow(self) -> None:
+        """Let later work of this lane wait for what the current stream holds by now."""
         if self._stream is not None:
-            tensor.record_stream(self._stream)
+            self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
 
 
 def wait_for(event: Any) -> None:

@@ -1,0 +1,143 @@
+"""The order of the GPU path's work, on played streams: every read knows its writer.
+
+The streams are played on the CPU (see played_streams.py); nothing here ran on a GPU.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from vitpose_ros.engines.torch import TorchEngine
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.types import Region
+
+pytestmark = pytest.mark.torch
+
+TINY = Path(__file__).parents[3] / "assets" / "vitpose-tiny-synthetic" / "model.onnx"
+CODEC = HeatmapCodec((128, 128), (32, 32))
+REGIONS = [Region(320, 240, 200, 200, 0.4), Region(100, 90, 150, 150), Region(400, 300, 90, 90)]
+OPTIONS = {"padding": 1.0, "visible_threshold": 0.0, "present_threshold": 0.0}
+
+
+def images(count):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(count)]
+
+
+@pytest.fixture
+def played(torch, monkeypatch):
+    """The GPU path of the tiny network on played streams."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import played_streams
+
+    from vitpose_ros.keypoints import torch_backend, torch_frames
+
+    watch = played_streams.Watch()
+    lane = played_streams.make_lane(watch)
+    monkeypatch.setattr(torch_frames, "Lane", lane)
+    monkeypatch.setattr(torch_backend, "Lane", lane)
+    # record_stream is CUDA's own: the watch keeps all memory anyway.
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
+
+    def make(graphs=True, max_batch=16, **options):
+        engine = TorchEngine(TINY, "cpu")
+        engine._torch, made = played_streams.play(watch, torch)
+        engine._use_gpu(graphs)
+
+        def make_graph(chosen, make=engine._make_graph):
+            make(chosen)
+            chosen.graph.outputs = chosen.outputs
+            chosen.graph.again = lambda: engine._compute(chosen.inputs)
+
+        monkeypatch.setattr(engine, "_make_graph", make_graph)
+        topdown = TopDown(
+            engine, CODEC, HAND21, "tiny", on_device=True, max_batch=max_batch, **OPTIONS, **options
+        )
+        return SimpleNamespace(topdown=topdown, engine=engine, graphs=made)
+
+    return SimpleNamespace(make=make, watch=watch, torch=torch)
+
+
+@pytest.mark.parametrize("flip_test", [False, True], ids=["direct", "flip test"])
+@pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "plain"])
+@pytest.mark.parametrize("max_batch", [16, 2], ids=["one batch", "parts"])
+def test_frames_in_work_together_never_touch_each_others_memory(
+    flip_test, graphs, max_batch, played
+):
+    reference = TopDown(
+        TorchEngine(TINY, "cpu"), CODEC, HAND21, "tiny",
+        on_device=True, flip_test=flip_test, **OPTIONS,
+    )  # fmt: skip
+    frames = images(5)
+    expected = [reference(image, REGIONS) for image in frames]
+    with played.watch:
+        gpu = played.make(graphs, max_batch, flip_test=flip_test)
+        waiting, found = [], []
+        for image in frames:
+            waiting.append(gpu.topdown.submit(image, REGIONS))
+            if len(waiting) == 3:  # more than there are sets of buffers
+                found.append(waiting.pop(0)())
+        found += [collect() for collect in waiting]
+    assert played.watch.races == []
+    for ours, theirs in zip(found, expected, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.uv == pytest.approx(b.uv, abs=1e-3, nan_ok=True)
+    if graphs:  # two sets for each batch size, captured once each and replayed ever after
+        assert len(gpu.graphs) == (2 if max_batch == 16 else 4)
+        assert sum(graph.replays for graph in gpu.graphs) == (5 if max_batch == 16 else 10) * (
+            2 if flip_test else 1
+        )
+
+
+def test_numpy_runs_and_runs_on_the_callers_own_tensors_are_ordered_too(played):
+    crops = np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32)
+    expected = TorchEngine(TINY, "cpu").run({"image": crops})["heatmaps"]
+    with played.watch as watch:
+        engine = played.make().engine
+        engine.warm_up([2])
+        own = played.torch.from_numpy(crops) * 1
+        outputs = engine.run_device({"image": own})["heatmaps"]
+        later = outputs * 1
+        own.zero_()
+    assert watch.races == []
+    assert later.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["wait", "over", "caller", "results"])
+def test_the_watch_sees_each_order_that_is_left_out(broken, played, monkeypatch):
+    from vitpose_ros.keypoints import torch_backend
+
+    with played.watch as watch:
+        gpu = played.make()
+        if broken == "wait":  # the network does not wait for the crops
+            monkeypatch.setattr(torch_backend.Lane, "wait", lambda self, event: None)
+        elif broken == "over":  # crops are written while a run still reads them
+            engine_buffers = gpu.engine.buffers
+
+            def buffers(batch):
+                for one in gpu.engine._sets.get(batch, []):
+                    one.over = None
+                return engine_buffers(batch)
+
+            monkeypatch.setattr(gpu.engine, "buffers", buffers)
+        elif broken == "caller":  # the engine waits for nobody
+            monkeypatch.setattr(gpu.engine._stream, "wait_stream", lambda other: None)
+        else:  # the results are read while they come
+            monkeypatch.setattr(torch_backend, "wait_for", lambda event: None)
+            to_host = torch_backend._to_host
+            kept = []
+            monkeypatch.setattr(
+                torch_backend, "_to_host", lambda t: kept.append(to_host(t)) or kept[-1]
+            )
+        waiting = [gpu.topdown.submit(image, REGIONS) for image in images(4)]
+        for collect in waiting:
+            collect()
+            if broken == "results":
+                watch.host_reads(kept.pop(0))
+    assert watch.races
