@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
-from vitpose_ros.keypoints.agreement import compare, require, sample_crops
+from vitpose_ros.keypoints.agreement import compare, parts, require, sample_crops
+from vitpose_ros.keypoints.codec import Decoded
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 
 CODEC = HeatmapCodec()
@@ -45,6 +46,74 @@ def test_a_moved_joint_is_measured_and_refused():
     assert not found.good
     with pytest.raises(EngineError, match=r"'net' on fake fp16 differs .* 2 px .*Run it in fp32"):
         require(Answers(maps_of(moved)), Answers(maps_of(TRUE)), CODEC, "net", CROPS)
+
+
+def test_scores_that_differ_are_refused_where_joints_and_outputs_still_agree():
+    lower = maps_of(TRUE)
+    lower[0, 5] *= np.float32(0.97)
+    large = np.full_like(lower[:, :1], 2.0)  # another joint's map, which sets the outputs' scale
+    truth, found = (np.concatenate([m, large], 1) for m in (maps_of(TRUE), lower))
+    result = compare(Answers(found), Answers(truth), CODEC, CROPS)
+    assert result.score == pytest.approx(0.03, abs=2e-3)
+    assert result.output < 0.02 and result.joint_px < 0.1 and not result.good
+
+
+def test_a_joint_that_only_the_engine_is_sure_of_counts_as_a_wrong_score():
+    truth = maps_of(TRUE)
+    truth[1, 4] *= np.float32(0.05)
+    found = compare(Answers(maps_of(TRUE)), Answers(truth), CODEC, CROPS)
+    assert found.joints == 33 and found.joint_px < 1e-6
+    assert found.score == pytest.approx(0.92, abs=0.01) and not found.good
+
+
+def test_the_refusal_tells_all_figures_with_their_limits_and_the_given_remedy():
+    moved = TRUE.copy()
+    moved[0, 0, 1] += 5.0
+    message = (
+        r"'net' on fake fp16 differs from float32: outputs by .* \(accepted is 0\.02\), "
+        r"joints by 5 px \(accepted is 0\.1\), scores by .* \(accepted is 0\.02\), "
+        r"of 34 joints that float32 is sure of\. Build it in tf32"
+    )
+    with pytest.raises(EngineError, match=message):
+        require(
+            Answers(maps_of(moved)), Answers(maps_of(TRUE)), CODEC, "net", CROPS, "Build it in tf32"
+        )
+
+
+class Batches:
+    """An engine with a largest batch that answers each crop by its own first value."""
+
+    name = "fake"
+    inputs = Answers.inputs
+    outputs = (TensorSpec("b", (None, 1)), TensorSpec("a", (None, 1)))
+    max_batch = 3
+
+    def __init__(self):
+        self.sizes = []
+
+    def run(self, tensors):
+        crops = tensors["image"]
+        self.sizes.append(len(crops))
+        return {"b": crops[:, 0, 0, :1] * 2, "a": crops[:, 0, 0, :1]}
+
+
+class Numbers:
+    """A codec of two plain numbers for each crop."""
+
+    output_names = ("a", "b")
+
+    def decode(self, outputs):
+        a, b = outputs
+        assert np.array_equal(b, 2 * a), "the outputs are not in the codec's order"
+        return Decoded(np.zeros((len(a), 1, 2)), np.ones((len(a), 1), np.float32))
+
+
+def test_an_engine_with_a_largest_batch_runs_alone_and_in_batches_in_the_crops_order():
+    engine = Batches()
+    crops = np.random.default_rng(0).normal(size=(8, 3, 256, 192)).astype(np.float32)
+    assert compare(engine, Batches(), Numbers(), crops).output == 0
+    assert engine.sizes == [1, 3, 3, 1]
+    assert [len(crops[part]) for part in parts(engine, 1)] == [1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
