@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from vitpose_ros.engines.base import EngineError, TensorSpec
+from vitpose_ros.keypoints import cpu_precision
+from vitpose_ros.keypoints.agreement import sample_crops
+from vitpose_ros.keypoints.cpu_precision import choose_cpu
+from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.layouts import COCO17
+
+CODEC = HeatmapCodec()
+CROPS = sample_crops(CODEC.input_size, count=2)
+
+
+class Computed:
+    """In the place of OpenVinoEngine: a CPU with some precisions, and a network whose maps are off
+    by some fraction in them.
+    """
+
+    has: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "bf16")
+    off: ClassVar[dict[str, float]] = {}
+
+    inputs = (TensorSpec("image", (None, 3, 256, 192)),)
+    outputs = (TensorSpec("heatmaps", (None, 17, 64, 48)),)
+
+    def __init__(self, path, threads=0, precision="fp32"):
+        if precision not in self.has:
+            raise EngineError(f"this CPU does not compute in {precision}")
+        self.name = f"cpu {precision}"
+        self.precision = precision
+        self.threads = threads
+
+    def run(self, tensors):
+        maps = np.zeros((len(tensors["image"]), 17, 64, 48), np.float32)
+        maps[..., 30, 20] = 1 + self.off.get(self.precision, 0)
+        return {"heatmaps": maps}
+
+
+@pytest.fixture
+def cpu(monkeypatch):
+    """A function: what the CPU has, and by how much the network is off in it."""
+
+    def make(has, off):
+        monkeypatch.setattr(cpu_precision, "OpenVinoEngine", Computed)
+        monkeypatch.setattr(cpu_precision, "gate_crops", lambda *_: CROPS)
+        monkeypatch.setattr(Computed, "has", has)
+        monkeypatch.setattr(Computed, "off", off)
+
+    return make
+
+
+def chosen(precision, threads=0):
+    return choose_cpu(Path("there"), CODEC, COCO17, "vitpose-b", precision, threads)
+
+
+@pytest.mark.parametrize(
+    ("precision", "has", "off", "used"),
+    [
+        ("fp32", ("fp32", "fp16"), {}, "fp32"),
+        ("fp16", ("fp32", "fp16"), {}, "fp16"),
+        ("bf16", ("fp32", "bf16"), {"bf16": 0.01}, "bf16"),
+        ("auto", ("fp32", "fp16", "bf16"), {}, "fp16"),
+        ("auto", ("fp32", "bf16"), {}, "fp32"),  # it never is bf16
+        ("auto", ("fp32", "fp16"), {"fp16": 0.5}, "fp32"),  # as where a layer norm overflows
+        ("auto", ("fp32", "fp16"), {"fp16": np.nan}, "fp32"),
+    ],
+)
+def test_the_engine_has_the_precision_that_was_asked_for_and_says_so(
+    cpu, precision, has, off, used
+):
+    cpu(has, off)
+    engine = chosen(precision, threads=3)
+    assert (engine.name, engine.precision, engine.threads) == (f"cpu {used}", used, 3)
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("fp16", "'vitpose-b' on cpu fp16 differs from float32: .* Run it in fp32"),
+        ("bf16", "this CPU does not compute in bf16"),
+    ],
+)
+def test_a_precision_that_was_asked_for_and_cannot_be_is_refused(cpu, precision, said):
+    cpu(("fp32", "fp16"), {"fp16": 0.5})
+    with pytest.raises(EngineError, match=said):
+        chosen(precision)
+
+
+def test_the_gate_looks_at_the_crops_that_are_made_for_it(cpu, monkeypatch):
+    cpu(("fp32", "fp16"), {})
+    asked = []
+    monkeypatch.setattr(
+        cpu_precision, "gate_crops", lambda codec, layout: asked.append((codec, layout)) or CROPS
+    )
+    chosen("fp32")
+    assert asked == []  # nothing is rendered for nothing
+    chosen("fp16")
+    assert asked == [(CODEC, COCO17)]
