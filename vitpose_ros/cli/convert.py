@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from vitpose_ros.layouts import LAYOUTS
 from vitpose_ros.models.catalogue import EXPERTS, load_catalogue
 from vitpose_ros.models.errors import ModelError, UnknownModelError
+from vitpose_ros.models.files import NETWORK_NAME
 from vitpose_ros.models.progress import make_progress
 from vitpose_ros.models.store import ModelStore
 
@@ -19,8 +21,11 @@ config.json and model.safetensors, a .pth file of ViTPose's authors, of easy_ViT
 or a ready .onnx file of a ViTPose or an RTMPose. Your own goes into the store as --name NAME, and
 is then a model like any other, or into a folder with --output DIR.
 
-Needs torch, transformers, safetensors, onnx and onnxscript, but not for a ready .onnx file. Running
-what was converted needs none of them."""
+With --mixed the network is also made in mixed precision, for GPUs: float16, with layer norms,
+softmax and the residual stream in float32. A model that is there already is not converted again.
+
+Needs torch, transformers, safetensors, onnx and onnxscript; a ready .onnx file needs none of them,
+and --mixed only torch and onnx. Running what was converted on a CPU needs none of them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +62,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="", help="under which licence your checkpoint is")
     parser.add_argument("--origin", default="", help="the page of whoever made your checkpoint")
     parser.add_argument("--opset", type=int, help="the ONNX opset, 17 or later (default: 18)")
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="make the network in mixed precision, too, as model.mixed.onnx beside model.onnx",
+    )
     parser.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
 
 
@@ -70,9 +80,16 @@ def run(options: argparse.Namespace) -> int:
     tell = make_progress(sys.stderr, options.quiet).note
     opset = DEFAULT_OPSET if options.opset is None else options.opset
     listed = {entry.name for entry in store.catalogue.entries if not store.is_own(entry)}
+    network = _network(store, options) if options.mixed else None
+    if network is not None:
+        _refuse_options(options)
+        return _add_mixed(network, options.what, tell)
     if options.what in listed:
         _refuse_options(options)
         convert_entry(store, options.what, folder=options.output, opset=opset, tell=tell)
+        if options.mixed:
+            folder = options.output or store.root / options.what
+            return _add_mixed(folder / NETWORK_NAME, options.what, tell)
         return 0
     path = Path(options.what).expanduser()
     if not path.exists():
@@ -102,6 +119,32 @@ def run(options: argparse.Namespace) -> int:
         terms=Terms(licence=options.licence, origin=options.origin),
         opset=opset,
         tell=tell,
+    )
+    if options.mixed:
+        folder = options.output or store.root / name
+        return _add_mixed(folder / NETWORK_NAME, name, tell)
+    return 0
+
+
+def _network(store: ModelStore, options: argparse.Namespace) -> Path | None:
+    """The network of a model that is in the store, ready to run; None where it is not."""
+    if options.what not in store.catalogue.names() or options.output is not None:
+        return None
+    try:
+        return store.get(options.what).path
+    except ModelError:
+        return None
+
+
+def _add_mixed(network: Path, name: str, tell: Callable[[str], None]) -> int:
+    from vitpose_ros.models.convert.precision import add_mixed
+
+    tell(f"{name}: making it in mixed precision, and comparing that with float32 (minutes for L)")
+    made = add_mixed(network)
+    kept = ", ".join(f"{count} {operator}" for operator, count in made.exact.items())
+    tell(
+        f"{name}: {network.with_name(made.file)}: {made.half} nodes in float16; in float32 {kept}; "
+        f"outputs within {made.difference['outputs']:.2g} of float32's, on {made.measured_on}"
     )
     return 0
 

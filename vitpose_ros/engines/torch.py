@@ -54,8 +54,8 @@ class TorchEngine:
     good for comparing, not for use.
 
     Order on a GPU: the engine has a stream of its own. A run makes it wait for the caller's current
-    stream, and that one wait for the run. The first run on a set of tensors is done plainly and then
-    captured, which takes a moment; later ones are replayed.
+    stream, and that one wait for the run. The first run on a set of tensors is done plainly and
+    then captured, which takes a moment; later ones are replayed.
 
     Not for use from several threads at a time.
 

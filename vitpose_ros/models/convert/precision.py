@@ -86,10 +86,12 @@ class Mixed:
     sha256 : of the mixed file.
     exact : how many nodes of each operator stay float32.
     half : how many nodes compute in float16.
-    difference : of the outputs from float32's, on torch's CPU device; empty where not measured.
+    difference : "outputs", the largest from float32's on sample crops, and "largest_value"; empty
+        where not measured.
+    measured_on : the engine that it was measured with; a GPU where torch sees one, "" for none.
     versions : of the tools.
     date : ISO 8601, UTC.
-    precision : "mixed".
+    file, precision : the mixed file's name, and "mixed".
     """
 
     source_sha256: str
@@ -97,8 +99,10 @@ class Mixed:
     exact: Mapping[str, int]
     half: int
     difference: Mapping[str, float]
+    measured_on: str
     versions: Mapping[str, str]
     date: str
+    file: str = MIXED_NAME
     precision: str = "mixed"
 
 
@@ -109,21 +113,21 @@ def make_mixed(source: Path, target: Path, *, measure: bool = True) -> Mixed:
     ----------
     source : an ONNX file in float32, of opset 17 or later where it has layer norms.
     target : written, whole or not at all.
-    measure : whether to compare both on torch's CPU device, which needs torch.
+    measure : whether to compare both in torch, on a GPU where it sees one.
 
     Raises
     ------
     ModelError : the source cannot be read, is not float32, has layer norms in parts or weights
         that float16 cannot hold, or the mixed network differs by more than LIMIT.
     """
-    onnx = import_onnx()
     try:
+        onnx = import_onnx()
         model = mixed_model(read_network(source), source.name)
         part = target.with_name(f".{target.name}.part")
         with disk_sentences(target.parent):
             try:
                 onnx.save(model, str(part))
-                difference = _measured(source, part) if measure else {}
+                difference, engine = _measured(source, part) if measure else ({}, "")
                 put_in_place(part, target)
             finally:
                 part.unlink(missing_ok=True)
@@ -143,19 +147,31 @@ def make_mixed(source: Path, target: Path, *, measure: bool = True) -> Mixed:
         exact=dict(sorted(single.items())),
         half=half,
         difference=difference,
+        measured_on=engine,
         versions=versions("onnx", "torch"),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        file=target.name,
     )
 
 
-def add_mixed(folder: Path, network: str = "model.onnx") -> Mixed:
-    """Make the mixed network of a model's folder, and write down what is known of it beside it.
+def add_mixed(network: Path) -> Mixed:
+    """Make a model's network in mixed precision, beside it, and write down what is known of it.
+
+    Parameters
+    ----------
+    network : the float32 ONNX file in the model's folder.
 
     Raises
     ------
-    ModelError : as of `make_mixed`.
+    ModelError : as of `make_mixed`, or the network is no ONNX file.
     """
-    made = make_mixed(folder / network, folder / MIXED_NAME)
+    if network.suffix != ".onnx":
+        raise ModelError(
+            f"{network} is a {network.suffix or 'nameless'} file; mixed precision is made of ONNX "
+            "files."
+        )
+    folder = network.parent
+    made = make_mixed(network, folder / MIXED_NAME)
     part = folder / f".{REPORT_NAME}.part"
     with disk_sentences(folder):
         part.write_text(json.dumps({"format": FORMAT, **asdict(made)}, indent=2) + "\n", "utf-8")
@@ -352,12 +368,13 @@ class _Pass:
         return self._onnx.numpy_helper.from_array(values.astype(np.float16), name)
 
 
-def _measured(source: Path, target: Path) -> dict[str, float]:
-    """How far the outputs lie apart on sample crops, both on torch's CPU device."""
-    from vitpose_ros.engines.torch import TorchEngine
+def _measured(source: Path, target: Path) -> tuple[dict[str, float], str]:
+    """How far the outputs lie apart on sample crops, both in torch; and the engine's name."""
+    from vitpose_ros.engines.torch import TorchEngine, import_torch
     from vitpose_ros.keypoints.agreement import sample_crops
 
-    reference, mixed = TorchEngine(source, "cpu"), TorchEngine(target, "cpu")
+    device = "cuda" if import_torch().cuda.is_available() else "cpu"
+    reference, mixed = TorchEngine(source, device), TorchEngine(target, device)
     _, _, height, width = reference.inputs[0].shape
     crops = sample_crops((int(width or 0), int(height or 0)))
     inputs = {reference.inputs[0].name: crops}
@@ -373,4 +390,4 @@ def _measured(source: Path, target: Path) -> dict[str, float]:
             f"float32 (their largest value is {largest:.3g}, accepted is {LIMIT} of it); it is not "
             "kept. Run it in float32."
         )
-    return {"outputs": worst, "largest_value": largest}
+    return {"outputs": worst, "largest_value": largest}, mixed.name

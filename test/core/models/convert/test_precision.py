@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vitpose_ros.cli.main import main
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.engines.torch import TorchEngine
 from vitpose_ros.keypoints.agreement import compare, require, sample_crops
@@ -203,7 +204,7 @@ def folder(tmp_path):
     """A model's folder with its mixed network."""
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "model.onnx").write_bytes(TINY.read_bytes())
-    add_mixed(tmp_path / "net")
+    add_mixed(tmp_path / "net" / "model.onnx")
     return tmp_path / "net"
 
 
@@ -215,6 +216,48 @@ def test_what_is_known_of_a_mixed_network_lies_beside_it(folder):
     assert content["precision"] == "mixed" and content["exact"]["LayerNormalization"] == 13
     assert content["difference"]["outputs"] == made.difference["outputs"] > 0
     assert {"onnx", "torch", "vitpose_ros"} <= set(content["versions"])
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    """The tool on a store that has the shipped model; exit code and what was said."""
+    monkeypatch.setenv("VITPOSE_ROS_MODELS", str(tmp_path / "store"))
+
+    def run(*words):
+        code = main(["models", *words])
+        out = capsys.readouterr()
+        return code, out.out + out.err
+
+    assert run("pull", "vitpose-tiny-synthetic")[0] == 0
+    return run
+
+
+def test_a_model_of_the_store_is_given_a_mixed_network_by_one_command(cli, tmp_path):
+    code, said = cli("convert", "vitpose-tiny-synthetic", "--mixed")
+    folder = tmp_path / "store" / "vitpose-tiny-synthetic"
+    assert code == 0 and "in float32 14 Add, 13 LayerNormalization" in said, said
+    assert "on torch " in said
+    assert read_mixed(folder, precision.sha256_of(folder / "model.onnx")) is not None
+    code, said = cli("verify", "vitpose-tiny-synthetic")
+    assert (code, said) == (0, "vitpose-tiny-synthetic: verified\n")
+    code, said = cli("convert", "vitpose-tiny-synthetic", "--mixed", "--layout", "coco17")
+    assert code == 1 and "leave out --layout" in said
+    code, said = cli("convert", "vitpose-tiny-synthetic")
+    assert code == 1 and "needs no conversion" in said
+
+
+def test_only_onnx_files_are_given_mixed_precision(tmp_path):
+    with pytest.raises(ModelError, match=r"is a \.tflite file; mixed precision is made of ONNX"):
+        add_mixed(tmp_path / "net.tflite")
+
+
+@pytest.mark.convert
+def test_a_conversion_gives_both_networks_at_once(hub_model, tmp_path, capsys):
+    hub_model().save_pretrained(tmp_path / "hub")
+    words = ["--output", str(tmp_path / "net"), "--layout", "coco17", "--mixed"]
+    assert main(["models", "convert", str(tmp_path / "hub"), *words]) == 0
+    assert read_mixed(tmp_path / "net", precision.sha256_of(tmp_path / "net" / "model.onnx"))
+    assert "outputs within" in capsys.readouterr().err
 
 
 def test_a_mixed_network_that_is_not_this_models_is_refused(folder, tmp_path):
