@@ -138,8 +138,8 @@ def _announcement(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> str:
     profile = recipe.profile
     return (
         f"{shelf.model}: building {recipe.precision} for {machine.gpu} with TensorRT "
-        f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. The first build "
-        "takes minutes, on a Jetson up to half an hour; Ctrl-C stops it"
+        f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes minutes, "
+        "on a Jetson longer; Ctrl-C stops it"
     )
 
 
