@@ -76,6 +76,16 @@ def test_a_hinge_beyond_its_limit_is_turned_back_to_the_limit_and_its_tolerance(
     assert limited(result) == pytest.approx(result, abs=1e-9), "it is within the limits now"
 
 
+def test_joints_that_are_all_beyond_their_limits_all_come_back(true_hands):
+    digits = np.array(OPEN, float)
+    digits[[THUMB, INDEX, LITTLE]] = (70, 80, -60, 130), (-90, 60, 140, 130), (130, -50, -40, -40)
+    hand = true_hands(digits)
+    result = limited(hand)
+    assert moved_m(hand, result)[[4, 8, 20]].min() > 0.01
+    assert limited(result) == pytest.approx(result, abs=1e-9), "nothing is beyond a limit any more"
+    assert bone_lengths(result) == pytest.approx(bone_lengths(hand), abs=1e-9)
+
+
 @pytest.mark.parametrize("digit", [INDEX, MIDDLE, RING, LITTLE])
 def test_a_finger_bent_back_in_its_knuckle_is_brought_back_as_a_whole(true_hands, digit):
     hand = true_hands.bent(digit, MCP, -90)
@@ -96,6 +106,24 @@ def test_a_finger_spread_too_far_comes_back(true_hands):
     turned = np.degrees(np.arccos(now @ before / np.linalg.norm(now) / np.linalg.norm(before)))
     # The index finger leans by 6 degrees, and the palm's plane as much: it is spread less in that.
     assert turned == pytest.approx(70 - 25 - TOLERANCE_DEG, abs=5)
+
+
+def test_a_finger_too_far_back_and_too_far_aside_comes_to_both_limits(true_hands):
+    hand = true_hands()
+    back = np.cross(hand[17] - hand[0], hand[5] - hand[0])
+    back /= np.linalg.norm(back)
+    ahead = hand[9] - hand[0]
+    ahead -= (ahead @ back) * back
+    ahead /= np.linalg.norm(ahead)
+    axes = np.stack([ahead, np.cross(back, ahead), back])
+    extension, aside = np.radians((80.0, 60.0))
+    inward = np.array((np.cos(extension), 0.0, np.sin(extension)))
+    direction = (np.cos(aside) * inward + np.sin(aside) * np.array((0.0, 1.0, 0.0))) @ axes
+    hand[10:13] = hand[9] + direction * np.array((0.047, 0.076, 0.098))[:, None]
+    result = limited(hand)
+    x, y, z = axes @ (result[12] - result[9]) / 0.098
+    assert np.degrees(np.arcsin(y)) == pytest.approx(25 + TOLERANCE_DEG, abs=0.1)
+    assert np.degrees(np.arctan2(z, x)) == pytest.approx(45 + TOLERANCE_DEG, abs=0.1)
 
 
 def test_a_thumb_through_the_back_of_the_hand_comes_back_to_its_cone(true_hands):
