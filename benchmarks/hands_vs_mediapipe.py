@@ -38,6 +38,7 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.synthetic.scene import Rendering, Scene
+from vitpose_ros.track.lost import is_live
 from vitpose_ros.types import ByteArray, Frame, Side
 
 WORKER = "_mediapipe_hands.py"
@@ -82,7 +83,8 @@ def ours(pipeline: Pipeline, images: Sequence[ByteArray], first: int = 0) -> Han
         start = time.perf_counter()
         result = pipeline(frame)
         hands.seconds.append(time.perf_counter() - start)
-        hands.found.append([(i.keypoints.uv, i.side) for i in result.instances])
+        # MediaPipe's are of this image alone: neither smoothed nor carried on.
+        hands.found.append([(i.raw.uv, i.side) for i in result.instances if is_live(i)])
     return hands
 
 

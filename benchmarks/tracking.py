@@ -49,11 +49,10 @@ class Score:
     recoveries: list[int] = field(default_factory=list)
     ids: int = 0
 
-    def __iadd__(self, other: Score) -> Score:
+    def add(self, other: Score) -> None:
         """Take over the counts of other images."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
-        return self
 
     def figures(self) -> dict[str, Any]:
         """The figures of the table."""
@@ -135,26 +134,28 @@ def main() -> None:
     """Measure, print the table, write the figures."""
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=60, help="of each script (60)")
-    arguments.add_argument("--seeds", type=int, default=1, help="scenes of each script (1)")
+    arguments.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="N", help="scenes of each script (0)"
+    )
     arguments.add_argument("--scripts", nargs="+", default=list(SCRIPTS), choices=SCRIPTS)
     options = arguments.parse_args()
     scores: dict[str, Score] = {}
     for script in options.scripts:
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             try:
                 pipeline = load_pipeline(ModelStore())
             except (ModelError, EngineError) as error:
                 raise SystemExit(str(error)) from error
             score = follow(pipeline, render(script, seed, options.seconds))
-            scores.setdefault(script, Score()).__iadd__(score)
+            scores.setdefault(script, Score()).add(score)
             print(f"{script} {seed}: {score.figures()}", flush=True)
     everything = Score()
     for score in scores.values():
-        everything += score
+        everything.add(score)
     figures = {name: score.figures() for name, score in [*scores.items(), ("all", everything)]}
     columns = tuple(figures["all"])
     report(
-        f"Identity over {options.seconds:g} s of each script, {options.seeds} scenes ({machine()})",
+        f"Identity over {options.seconds:g} s of each script, scenes {options.seeds} ({machine()})",
         ("", *columns),
         [[name, *(values[column] for column in columns)] for name, values in figures.items()],
     )

@@ -218,7 +218,7 @@ def test_a_hand_whose_wrist_is_far_away_belongs_to_nobody_and_has_its_own_side_i
     camera.hands.missing.add((0, "left"))
     camera.hands.more.append((*two.people[0].joint("left_wrist"), 20))
     sides = []
-    for image in range(45):  # it goes away from the arm, as a mannequin's would
+    for image in range(90):  # it goes away from the arm, as a mannequin's would
         x, y, size = camera.hands.more[0]
         camera.hands.more[0] = (x, y + 8 * (image < 12), size)
         _, hands = split(camera.shoot())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vitpose_ros.smooth.filters import OneEuro
 from vitpose_ros.types import Region
 
-_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 2.0, 4.0, 3.0
+_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 1.0, 4.0, 3.0
 
 
 class SteadyRegions:

@@ -63,7 +63,7 @@ def evidence_weight(uv: npt.NDArray, width: int, height: int) -> float:
     wrist, index, pinky = (uv[joint].astype(np.float64) for joint in (WRIST, INDEX_MCP, PINKY_MCP))
     a, b = index - wrist, pinky - wrist
     longest = max(math.hypot(*a), math.hypot(*b), math.hypot(*(a - b)))
-    if not longest > 0:  # one is unknown, or all lie on one spot
+    if not (np.isfinite((a, b)).all() and longest > 0):
         return 0.0
     facing = _ramp(abs(a[0] * b[1] - a[1] * b[0]) / 2 / longest**2, _EDGE_ON, _FACE_ON)
     large = _ramp(longest, _SMALL_PX, _LARGE_PX)
@@ -179,19 +179,21 @@ class Sides:
             a.add(pull * a.dt_s)
             b.add(-pull * b.dt_s)
             margin = a.odds - b.odds
-        _take(a, margin)
-        _take(b, -margin)
-        if a.side is b.side:  # each was told when it was alone: the less sure one waits
+        # One that is told changes slowly, and the other one never takes its side meanwhile.
+        pairs = ((a, margin, b), (b, -margin, a))
+        for hand, odds, other in sorted(pairs, key=lambda pair: pair[0].side is Side.UNKNOWN):
+            _take(hand, odds, other.side)
+        if a.side is b.side:  # one was told when it was alone: the less sure one waits
             doubtful = a if abs(a.odds) < abs(b.odds) else b
             doubtful.side = Side.UNKNOWN
 
 
-def _take(hand: _Belief, odds: float) -> None:
-    """Tell a side, or change the one that is told, where log odds suffice."""
+def _take(hand: _Belief, odds: float, taken: Side = Side.UNKNOWN) -> None:
+    """Tell a side, unless it is taken, or change the one that is told, where log odds suffice."""
     hand.decided_by = odds
     likely = Side.RIGHT if odds > 0 else Side.LEFT
     if hand.side is Side.UNKNOWN:
-        if abs(odds) > TOLD:
+        if abs(odds) > TOLD and likely is not taken:
             hand.side = likely
     elif likely is hand.side or abs(odds) < _EVEN:
         hand.contrary_images = 0
