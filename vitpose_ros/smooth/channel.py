@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.smooth.filters import Array, Ema, Mask
+from vitpose_ros.smooth.filters import Array, Ema, Mask, planar
 from vitpose_ros.smooth.gate import FEW, Gate, median
 from vitpose_ros.smooth.predict import coast
 from vitpose_ros.smooth.settings import SmoothingSettings
@@ -51,7 +51,7 @@ class Channel:
         """Change the rows as a filter does: see `filters.PointFilter.take`."""
         if not self._last_s.size:
             return
-        self._last_s, self._points = self._last_s[rows], self._points[rows]
+        self._last_s, self._points = self._last_s[rows], planar(self._points[rows])
         self._last_s[rows < 0] = self._points[rows < 0] = np.nan
         for part in (self._filter, self._gate, self._log_size):
             part.take(rows)
@@ -79,7 +79,7 @@ class Channel:
         settings = self._settings
         if not self._last_s.size:
             self._last_s = np.full(valid.shape, np.nan)
-            self._points = np.full(x.shape, np.nan)
+            self._points = planar(np.full(x.shape, np.nan))
             self._time_s = time_s
         size = self._steady(size, time_s)
         age = time_s - self._last_s

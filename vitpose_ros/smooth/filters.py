@@ -83,7 +83,7 @@ class _Memory:
         """(N, K) seconds since each joint's last measurement, NaN for none."""
         if not self._state:
             self._state = {name: np.full(x.shape[:2], np.nan) for name in self._flat}
-            self._state.update({name: np.full(x.shape, np.nan) for name in self._deep})
+            self._state.update({name: planar(np.full(x.shape, np.nan)) for name in self._deep})
         point = self._state["point"]
         if point.shape != x.shape:
             raise ValueError(
@@ -105,7 +105,7 @@ class _Memory:
         for name, old in self._state.items():
             new = np.full((len(rows), *old.shape[1:]), np.nan)
             new[~fresh] = old[rows[~fresh]]
-            self._state[name] = new
+            self._state[name] = new if new.ndim == 2 else planar(new)
 
     def forget(self, joints: Mask) -> None:
         """See `PointFilter.forget`."""
@@ -228,7 +228,7 @@ class OneEuro(_Memory):
             alpha = -np.expm1(-_TWO_PI * self._d * trust * dt)
             alpha[age <= dt] = 1.0  # the first slope: there is no older one to lean on
             new_speed = speed + alpha[..., None] * (slope - speed)
-            sizes_per_s = np.sqrt(np.einsum("nkd,nkd->nk", new_speed, new_speed)) / scale[:, None]
+            sizes_per_s = length(new_speed) / scale[:, None]
             cutoff = self._min + self._beta * np.fmax(sizes_per_s, 0.0)
             a = trust * np.fmax(_TWO_PI * dt * cutoff, dt / age) + _TINY
             keep = np.exp(-a)
@@ -299,6 +299,21 @@ class Kalman(_Memory):
         _set(state["vv"], first, (self._START_SPEED * size) ** 2)
         state["time"][first | going] = time_s
         return point.copy()
+
+
+def planar(x: npt.NDArray) -> npt.NDArray:
+    """The same (N, K, D) values with one plane after the other in memory: what combines points with
+    one number for each runs along K then, not along D, and takes a fourth of the time.
+    """
+    return np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
+
+
+def length(x: Array) -> Array:
+    """(N, K) lengths of vectors (N, K, D)."""
+    squared = x[..., 0] * x[..., 0]
+    for axis in range(1, x.shape[2]):
+        squared += x[..., axis] * x[..., axis]
+    return np.asarray(np.sqrt(squared))
 
 
 def _set(target: Array, where: Mask, values: Array) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.smooth.filters import Array, Mask
+from vitpose_ros.smooth.filters import Array, Mask, length, planar
 
 Counts = npt.NDArray[np.int64]
 
@@ -82,7 +82,7 @@ class Gate:
         size : (N,) of the objects, in the unit of x.
         """
         if not self._seen.size:
-            self._seen = np.full(x.shape, np.nan)
+            self._seen = planar(np.full(x.shape, np.nan))
             self._agree = np.zeros(valid.shape, np.int64)
             self._rejects = np.zeros(valid.shape, np.int64)
         known = valid & ~np.isnan(age_s)
@@ -94,14 +94,14 @@ class Gate:
             whole = _OBJECT_FLOOR + _OBJECT_SPEED * age_s
             few = known.sum(axis=1) < FEW
             limit[few] += (whole * size)[few]
-            jumps = (_length(off - common) > limit) | (_length(common) > whole * size)
+            jumps = (length(off - common) > limit) | (length(common) > whole * size)
             gone = known & (age_s > self.predict_s)
             suspect = known & jumps & ~gone
             elsewhere = np.where(gone, _ELSEWHERE, _FAR) * size
-            restart = known & (gone | (self._rejects > 0)) & ~suspect & (_length(off) > elsewhere)
+            restart = known & (gone | (self._rejects > 0)) & ~suspect & (length(off) > elsewhere)
         if suspect.any():
             suspect, believed = self._listen(x, valid, suspect, limit)
-            restart |= believed & (_length(off) > elsewhere)
+            restart |= believed & (length(off) > elsewhere)
         self._agree[valid & ~suspect] = 0
         self._rejects[valid & ~suspect] = 0
         np.copyto(self._seen, x, where=valid[..., None])
@@ -111,7 +111,7 @@ class Gate:
         """Which suspects stay so, and which are believed since they said the same again."""
         with np.errstate(invalid="ignore"):
             step = np.where(valid[..., None], x - self._seen, np.nan)
-            same = _length(step - median(step, valid)) <= limit
+            same = length(step - median(step, valid)) <= limit
         self._rejects[suspect] += 1
         self._agree[suspect] = np.where(same & (self._agree > 0), self._agree + 1, 1)[suspect]
         believed = suspect & ((self._agree >= AGREEING) | (self._rejects > MAX_REJECTS))
@@ -125,11 +125,7 @@ class Gate:
         for name, empty in (("_seen", np.nan), ("_agree", 0), ("_rejects", 0)):
             new = getattr(self, name)[rows]
             new[fresh] = empty
-            setattr(self, name, new)
-
-
-def _length(x: Array) -> Array:
-    return np.sqrt(np.einsum("nkd,nkd->nk", x, x))
+            setattr(self, name, planar(new) if new.ndim == 3 else new)
 
 
 def median(x: Array, there: Mask) -> Array:

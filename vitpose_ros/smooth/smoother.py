@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.channel import Channel
-from vitpose_ros.smooth.filters import Array, Mask
+from vitpose_ros.smooth.filters import Array, Mask, planar
 from vitpose_ros.smooth.predict import Velocity
 from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.smooth.settings import SmoothingSettings
@@ -106,7 +106,7 @@ class Smoother:
             self._origin_ns = stamp_ns
         time_s = (stamp_ns - self._origin_ns) * 1e-9
 
-        uv = _stack(given, "uv").astype(np.float64)
+        uv = planar(_stack(given, "uv")).astype(np.float64)
         score = _stack(given, "score").astype(np.float64)
         state = _stack(given, "state")
         valid = state != JointState.ABSENT
@@ -118,7 +118,7 @@ class Smoother:
         np.copyto(self._score, score, where=used)
         fading = self._score * (1.0 - age / settings.hold_s) if settings.hold_s else self._score
         bodies: dict[str, npt.NDArray] = {
-            "uv": points.astype(np.float32),
+            "uv": np.ascontiguousarray(points, np.float32),
             "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
             "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
         }
@@ -157,7 +157,7 @@ class Smoother:
         """
         outliers = np.zeros_like(used)
         for name, channel in (("xyz", self._xyz), ("shape_xyz", self._shape)):
-            measured = _stack(given, name)
+            measured = planar(_stack(given, name))
             valid = used & ~np.isnan(measured[..., 0] + measured[..., 1] + measured[..., 2])
             if not channel.alive and not valid.any():
                 bodies[name] = np.full(measured.shape, np.nan, np.float32)
@@ -167,7 +167,8 @@ class Smoother:
             size = object_size(self._layout, x)
             points, age, outlier = channel(x, valid, self._weight, time_s, size)
             keep = known & ~np.isnan(age) & ~(used & (age > self._settings.predict_s))
-            bodies[name] = np.where(keep[..., None], points, np.nan).astype(np.float32)
+            kept = np.where(keep[..., None], points, np.nan)
+            bodies[name] = np.ascontiguousarray(kept, np.float32)
             if name == "xyz":
                 np.copyto(self._z_source, _stack(given, "z_source"), where=age == 0.0)
                 bodies["z_source"] = np.where(keep, self._z_source, ZSource.NONE).astype(np.uint8)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.smooth.filters import Array, Mask, PointFilter
+from vitpose_ros.smooth.filters import Array, Mask, PointFilter, planar
 
 Rows = npt.NDArray[np.bool_]
 
@@ -47,7 +47,7 @@ class WholeAndShape:
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `filters.PointFilter.step`."""
         if not self._shape.size:
-            self._shape, self._point = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+            self._shape, self._point = (planar(np.full(x.shape, np.nan)) for _ in range(2))
             self._angle, self._turned = np.zeros(len(x)), np.zeros(len(x))
         elif self._shape.shape != x.shape:
             raise ValueError(
@@ -93,9 +93,11 @@ class WholeAndShape:
     def _measure_turn(self, x: Array, shape: Array, share: Array, fit: Mask) -> None:
         """Note how far each shape is turned; both are given around their middles."""
         a, b = np.where(fit[..., None], x, 0.0), np.where(fit[..., None], shape, 0.0)
-        dot = np.einsum("nk,nkd,nkd->n", share, a, b)
-        cross = np.einsum("nk,nk->n", share, a[..., 1] * b[..., 0] - a[..., 0] * b[..., 1])
-        lengths = np.einsum("nk,nkd,nkd->n", share, a, a) * np.einsum("nk,nkd,nkd->n", share, b, b)
+        (ax, ay), (bx, by) = np.moveaxis(a, 2, 0), np.moveaxis(b, 2, 0)
+        dot = (share * (ax * bx + ay * by)).sum(axis=1)
+        cross = (share * (ay * bx - ax * by)).sum(axis=1)
+        lengths = (share * (ax * ax + ay * ay)).sum(axis=1)
+        lengths *= (share * (bx * bx + by * by)).sum(axis=1)
         alike = (dot**2 + cross**2 > _LEAST_LIKENESS**2 * lengths) & (fit.sum(axis=1) >= _FEW)
         off = np.arctan2(cross, dot) - self._angle
         off -= 2 * np.pi * np.round(off / (2 * np.pi))
@@ -116,7 +118,7 @@ class WholeAndShape:
         """See `filters.PointFilter.take`."""
         if not self._shape.size:
             return
-        self._shape, self._point = self._shape[rows], self._point[rows]
+        self._shape, self._point = planar(self._shape[rows]), planar(self._point[rows])
         self._angle, self._turned = self._angle[rows], self._turned[rows]
         for part in (self._place, self._turn, self._inner):
             part.take(rows)
@@ -156,7 +158,7 @@ class WholeAndShape:
 
 def _mean(share: Array, x: Array, there: Mask) -> Array:
     """(N, D) mean over the joints that are there."""
-    return np.asarray(np.einsum("nk,nkd->nd", share, np.where(there[..., None], x, 0.0)))
+    return np.asarray((share[:, None] @ np.where(there[..., None], x, 0.0))[:, 0])
 
 
 def _turned(x: Array, angle: Array) -> Array:
@@ -164,7 +166,7 @@ def _turned(x: Array, angle: Array) -> Array:
     if x.shape[2] != 2:
         return x
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    out = np.empty(x.shape)
+    out = np.empty_like(x, np.float64)
     out[..., 0] = cos * x[..., 0] - sin * x[..., 1]
     out[..., 1] = sin * x[..., 0] + cos * x[..., 1]
     return out
