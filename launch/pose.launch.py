@@ -21,7 +21,9 @@ CHOICES = {
     "hand_model": "Hand keypoint model, by its name in the model catalogue",
     "person_detector": "Person detector, by its name in the model catalogue",
     "body_model": "Body keypoint model, by its name in the model catalogue",
+    "engine": "What runs ViTPose and RTMPose: auto, tensorrt, torch or openvino",
     "precision": "Of ViTPose and RTMPose: fp32, fp16, bf16 or auto",
+    "smoothing": "Of joints over time: none, responsive, balanced, steady or custom",
 }
 """Parameters of the node that are launch arguments too."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from vitpose_ros.bodies import BodyFinder, BodyReader, MediaPipeBodies, TopDownBodies
 from vitpose_ros.detect.load import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.hands import HandFinder, HandReader
-from vitpose_ros.keypoints.load import PRECISION_CHOICES, TURNED, load_top_down
+from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.keypoints.recipes import TURNED
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
 from vitpose_ros.models.store import ModelStore
@@ -33,40 +36,14 @@ class Models:
     body_model: str = "mediapipe-body-full"
 
 
-@dataclass(frozen=True)
-class TopDownOptions:
-    """How top-down keypoint models (ViTPose, RTMPose) run. MediaPipe's networks know none of it:
-    they always run in fp32, since a lower precision moves their joints by pixels.
-
-    Attributes
-    ----------
-    precision : "fp32", "fp16", "bf16" or "auto"; see `keypoints.load.load_top_down`.
-    flip_test : look at each crop mirrored too and take the mean: more exact, at twice the time.
-
-    Raises
-    ------
-    ValueError : naming the field, what was given and what is accepted.
-    """
-
-    precision: str = "fp32"
-    flip_test: bool = False
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISION_CHOICES:
-            raise ValueError(
-                f"precision: expected one of {', '.join(PRECISION_CHOICES)}, got {self.precision!r}"
-            )
-        if not isinstance(self.flip_test, bool):
-            raise ValueError(f"flip_test: expected true or false, got {self.flip_test!r}")
-
-
 def load_pipeline(
     store: ModelStore,
     models: Models = Models(),
     settings: Settings | None = None,
     view: str = "egocentric",
     threads: int = 0,
-    topdown: TopDownOptions = TopDownOptions(),
+    topdown: TopDownOptions | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Pipeline:
     """The pipeline with networks from the model store.
 
@@ -77,25 +54,29 @@ def load_pipeline(
     settings : see `Settings`; its defaults when None.
     view : "egocentric", "third_person" or "auto"; see `views`.
     threads : CPU threads for the networks; 0 uses all cores.
-    topdown : how ViTPose and RTMPose run.
+    topdown : how ViTPose and RTMPose run; its defaults when None.
+    tell : gets a sentence for each of these: which engine was chosen, and why.
 
     Raises
     ------
     ModelError : a name is unknown or of another task, or its file is missing or was altered.
     EngineError : a file cannot be read, is not the network it is taken for, or does not give the
-        joints of fp32 in the precision.
+        joints of fp32 in the precision that was asked for; or the engine that was asked for cannot
+        be used here.
     ValueError : the view is unknown, or does not go with the settings.
     """
     ids, settings = itertools.count(), settings or Settings()
     palms = None
     if view != "third_person":
         palms = _hand_detector(store, models.hand_detector, threads)
-    reader = _hand_reader(store, models.hand_model, threads, topdown)
+    how = topdown or TopDownOptions()
+    load = partial(load_top_down, store, threads=threads, how=how, tell=tell)
+    reader = _hand_reader(store, models.hand_model, threads, load)
     hands = HandFinder(palms, reader, settings.hands, ids)
     if view == "egocentric":
         return Pipeline(hands, view=view, smoothing=settings.smoothing)
     persons = load_person_detector(store, models.person_detector, threads)
-    body_reader = _body_reader(store, models.body_model, threads, topdown)
+    body_reader = _body_reader(store, models.body_model, threads, load)
     bodies = BodyFinder(persons, body_reader, settings.persons, ids)
     return Pipeline(hands, bodies, view, settings.smoothing)
 
@@ -105,25 +86,21 @@ def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:
     return PalmDetector(OpenVinoEngine(path, threads), name)
 
 
-def _hand_reader(store: ModelStore, name: str, threads: int, how: TopDownOptions) -> HandReader:
+def _hand_reader(
+    store: ModelStore, name: str, threads: int, load: Callable[..., TopDown]
+) -> HandReader:
     model = store.get(name, "hand_keypoints")
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
     # A region of a hand is padded already, and holds the whole hand.
-    topdown = _top_down(store, name, "hand_keypoints", threads, how, padding=1.0)
+    topdown = load(name, "hand_keypoints", padding=1.0)
     return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 
 
-def _body_reader(store: ModelStore, name: str, threads: int, how: TopDownOptions) -> BodyReader:
+def _body_reader(
+    store: ModelStore, name: str, threads: int, load: Callable[..., TopDown]
+) -> BodyReader:
     model = store.get(name, "body_keypoints")
     if model.entry.architecture == "mediapipe":
         return MediaPipeBodies(BodyLandmarks(OpenVinoEngine(model.path, threads), name))
-    return TopDownBodies(_top_down(store, name, "body_keypoints", threads, how))
-
-
-def _top_down(
-    store: ModelStore, name: str, task: str, threads: int, how: TopDownOptions, **more: float
-) -> TopDown:
-    return load_top_down(
-        store, name, task, threads, how.precision, flip_test=how.flip_test, **more
-    )
+    return TopDownBodies(load(name, "body_keypoints"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from vitpose_ros import load
-from vitpose_ros.keypoints.load import PRECISION_CHOICES
-from vitpose_ros.load import Models, TopDownOptions, load_pipeline
+from vitpose_ros.keypoints.choose import ENGINES
+from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
+from vitpose_ros.keypoints.load import TopDownOptions
+from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 
@@ -56,13 +58,15 @@ def test_a_network_that_is_needed_and_missing_is_named(view, model_path):
             load_pipeline(Asked(lacks={name}), view=view)
 
 
-@pytest.mark.parametrize("how", [TopDownOptions(), TopDownOptions("fp16", flip_test=True)])
+@pytest.mark.parametrize(
+    "how", [TopDownOptions(), TopDownOptions("openvino", 0, "fp16", flip_test=True)]
+)
 def test_hands_and_bodies_of_top_down_models_run_as_the_options_say(how, model_path, monkeypatch):
     class LoadedError(Exception):
         pass
 
-    def loaded(store, name, task, threads, precision, **options):
-        raise LoadedError(name, threads, precision, options["flip_test"])
+    def loaded(store, name, task, threads, how, **options):
+        raise LoadedError(name, threads, how)
 
     for name in ("vitpose-tiny-synthetic", *NEEDED["auto"]):
         model_path(name)
@@ -71,7 +75,7 @@ def test_hands_and_bodies_of_top_down_models_run_as_the_options_say(how, model_p
     hands = Models(hand_model="vitpose-tiny-synthetic")
     with pytest.raises(LoadedError) as said:
         load_pipeline(store, hands, threads=3, topdown=how)
-    assert said.value.args == ("vitpose-tiny-synthetic", 3, how.precision, how.flip_test)
+    assert said.value.args == ("vitpose-tiny-synthetic", 3, how)
 
 
 def test_hands_of_the_tiny_vitpose_are_found_with_the_flip_test_at_twice_the_runs(
@@ -82,7 +86,7 @@ def test_hands_of_the_tiny_vitpose_are_found_with_the_flip_test_at_twice_the_run
         load_pipeline(
             ModelStore(),
             Models(hand_model="vitpose-tiny-synthetic"),
-            topdown=TopDownOptions(flip_test=flip_test),
+            topdown=TopDownOptions("openvino", precision="fp32", flip_test=flip_test),
         )
         for flip_test in (False, True)
     ]
@@ -108,6 +112,9 @@ def test_hands_of_the_tiny_vitpose_are_found_with_the_flip_test_at_twice_the_run
         ("precision", "int8", "one of fp32, fp16, bf16, auto"),
         ("precision", None, "one of fp32, fp16, bf16, auto"),
         ("flip_test", 1, "true or false"),
+        ("engine", "cuda", "one of auto, tensorrt, torch, openvino"),
+        ("gpu", -1, "a whole number of at least 0"),
+        ("gpu", True, "a whole number of at least 0"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_is_accepted(field, value, accepted):
@@ -116,4 +123,10 @@ def test_a_wrong_option_is_named_with_what_is_accepted(field, value, accepted):
 
 
 def test_every_precision_is_an_option():
-    assert [TopDownOptions(one).precision for one in PRECISION_CHOICES] == list(PRECISION_CHOICES)
+    for precision in PRECISION_CHOICES:
+        assert TopDownOptions(precision=precision).precision == precision
+
+
+def test_every_engine_is_an_option():
+    for engine in ENGINES:
+        assert TopDownOptions(engine).engine == engine

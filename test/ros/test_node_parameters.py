@@ -11,7 +11,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from visualization_msgs.msg import MarkerArray
 
-from vitpose_ros.load import TopDownOptions
+from vitpose_ros.keypoints.load import TopDownOptions
 from vitpose_ros.synthetic.scene import Rendering
 from vitpose_ros.types import Instance
 
@@ -87,12 +87,14 @@ def test_how_top_down_models_run_reaches_the_loader(
     graph: Any, camera: Any, fakes: list[Any]
 ) -> None:
     graph.start_pose_node()
-    assert fakes[0].loaded_with["topdown"] == TopDownOptions("fp32", flip_test=False)
+    assert fakes[0].loaded_with["topdown"] == TopDownOptions("auto", 0, "auto", flip_test=False)
     assert graph.change_state("deactivate", "cleanup")
-    assert graph.set_parameter("precision", "auto").successful
+    assert graph.set_parameter("engine", "openvino").successful
+    assert graph.set_parameter("gpu", 1).successful
+    assert graph.set_parameter("precision", "fp32").successful
     assert graph.set_parameter("flip_test", True).successful
     assert graph.change_state("configure", "activate")
-    assert fakes[1].loaded_with["topdown"] == TopDownOptions("auto", flip_test=True)
+    assert fakes[1].loaded_with["topdown"] == TopDownOptions("openvino", 1, "fp32", flip_test=True)
 
 
 def test_the_distance_of_markers_changes_at_once(

@@ -14,7 +14,7 @@ from vitpose_ros.engines.trt.key import PRECISIONS, file_hash, network_hash
 from vitpose_ros.engines.trt.manifest import read_manifest
 from vitpose_ros.keypoints.agreement import parts, require
 from vitpose_ros.keypoints.gate_crops import gate_crops
-from vitpose_ros.keypoints.load import codec_of
+from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.models.convert.precision import MIXED_NAME, read_mixed
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import LocalModel

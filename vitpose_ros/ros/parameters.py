@@ -10,15 +10,18 @@ from dataclasses import dataclass
 
 from vitpose_ros.bodies import PersonSettings
 from vitpose_ros.hands import HandSettings
-from vitpose_ros.keypoints.load import PRECISION_CHOICES
-from vitpose_ros.load import Models, TopDownOptions
+from vitpose_ros.keypoints.choose import ENGINES
+from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
+from vitpose_ros.keypoints.load import TopDownOptions
+from vitpose_ros.load import Models
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
+from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.views import MODES
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(SmoothingParameters):
     """All parameters of the node at one moment. Field names are the parameters' names; TABLE gives
     units and ranges.
     """
@@ -32,6 +35,8 @@ class Parameters:
     hand_model: str
     person_detector: str
     body_model: str
+    engine: str
+    gpu: int
     precision: str
     flip_test: bool
     max_hands: int
@@ -58,7 +63,12 @@ class Parameters:
 
     def topdown(self) -> TopDownOptions:
         """How the top-down networks among them run."""
-        return TopDownOptions(precision=self.precision, flip_test=self.flip_test)
+        return TopDownOptions(
+            engine=self.engine,
+            gpu=self.gpu,
+            precision=self.precision,
+            flip_test=self.flip_test,
+        )
 
     def settings(self) -> Settings:
         """The part that the pipeline takes over while it runs."""
@@ -77,6 +87,7 @@ class Parameters:
                 body_threshold=self.body_threshold,
                 detect_interval=self.detect_interval,
             ),
+            smoothing=self.smoothing_settings(),
         )
 
 
@@ -122,12 +133,22 @@ TABLE: Mapping[str, ParameterSpec] = {
         _MODELS.body_model,
         "Body keypoint model, by its name in the model catalogue; not for the view 'egocentric'.",
     ),
+    "engine": ParameterSpec(
+        _TOPDOWN.engine,
+        "What runs top-down keypoint models (ViTPose, RTMPose): 'tensorrt' or 'torch' on an NVIDIA "
+        "GPU, 'openvino' on the CPU. 'auto' takes a TensorRT engine that was built for this GPU, "
+        "else torch where it sees the GPU, else openvino, and logs why. Nothing is built here. All "
+        "other networks run on the CPU.",
+        choices=ENGINES,
+    ),
+    "gpu": ParameterSpec(_TOPDOWN.gpu, "The number of the GPU.", low=0, high=63),
     "precision": ParameterSpec(
         _TOPDOWN.precision,
-        "What top-down keypoint models (ViTPose, RTMPose) are computed in on the CPU. 'fp16' and "
-        "'bf16' are faster where the CPU has instructions for them. A network that does not give "
-        "the joints of fp32 in them, or a CPU without them, leaves the node unconfigured; 'auto' "
-        "takes fp16 where both are well, else fp32. MediaPipe's networks always run in fp32.",
+        "What top-down keypoint models are computed in. 'fp16' (on a GPU with fp32 where it "
+        "matters) and, on the CPU, 'bf16' are faster where the hardware has instructions for them. "
+        "A network that does not give the joints of fp32 in them, or hardware without them, leaves "
+        "the node unconfigured; 'auto' takes the fastest that is well. MediaPipe's networks always "
+        "run in fp32.",
         choices=PRECISION_CHOICES,
     ),
     "flip_test": ParameterSpec(
@@ -209,6 +230,7 @@ TABLE: Mapping[str, ParameterSpec] = {
         high=1000,
         changes=RUN,
     ),
+    **SMOOTHING_TABLE,
     "marker_distance": ParameterSpec(
         0.5,
         "Where markers are drawn for joints without a known depth: on a plane this far in front of "

@@ -117,6 +117,7 @@ class PoseNode(LifecycleNode):
             view=parameters.view,
             threads=parameters.threads,
             topdown=parameters.topdown(),
+            tell=self.get_logger().info,
         )
         pipeline.warm_up()  # here, where no robot waits for it
         self._pipeline, self._applied = pipeline, parameters
@@ -125,6 +126,8 @@ class PoseNode(LifecycleNode):
         self._markers = self._publish_on(MarkerArray, "skeleton_markers", 1)
         self._debug_image = self._publish_on(Image, "~/debug_image", 1)
         self._layouts.publish(layouts_message(pipeline.layouts))
+        if remark := parameters.without_effect(TABLE):
+            self.get_logger().warning(remark)
         self._become("inactive")
         self.get_logger().info(
             f"configured in {time.monotonic() - begun:.1f} s: "
@@ -243,6 +246,8 @@ class PoseNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=reason)
         self._declared.accept(changes)
         self._settings = Parameters(**changed)  # the worker takes it up with the next image
+        if remark := self._settings.without_effect([change.name for change in changes]):
+            self.get_logger().info(remark)
         return SetParametersResult(successful=True)
 
     # --- images
@@ -303,8 +308,7 @@ class PoseNode(LifecycleNode):
         pipeline, parameters = self._pipeline, self._settings
         assert pipeline is not None
         if parameters is not self._applied:
-            pipeline.update(parameters.settings())
-            self._applied = parameters
+            self._apply(parameters, pipeline)
         message = arrival.message
         frame = Frame(self._transport.decode(message), _stamp_ns(message))
         begun_s = time.perf_counter()
@@ -317,6 +321,7 @@ class PoseNode(LifecycleNode):
             result.models,
             result.reset,
             result.view,
+            parameters.smoothing_text,
         )
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._skeletons.publish(skeletons)
@@ -324,6 +329,15 @@ class PoseNode(LifecycleNode):
         age_s = 1e-9 * (self.get_clock().now().nanoseconds - frame.stamp_ns)
         self._flow.processed(age_s, inference_s, processing_s - inference_s)
         self._publish_views(message, frame, result, parameters)
+
+    def _apply(self, parameters: Parameters, pipeline: Pipeline) -> None:
+        """Take over what was changed while the node runs, from the image in work on."""
+        pipeline.update(parameters.settings())
+        before, self._applied = self._applied, parameters
+        if before is not None and before.smoothing_text != parameters.smoothing_text:
+            self.get_logger().info(
+                f"smoothing: {parameters.smoothing_text} (before: {before.smoothing_text})"
+            )
 
     def _publish_views(
         self, message: Any, frame: Frame, result: Result, parameters: Parameters
@@ -361,6 +375,7 @@ class PoseNode(LifecycleNode):
             details={
                 "models": ", ".join(self._pipeline.models) if self._pipeline else "not loaded",
                 "engine": self._pipeline.engine if self._pipeline else "not loaded",
+                "smoothing": self._settings.smoothing_text,
             },
             silent=self._silent,
         )

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
-from vitpose_ros.keypoints import load
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.keypoints.load import codec_of, load_top_down, top_down
+from vitpose_ros.keypoints.load import load_top_down, top_down
+from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.models.catalogue import load_catalogue
@@ -97,71 +96,3 @@ def test_a_model_that_is_not_there_or_of_another_task_is_refused(tmp_path):
         load_top_down(store, "vitpose-b", "body_keypoints")
     with pytest.raises(ModelError, match="hand_keypoints"):
         load_top_down(store, "vitpose-b", "hand_keypoints")
-
-
-class Computed:
-    """In the place of OpenVinoEngine: a CPU with some precisions, and a network whose maps are off
-    by some fraction in them.
-    """
-
-    entry = CATALOGUE.get("vitpose-b")
-    has: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "bf16")
-    off: ClassVar[dict[str, float]] = {}
-
-    def __init__(self, path, threads=0, precision="fp32"):
-        if precision not in self.has:
-            raise EngineError(f"this CPU does not compute in {precision}")
-        self.name = f"cpu {precision}"
-        self.precision = precision
-        self.inputs, self.outputs = (
-            getattr(engine_for(self.entry), ports) for ports in ("inputs", "outputs")
-        )
-
-    def run(self, tensors):
-        maps = np.zeros((len(tensors["in"]), *self.outputs[0].shape[1:]), np.float32)
-        maps[..., 30, 20] = 1 + self.off.get(self.precision, 0)
-        return {self.outputs[0].name: maps}
-
-
-class Store:
-    """Has the model."""
-
-    def get(self, name, task=None):
-        return dataclasses.make_dataclass("Model", ["path", "entry"])("there", Computed.entry)
-
-
-@pytest.mark.parametrize(
-    ("precision", "has", "off", "used"),
-    [
-        ("fp32", ("fp32", "fp16"), {}, "fp32"),
-        ("fp16", ("fp32", "fp16"), {}, "fp16"),
-        ("bf16", ("fp32", "bf16"), {"bf16": 0.01}, "bf16"),
-        ("auto", ("fp32", "fp16", "bf16"), {}, "fp16"),
-        ("auto", ("fp32", "bf16"), {}, "fp32"),  # it never is bf16
-        ("auto", ("fp32", "fp16"), {"fp16": 0.5}, "fp32"),  # as where a layer norm overflows
-        ("auto", ("fp32", "fp16"), {"fp16": np.nan}, "fp32"),
-    ],
-)
-def test_the_engine_has_the_precision_that_was_asked_for_and_says_so(
-    monkeypatch, precision, has, off, used
-):
-    monkeypatch.setattr(load, "OpenVinoEngine", Computed)
-    monkeypatch.setattr(Computed, "has", has)
-    monkeypatch.setattr(Computed, "off", off)
-    model = load_top_down(Store(), "vitpose-b", precision=precision)
-    assert model.engine == f"cpu {used}"
-
-
-@pytest.mark.parametrize(
-    ("precision", "said"),
-    [
-        ("fp16", "'vitpose-b' on cpu fp16 differs from float32: .* Run it in fp32"),
-        ("bf16", "this CPU does not compute in bf16"),
-    ],
-)
-def test_a_precision_that_was_asked_for_and_cannot_be_is_refused(monkeypatch, precision, said):
-    monkeypatch.setattr(load, "OpenVinoEngine", Computed)
-    monkeypatch.setattr(Computed, "has", ("fp32", "fp16"))
-    monkeypatch.setattr(Computed, "off", {"fp16": 0.5})
-    with pytest.raises(EngineError, match=said):
-        load_top_down(Store(), "vitpose-b", precision=precision)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.cli.main import main
-from vitpose_ros.keypoints.load import load_top_down
+from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
 from vitpose_ros.keypoints.warp import IMAGENET
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.load import Models, load_pipeline
@@ -281,7 +281,8 @@ def test_a_network_in_a_published_archive_is_pulled_and_found_by_its_name(
     )
     store = make_store({"whole": entry})
     pull(store, ["whole"])
-    model = load_top_down(store, "whole", "body_keypoints", padding=1.0)
+    how = TopDownOptions("openvino", precision="fp32")
+    model = load_top_down(store, "whole", "body_keypoints", how=how, padding=1.0)
     (found,) = model(image() // 2, [Region(*DOT, 144.0, 192.0)])  # two pixels of the crop for each
     inside = (np.abs(bins) < (280, 376)).all(axis=1)
     assert inside.sum() > 100
