@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vitpose_ros.smooth.filters import Array, Ema, Mask, planar
 from vitpose_ros.smooth.gate import FEW, Gate, median
-from vitpose_ros.smooth.predict import coast
+from vitpose_ros.smooth.predict import coasting_s
 from vitpose_ros.smooth.settings import SmoothingSettings
 
 _SIZE_TIME_S = 0.3
@@ -82,7 +82,7 @@ class Channel:
             self._points = planar(np.full(x.shape, np.nan))
             self._time_s = time_s
         size = self._steady(size, time_s)
-        age = time_s - self._last_s
+        age = np.maximum(time_s - self._last_s, 0.0)
         with np.errstate(invalid="ignore"):
             lost = age > settings.hold_s
         if lost.any():
@@ -111,9 +111,9 @@ class Channel:
         if not velocity.size:
             return self._points
         most = self._settings.predict_s
-        ahead = np.clip(age, 0.0, most)
-        gone = np.clip(age - (time_s - self._time_s), 0.0, most)
-        return self._points + coast(velocity, ahead) - coast(velocity, gone)
+        gone = np.maximum(age - (time_s - self._time_s), 0.0)
+        rest_s = coasting_s(np.minimum(age, most)) - coasting_s(np.minimum(gone, most))
+        return self._points + velocity * rest_s[..., None]
 
     def _carried(self, before: Array, filtered: Array, expected: Array, use: Mask) -> Array:
         """Where joints are that were not measured: they go with the others of their object, else

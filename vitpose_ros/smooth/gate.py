@@ -135,6 +135,6 @@ def median(x: Array, there: Mask) -> Array:
     """
     count = there.sum(axis=1)
     ordered = np.sort(x, axis=1)  # NaN last
-    middle = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[:, None, None], axis=1)
+    middle = ordered[np.arange(len(x)), np.maximum((count - 1) // 2, 0)][:, None]
     middle[count < FEW] = 0.0
     return np.where(np.isnan(middle), 0.0, middle)

@@ -42,7 +42,12 @@ def coast(velocity: npt.NDArray, ahead_s: npt.NDArray | float) -> npt.NDArray:
     -------
     (..., D) units: velocity tau (1 - exp(-t / tau)), tau being DAMPING_S.
     """
-    return velocity * (-DAMPING_S * np.expm1(-np.asarray(ahead_s) / DAMPING_S))[..., None]
+    return velocity * coasting_s(ahead_s)[..., None]
+
+
+def coasting_s(ahead_s: npt.NDArray | float) -> npt.NDArray:
+    """(...) s that the way of `coast` would take at the velocity that it starts with."""
+    return np.asarray(-DAMPING_S * np.expm1(-np.asarray(ahead_s) / DAMPING_S))
 
 
 def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoints:

@@ -93,7 +93,7 @@ class WholeAndShape:
     def _measure_turn(self, x: Array, shape: Array, share: Array, fit: Mask) -> None:
         """Note how far each shape is turned; both are given around their middles."""
         a, b = np.where(fit[..., None], x, 0.0), np.where(fit[..., None], shape, 0.0)
-        (ax, ay), (bx, by) = np.moveaxis(a, 2, 0), np.moveaxis(b, 2, 0)
+        ax, ay, bx, by = a[..., 0], a[..., 1], b[..., 0], b[..., 1]
         dot = (share * (ax * bx + ay * by)).sum(axis=1)
         cross = (share * (ay * bx - ax * by)).sum(axis=1)
         lengths = (share * (ax * ax + ay * ay)).sum(axis=1)
