@@ -139,6 +139,7 @@ class Gpu:
         self.current = self.default = Stream(default=True)
         self.capturing = self.capture_stream = None
         self.capture_fails = False
+        self.replays = 0
 
     def must_not_capture(self, what):
         if self.capturing is not None:
@@ -151,6 +152,7 @@ class CUDAGraph:
 
     def replay(self):
         assert self.work, "an empty graph is replayed"
+        _gpu.replays += 1
         for work in self.work:
             _gpu.current.put(work)
 

@@ -272,6 +272,27 @@ def test_device_outputs_hold_over_the_next_run(torch):
     assert torch.equal(outputs, copy)
 
 
+def test_sums_are_exact_during_a_run_and_torchs_settings_are_left_as_they_were(torch, monkeypatch):
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+
+    def settings():
+        return (
+            matmul.allow_tf32, matmul.allow_fp16_reduced_precision_reduction, cudnn.allow_tf32
+        )  # fmt: skip
+
+    engine = TorchEngine(TINY, "cpu")
+    seen, compute = [], engine._compute
+    monkeypatch.setattr(engine, "_compute", lambda x: seen.append(settings()) or compute(x))
+    matmul.allow_tf32 = True
+    try:
+        before = settings()
+        engine.run(noise(engine, 1))
+        assert seen == [(False, False, False)]
+        assert settings() == before == (True, True, True)
+    finally:
+        matmul.allow_tf32 = False
+
+
 def test_without_torch_or_onnx_the_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EngineError, match=rf"package torch: {sys.executable} -m pip install torch"):

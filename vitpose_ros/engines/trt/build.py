@@ -138,8 +138,8 @@ def _announcement(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> str:
     profile = recipe.profile
     return (
         f"{shelf.model}: building {recipe.precision} for {machine.gpu} with TensorRT "
-        f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes minutes, "
-        "on a Jetson longer; Ctrl-C stops it"
+        f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes "
+        "minutes, on a Jetson longer; Ctrl-C stops it"
     )
 
 
@@ -152,6 +152,7 @@ def _watched_build(
     torch = require()
     results: list[bytes] = []
     failures: list[BaseException] = []
+    over = threading.Event()  # not Thread.join: interrupted, it takes a running thread for ended
 
     def work() -> None:
         try:
@@ -159,16 +160,19 @@ def _watched_build(
                 results.append(_build(onnx, recipe, cache, progress))
         except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
             failures.append(error)
+        finally:
+            over.set()
 
     thread = threading.Thread(target=work, name="tensorrt-build")
     thread.start()
     interrupted = False
-    while thread.is_alive():
+    while not over.is_set():
         try:
-            thread.join(_TICK_S)
+            over.wait(_TICK_S)
             progress.tick()
         except KeyboardInterrupt:  # TensorRT ends at its next step
             progress.cancelled = interrupted = True
+    thread.join()
     progress.finish()
     if interrupted:
         raise KeyboardInterrupt
