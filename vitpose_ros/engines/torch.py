@@ -272,10 +272,20 @@ class TorchEngine:
 
     @contextlib.contextmanager
     def _exact(self) -> Iterator[None]:
-        """float32 as such: by default convolutions on recent GPUs keep 10 bits of it only."""
-        flags = self._torch.backends.cudnn.flags
-        with flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
-            yield
+        """Sums in full float32: torch may keep 10 bits of float32 factors (TensorFloat-32) and add
+        parts of float16 products in float16.
+        """
+        backends = self._torch.backends
+        matmul = backends.cuda.matmul
+        before = matmul.allow_tf32, matmul.allow_fp16_reduced_precision_reduction
+        matmul.allow_tf32 = matmul.allow_fp16_reduced_precision_reduction = False
+        try:
+            with backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=False, allow_tf32=False
+            ):
+                yield
+        finally:
+            matmul.allow_tf32, matmul.allow_fp16_reduced_precision_reduction = before
 
 
 def import_torch() -> Any:
