@@ -137,7 +137,7 @@ def test_the_message_packages_that_the_code_imports_are_dependencies():
     assert used - {"builtin_interfaces"} <= declared
 
 
-CHOSEN = {"view": "third_person", "body_model": "vitpose-b"}
+CHOSEN = {"view": "third_person", "smoothing": "steady"}
 
 
 @pytest.mark.parametrize("given", [{}, CHOSEN], ids=["none given", "two given"])
@@ -174,7 +174,8 @@ def test_launch_arguments_are_parameters_and_stand_above_the_file_only_where_giv
     arguments = {a.arguments[0]: a.options["default_value"] for a in of("DeclareLaunchArgument")}
     parameters = yaml.safe_load((ROOT / "config" / "pose.yaml").read_text())["/**"]
     choices = arguments.keys() & parameters["ros__parameters"].keys()
-    assert choices >= {"view", "hand_model", "hand_detector", "person_detector", "body_model"}
+    models = {"hand_model", "hand_detector", "person_detector", "body_model"}
+    assert choices >= {"view", "smoothing", *models}
     assert {arguments[name] for name in choices} == {""}
 
     (node,) = of("OpaqueFunction")

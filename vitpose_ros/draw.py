@@ -33,7 +33,7 @@ def draw_instances(image: ByteArray, instances: Iterable[Instance]) -> ByteArray
 
     Joints that are seen are filled, those that are occluded or predicted are hollow and, like
     their bones, dimmed; absent ones and their bones are not drawn. A label tells side, identity and
-    score; it is dimmed while the identity is not confirmed.
+    score, and which are lost; it is dimmed while the identity is not confirmed.
 
     Parameters
     ----------
@@ -101,6 +101,7 @@ def _draw_label(image: ByteArray, instance: Instance) -> None:
         return
     parts = [_SIDE_LETTERS[instance.side]]
     parts += [f"#{instance.track_id}"] if instance.track_state != TrackState.NONE else []
+    parts += ["lost"] if instance.track_state == TrackState.LOST else []
     text = " ".join([part for part in parts if part] + [f"{instance.score:.2f}"])
     scale = max(0.35, min(0.9, _size(instance) / 280))
     (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, 1)

@@ -75,6 +75,16 @@ def test_the_label_is_paler_while_the_identity_is_not_confirmed():
         return int((np.ptp(image, axis=2) > 200).sum())
 
     assert label_area(TrackState.TENTATIVE) < 0.7 * label_area(TrackState.CONFIRMED)
+    assert label_area(TrackState.LOST) < 0.7 * label_area(TrackState.CONFIRMED)
+
+
+def test_the_label_of_a_lost_hand_says_so():
+    tentative, lost = (
+        (drawn(replace(hand(), track_state=state)) != 60).any(axis=2)
+        for state in (TrackState.TENTATIVE, TrackState.LOST)
+    )
+    assert lost.sum() > tentative.sum()
+    assert (lost | ~tentative).all(), "its label is longer, and all else alike"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from std_msgs.msg import Header
@@ -9,7 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.ros.markers import Intrinsics, marker_array
-from vitpose_ros.types import Instance, JointState, Keypoints, Side, ZSource
+from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource
 
 CAMERA = Intrinsics(500.0, 400.0, 320.0, 240.0)
 HEADER = Header(frame_id="camera_optical_frame")
@@ -83,6 +85,21 @@ def test_an_occluded_joint_is_fainter_than_a_visible_one() -> None:
     instance.keypoints.state[7] = JointState.OCCLUDED
     joints = named(marker_array(HEADER, [instance], CAMERA, 0.5), "joints")[0]
     assert joints.colors[7].a < joints.colors[6].a
+
+
+def test_a_lost_hand_is_fainter_and_its_label_says_so() -> None:
+    seen = hand()
+    state = np.full(21, JointState.PREDICTED, np.uint8)
+    lost = replace(
+        seen, keypoints=replace(seen.keypoints, state=state), track_state=TrackState.LOST
+    )
+    markers = marker_array(HEADER, [seen, lost], CAMERA, 0.5)
+    for name in ("joints", "bones"):
+        bright, faint = named(markers, name)
+        assert max(c.a for c in faint.colors) < min(c.a for c in bright.colors)
+    bright, faint = named(markers, "labels")
+    assert faint.color.a < bright.color.a
+    assert faint.text == "left 3 lost (depth unknown)"
 
 
 def test_two_hands_have_markers_of_their_own_in_the_images_frame() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vitpose_ros.hands import HandSettings
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
 from vitpose_ros.ros.parameters import TABLE, Parameters
+from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings
 
 DEFAULTS = {name: spec.default for name, spec in TABLE.items()}
 
@@ -55,6 +57,13 @@ def test_the_shipped_file_marks_exactly_those_that_may_change_at_run_time() -> N
     assert marked == {name for name, spec in TABLE.items() if spec.changes == RUN}
 
 
+def test_the_documentation_has_every_parameter_and_when_it_may_change() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "node.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| .* \| (.*) \|$", text, re.MULTILINE)
+    said = {START: "at the start", CONFIGURE: "while unconfigured", RUN: "at any time"}
+    assert dict(rows) == {name: said[spec.changes] for name, spec in TABLE.items()}
+
+
 def test_every_default_is_one_that_is_accepted() -> None:
     assert {name: spec.problem(spec.default) for name, spec in TABLE.items()} == dict.fromkeys(
         TABLE
@@ -87,6 +96,53 @@ def test_the_table_and_the_pipeline_have_the_same_limits(settings: type, name: s
         assert spec.problem(beyond) is not None
         with pytest.raises(ValueError, match=name):
             settings(**{name: beyond})
+
+
+FILTER_NUMBERS = {field.name for field in fields(SmoothingSettings)} - {
+    *("filter", "gate"),  # smoothing_filter and outlier_gate
+    *("predict_s", "hold_s"),  # hold_time; the first share of it is fixed
+}
+
+
+def test_every_number_of_a_filter_is_a_parameter_of_custom() -> None:
+    assert {name for name in TABLE if name.startswith("smoothing_")} == {
+        "smoothing_filter",
+        *(f"smoothing_{name}" for name in FILTER_NUMBERS),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(FILTER_NUMBERS))
+def test_every_number_in_range_reaches_the_filter_of_custom_and_only_that(name: str) -> None:
+    spec = TABLE[f"smoothing_{name}"]
+    reached = set()
+    for edge in (spec.low, spec.high):
+        for chosen in FILTERS:
+            given = {"smoothing_filter": chosen, f"smoothing_{name}": edge, "smoothing": "custom"}
+            parameters = Parameters(**{**DEFAULTS, **given})
+            settings = parameters.settings().smoothing
+            assert settings.filter == chosen
+            if getattr(settings, name) == edge:
+                reached.add(chosen)
+                assert f"{name}={edge:g}" in parameters.smoothing_text
+            idle = parameters.without_effect(TABLE)
+            assert (f"smoothing_{name}" in idle) == (getattr(settings, name) != edge)
+    assert len(reached) == 1
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.parametrize("hold_s", [0.0, 0.05, 0.5, 1.0])
+def test_a_preset_is_itself_but_for_the_gate_and_the_time_of_holding(
+    name: str, hold_s: float
+) -> None:
+    given = {"smoothing": name, "hold_time": hold_s, "outlier_gate": False}
+    parameters = Parameters(**{**DEFAULTS, **given, "smoothing_beta": 9.0})
+    own = PRESETS[name]
+    assert parameters.settings().smoothing == replace(
+        own, gate=False, hold_s=hold_s, predict_s=min(own.predict_s, hold_s)
+    )
+    assert parameters.smoothing_text == name
+    assert parameters.without_effect(["smoothing_beta"])
+    assert not parameters.without_effect(["max_hands"])
 
 
 WHOLE = ParameterSpec(3, "", low=1, high=9)

@@ -18,7 +18,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vitpose_ros.draw import SIDE_COLOURS
-from vitpose_ros.types import Instance, JointState, Side
+from vitpose_ros.types import Instance, JointState, Side, TrackState
 
 _LIFETIME = Duration(sec=1)  # markers of a node that died go away by themselves
 _BONE_WIDTH = 0.008  # of the distance; so that a hand looks alike near and far
@@ -95,7 +95,9 @@ def marker_array(
         joints.colors.extend(colors.values())
         label = _marker(header, number, "labels", Marker.TEXT_VIEW_FACING, 0.05 * distance)
         label.pose.position = points[int(present[0])]
-        label.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
+        lost = instance.track_state is TrackState.LOST
+        alpha = _ALPHA[JointState.PREDICTED if lost else JointState.VISIBLE]
+        label.color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
         label.text = _label(instance, bool(flat[present].all()))
         markers += [bones, joints, label] if bones.points else [joints, label]
     return MarkerArray(markers=markers)
@@ -111,4 +113,5 @@ def _marker(header: Header, number: int, namespace: str, kind: int, size_m: floa
 
 def _label(instance: Instance, flat: bool) -> str:
     name = instance.layout.kind if instance.side is Side.UNKNOWN else instance.side.name.lower()
-    return f"{name} {instance.track_id}" + (" (depth unknown)" if flat else "")
+    lost = " lost" if instance.track_state is TrackState.LOST else ""
+    return f"{name} {instance.track_id}{lost}" + (" (depth unknown)" if flat else "")
