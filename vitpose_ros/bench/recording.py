@@ -170,7 +170,7 @@ class Recording:
                 if int(content["format"]) != _FORMAT:
                     raise ValueError(f"its format is {content['format']}, not {_FORMAT}")
                 return _unpacked(content)
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise BenchError(
                 f"{path} is no recording of this version ({error}); leave out --recording, or name "
                 "a new file, and it is made"
