@@ -19,7 +19,7 @@ from vitpose_ros.geometry import iou, letterbox_region, unrotated_box
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import MEDIAPIPE33, Layout
-from vitpose_ros.oks import oks_nms
+from vitpose_ros.oks import oks_nms, pair_oks
 from vitpose_ros.track.assign import assign, body_costs
 from vitpose_ros.track.lost import as_lost
 from vitpose_ros.track.tracks import Reading, Tracks
@@ -31,6 +31,9 @@ SAME_PERSON_IOU = 0.5
 
 SAME_BODY_OKS = 0.7
 """Of two bodies that are more alike than this, one is the other seen twice."""
+
+HIDDEN_BODY_OKS = 0.4
+"""A lost body is not found again where one that is seen is more alike than this."""
 
 SEARCH_INTERVAL = 3
 """While a body that was followed is not seen, the detector looks at least in every so many images.
@@ -91,11 +94,14 @@ class BodyReading:
 
 @dataclass(frozen=True)
 class _Found:
-    """A body in this image, where it is looked for in the next one, and whether it was followed."""
+    """A body in this image, and where it is looked for in the next one; whether it was read in the
+    region of one that was seen in the last image, or of one that is lost.
+    """
 
     region: Region
     reading: BodyReading
     followed: bool
+    lost: bool
 
 
 class BodyReader(Protocol):
@@ -294,8 +300,14 @@ class BodyFinder:
             return []
         with work.stage("keypoints", self._reader.name):
             readings = self._reader(frame.image, regions)
+        lost = {track.track_id for track in self._tracks.lost}
         return [
-            _Found(reading.next_region, reading, region.track_id != NO_ID)
+            _Found(
+                reading.next_region,
+                reading,
+                followed=region.track_id != NO_ID and region.track_id not in lost,
+                lost=region.track_id in lost,
+            )
             for region, reading in zip(regions, readings, strict=True)
             if reading is not None
             and reading.next_region is not None
@@ -305,16 +317,26 @@ class BodyFinder:
 
 def _distinct(found: list[_Found]) -> list[_Found]:
     """Each body once, in the order given: of two that are one, the one that is followed stays;
-    else the better supported.
+    else the better supported. What is read of a lost one where another stands is that other.
     """
+    joints = [one.reading.keypoints for one in found]
+    areas = [one.region.width * one.region.height for one in found]
     kept = oks_nms(
-        [one.reading.keypoints for one in found],
+        joints,
         [one.reading.score + one.followed for one in found],
-        [one.region.width * one.region.height for one in found],
+        areas,
         limit=SAME_BODY_OKS,
         threshold=_JOINT_SCORE,
     )
-    return [found[i] for i in sorted(kept)]
+
+    def hidden(i: int) -> bool:
+        return found[i].lost and any(
+            pair_oks(joints[i], joints[k], (areas[i], areas[k]), _JOINT_SCORE) > HIDDEN_BODY_OKS
+            for k in kept
+            if not found[k].lost
+        )
+
+    return [found[i] for i in sorted(kept) if not hidden(i)]
 
 
 def _as_reading(found: _Found) -> Reading:

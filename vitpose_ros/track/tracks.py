@@ -209,9 +209,21 @@ def _velocities(
     both = np.stack([t.reading.sure for t in tracks]) & np.stack([r.sure for r in after])
     step = np.stack([r.uv for r in after]) - np.stack([t.reading.uv for t in tracks])
     count = both.sum(axis=1)[:, None]
-    mean = np.where(both[..., None], step, 0.0).sum(axis=1) / np.maximum(count, 1)
+    middle = _median(np.where(both[..., None], step, np.inf), count)
     dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])[:, None]
     old = np.stack([t.velocity for t in tracks])
     share = np.where(count > 0, -np.expm1(-dt_s / _VELOCITY_S), 0.0)
-    new = old + share * (mean / np.maximum(dt_s, 1e-6) - old)
+    new = old + share * (middle / np.maximum(dt_s, 1e-6) - old)
     return dict(zip(goes_on, new, strict=True))
+
+
+def _median(steps: npt.NDArray[Any], count: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """(N, 2) the middle of each track's (K, 2) steps, of which `count` (N, 1) are finite: a joint
+    that is taken for another one moves nothing.
+    """
+    rows = np.sort(steps, axis=1)
+    low, high = ((np.maximum(count - i, 0) // 2)[..., None] for i in (1, 0))
+    low = np.take_along_axis(rows, np.broadcast_to(low, (len(rows), 1, 2)), axis=1)
+    high = np.minimum(high, np.maximum(count[..., None] - 1, 0))
+    high = np.take_along_axis(rows, np.broadcast_to(high, (len(rows), 1, 2)), axis=1)
+    return np.where(count > 0, ((low + high) / 2)[:, 0], 0.0)
