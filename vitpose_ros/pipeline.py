@@ -12,6 +12,7 @@ import numpy as np
 
 from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
 from vitpose_ros.hands import HandFinder, HandSettings
+from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.smooth.settings import SmoothingSettings
 from vitpose_ros.smooth.smoother import Smoother
@@ -69,6 +70,7 @@ class Pipeline:
     bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
     view : "egocentric", "third_person" or "auto"; see `views`.
     smoothing : of joints over time, its defaults when None; changed by `update`.
+    images : what the keypoint models share on a GPU.
 
     Raises
     ------
@@ -82,7 +84,9 @@ class Pipeline:
         bodies: BodyFinder | None = None,
         view: str = "egocentric",
         smoothing: SmoothingSettings | None = None,
+        images: SharedImages | None = None,
     ) -> None:
+        self._images = images or SharedImages()
         self._views = ViewChooser(view)
         if bodies is None and view != "egocentric":
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
@@ -154,6 +158,7 @@ class Pipeline:
 
     def __call__(self, frame: Frame) -> Result:
         """Find what is in an image."""
+        self._images.next_frame()
         static = self._hands.settings.static
         reset = False if static else self._clock.start(frame)
         if reset:

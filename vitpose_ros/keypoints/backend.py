@@ -7,7 +7,7 @@ where the engine's tensors are, so that only joints come back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from vitpose_ros.engines.base import Engine
 from vitpose_ros.keypoints.codec import Codec, Decoded
 from vitpose_ros.keypoints.warp import Matrices, Normalisation, cut_crops
 from vitpose_ros.types import ByteArray, FloatArray
+
+if TYPE_CHECKING:
+    from vitpose_ros.keypoints.torch_frames import DeviceFrames
 
 Collect = Callable[[], Decoded]
 """Waits for what was begun, and gives it."""
@@ -41,6 +44,29 @@ class Backend(Protocol):
         EngineError : when the network fails; the function may raise it too.
         """
         ...
+
+
+class SharedImages:
+    """Lets the models of a pipeline share the images that they upload to a GPU.
+
+    An image that several of them read is uploaded once. On a CPU it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._by_device: dict[Any, DeviceFrames] = {}
+
+    def on(self, device: Any, make: Callable[[], DeviceFrames]) -> DeviceFrames:
+        """The uploads to a torch.device, made with the first model that uses it."""
+        if device not in self._by_device:
+            self._by_device[device] = make()
+        return self._by_device[device]
+
+    def next_frame(self) -> None:
+        """Forget the last image; to be called before each frame, since an array that is the same
+        may hold another image by then.
+        """
+        for frames in self._by_device.values():
+            frames.next_frame()
 
 
 class CpuBackend:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.engines.base import DeviceEngine, Engine, EngineError, TensorSpec
-from vitpose_ros.keypoints.backend import Backend, CpuBackend
+from vitpose_ros.keypoints.backend import Backend, CpuBackend, SharedImages
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.warp import (
     IMAGENET,
@@ -61,8 +61,7 @@ class TopDown:
     max_batch : most crops that go through the network at once.
     on_device : whether to crop and decode in torch where the engine's tensors are, for an
         `engines.base.DeviceEngine`; None does so where that is a GPU.
-    frames : a `torch_frames.DeviceFrames` that several models share, so that each image is uploaded
-        once; None for one of its own.
+    images : lets several models share the images that they upload; None to upload each.
 
     Raises
     ------
@@ -83,7 +82,7 @@ class TopDown:
         present_threshold: float = PRESENT_THRESHOLD,
         max_batch: int = 16,
         on_device: bool | None = None,
-        frames: Any = None,
+        images: SharedImages | None = None,
     ) -> None:
         if not 0 <= present_threshold <= visible_threshold <= 1:
             raise ValueError(
@@ -102,7 +101,7 @@ class TopDown:
         self._visible, self._present = visible_threshold, present_threshold
         self._backend = _backend(
             on_device,
-            frames,
+            images,
             engine=engine,
             codec=codec,
             input_name=_input_name(engine, codec, name),
@@ -178,7 +177,11 @@ class TopDown:
 
 
 def _backend(
-    on_device: bool | None, frames: Any, engine: Engine, max_batch: int, **options: Any
+    on_device: bool | None,
+    images: SharedImages | None,
+    engine: Engine,
+    max_batch: int,
+    **options: Any,
 ) -> Backend:
     """Where crops are made and decoded."""
     limit: int | None = getattr(engine, "max_batch", None)
@@ -195,7 +198,7 @@ def _backend(
         )
     from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch is not everywhere
 
-    return TorchBackend(cast(DeviceEngine, engine), frames=frames, **options)
+    return TorchBackend(cast(DeviceEngine, engine), images=images, **options)
 
 
 def _nothing(layout: Layout) -> Keypoints:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vitpose_ros.engines.base import DeviceEngine
-from vitpose_ros.keypoints.backend import Collect
+from vitpose_ros.keypoints.backend import Collect, SharedImages
 from vitpose_ros.keypoints.codec import Codec, Decoded
 from vitpose_ros.keypoints.torch_decode import make_decode, make_unmirror
 from vitpose_ros.keypoints.torch_frames import DeviceFrames, Lane, wait_for
@@ -27,7 +27,7 @@ class TorchBackend:
     Parameters
     ----------
     engine : its tensors' device is where everything is done.
-    frames : uploads the images; None for one that no other model shares.
+    images : shared with other models; None to upload every image that is given.
     """
 
     def __init__(
@@ -39,13 +39,17 @@ class TorchBackend:
         normalisation: Normalisation,
         permutation: Sequence[int] | None,
         max_batch: int,
-        frames: DeviceFrames | None = None,
+        images: SharedImages | None = None,
     ) -> None:
         device = engine.device
         self._engine = engine
         self._input, self._outputs = input_name, output_names
         self._max_batch = max_batch
-        self._frames = frames or DeviceFrames(device, shared=False)
+        self._frames = (
+            DeviceFrames(device, shared=False)
+            if images is None
+            else images.on(device, lambda: DeviceFrames(device))
+        )
         self._results = Lane(device)
         self._cut = TorchCrops(codec.input_size, normalisation, device)
         self._decode = make_decode(codec, device)

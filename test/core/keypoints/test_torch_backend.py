@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
+from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.load import load_top_down
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import COCO17, HAND21
+from vitpose_ros.models.store import ModelStore
 from vitpose_ros.types import JointState, Region
 
 pytestmark = pytest.mark.torch
@@ -152,18 +155,42 @@ def test_models_that_share_frames_upload_an_image_once(torch, monkeypatch):
         torch_frames, "upload", lambda array, *rest: uploads.append(array) or upload(array, *rest)
     )
     codec = HeatmapCodec()
-    frames = torch_frames.DeviceFrames(torch.device("cpu"))
+    shared = SharedImages()
     body, hand = (
-        TopDown(BrightEngine(torch, codec, COCO17), codec, COCO17, "x", on_device=True, frames=f)
-        for f in (frames, frames)
+        TopDown(BrightEngine(torch, codec, COCO17), codec, COCO17, "x", on_device=True, images=i)
+        for i in (shared, shared)
     )
     image = image_of_dots()
+    shared.next_frame()
     first, second = body(image, REGIONS), hand(image, REGIONS)
     assert len(uploads) == 1
     assert_alike(first, second, 0.0)
-    frames.next_frame()
-    body(image, REGIONS)
+    image[:] = 0
+    shared.next_frame()
+    assert (hand(image, REGIONS)[0].score < first[0].score / 2).all()
     assert len(uploads) == 2
+
+
+def test_a_pipeline_forgets_the_image_before_each_frame(torch, monkeypatch):
+    from vitpose_ros.load import Models, load_pipeline
+    from vitpose_ros.pipeline import Frame
+
+    forgotten = []
+    monkeypatch.setattr(SharedImages, "next_frame", lambda self: forgotten.append(self))
+    monkeypatch.setattr("vitpose_ros.load.load_top_down", remember := Remember())
+    models = Models(hand_model="vitpose-tiny-synthetic")
+    pipeline = load_pipeline(ModelStore(), models)
+    pipeline(Frame(np.zeros((480, 640, 3), np.uint8)))
+    pipeline(Frame(np.zeros((480, 640, 3), np.uint8)))
+    assert forgotten == [remember.images] * 2
+
+
+class Remember:
+    """`load_top_down`, with a look at what is shared."""
+
+    def __call__(self, *arguments, images, **options):
+        self.images = images
+        return load_top_down(*arguments, images=images, **options)
 
 
 def test_a_largest_batch_of_the_engine_bounds_that_of_the_model(torch):
