@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -39,6 +40,7 @@ SEARCH_INTERVAL = 3
 """While a body that was followed is not seen, the detector looks at least in every so many images.
 """
 
+_DETAIL = re.compile(r"face_|(left|right)_hand_")
 _JOINT_SCORE = 0.3  # joints of a lower score do not count in the questions above
 
 
@@ -199,6 +201,10 @@ class BodyFinder:
         self._settings = settings
         self._tracks = Tracks(ids)
         self._last: dict[int, Instance] = {}
+        # Who it is, the face's and the hands' many points say no better than the body's few.
+        joints = reader.layout.joints
+        self._compared = [i for i, name in enumerate(joints) if not _DETAIL.match(name)]
+        self._sigmas = [reader.layout.sigmas[i] for i in self._compared]
         self._since_detection = 0
 
     @property
@@ -258,8 +264,8 @@ class BodyFinder:
 
     def _instances(self, stamp_ns: int, found: Sequence[_Found]) -> list[Instance]:
         """Give each body its identity, and add those that are lost."""
-        known, readings = self._tracks.all, [_as_reading(one) for one in found]
-        pairs = assign(body_costs(known, readings, stamp_ns, self.layout.sigmas))
+        known, readings = self._tracks.all, [self._as_reading(one) for one in found]
+        pairs = assign(body_costs(known, readings, stamp_ns, self._sigmas))
         tracks, _ = self._tracks.update(readings, pairs, stamp_ns)
         seen = [
             Instance(
@@ -278,6 +284,12 @@ class BodyFinder:
         ]
         room = self._settings.max_persons - len(seen)
         return sorted((*seen, *lost[:room]), key=lambda body: body.track_id)
+
+    def _as_reading(self, found: _Found) -> Reading:
+        joints, region = found.reading.keypoints, found.region
+        uv = joints.uv[self._compared]
+        sure = (joints.score[self._compared] >= _JOINT_SCORE) & np.isfinite(uv[:, 0])
+        return Reading(uv, sure, math.sqrt(region.width * region.height), region)
 
     def _detect(self, frame: Frame, known: Sequence[_Found], work: Work) -> list[_Found]:
         """Bodies that are not followed yet."""
@@ -337,12 +349,6 @@ def _distinct(found: list[_Found]) -> list[_Found]:
         )
 
     return [found[i] for i in sorted(kept) if not hidden(i)]
-
-
-def _as_reading(found: _Found) -> Reading:
-    joints, region = found.reading.keypoints, found.region
-    sure = (joints.score >= _JOINT_SCORE) & np.isfinite(joints.uv[:, 0])
-    return Reading(joints.uv, sure, math.sqrt(region.width * region.height), region)
 
 
 def refine_hands(body: Keypoints, hands: Sequence[Instance]) -> Keypoints:

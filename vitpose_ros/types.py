@@ -9,6 +9,7 @@ Arrays inside these objects are not to be written to.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -150,7 +151,7 @@ class Region:
 
     def __post_init__(self) -> None:
         numbers = (self.cx, self.cy, self.width, self.height, self.rotation_rad, self.score)
-        if not np.all(np.isfinite(numbers)) or self.width <= 0 or self.height <= 0:
+        if not all(map(math.isfinite, numbers)) or self.width <= 0 or self.height <= 0:
             raise ValueError(
                 "Region: expected finite numbers and positive sides, got "
                 f"centre ({self.cx}, {self.cy}), size {self.width} x {self.height}, rotation "

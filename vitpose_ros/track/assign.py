@@ -48,6 +48,7 @@ FEW_JOINTS = 5
 
 _PALM = [WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP]
 _FAR = 1e6
+_WIDEST, _OKS_ENDS = 0.25, 4.0  # no joint's sigma is wider than half of that; exp(-8) is nothing
 
 
 def assign(costs: Array) -> list[tuple[int, int]]:
@@ -123,26 +124,41 @@ def body_costs(
     -------
     (tracks, readings); infinite where they are not alike.
     """
-    if not tracks or not readings:
-        return np.full((len(tracks), len(readings)), np.inf)
+    costs = np.full((len(tracks), len(readings)), np.inf)
+    if not costs.size:
+        return costs
+    size = (_of(tracks, "size")[:, None] + np.array([r.size for r in readings])) / 2
+    dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])
+    reach = BODY_REACH + BODY_SPEED * dt_s
+    moved = np.stack([t.moved_px(stamp_ns) for t in tracks])
+    middles = np.array([(t.region.cx, t.region.cy) for t in tracks]) + moved
+    found = np.array([(r.region.cx, r.region.cy) for r in readings])
+    apart = np.hypot(*(middles[:, None] - found[None]).transpose(2, 0, 1))
+    near = apart <= size * (_OKS_ENDS * (_WIDEST + reach) + 1)[:, None]
+    rows, columns = np.nonzero(near)  # of the others nothing is alike; most pairs in a crowd
+    if not len(rows):
+        return costs
     sigma = np.asarray(sigmas, np.float64)
-    places = np.stack([t.reading.uv + t.moved_px(stamp_ns) for t in tracks])[:, None]
-    found = np.stack([r.uv for r in readings])[None]
-    both = np.stack([t.reading.sure for t in tracks])[:, None] & np.isfinite(sigma)
-    both = both & np.stack([r.sure for r in readings])[None]
-    size = (
-        np.array([t.reading.size for t in tracks])[:, None]
-        + np.array([r.size for r in readings])[None]
-    ) / 2
-    dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])[:, None]
-    spread = (2 * sigma) ** 2 + ((BODY_REACH + BODY_SPEED * dt_s) ** 2)[..., None]
-    squared = ((places - found) ** 2).sum(axis=-1) / size[..., None] ** 2
-    alike = np.exp(-np.where(both, squared, 0.0) / (2 * np.where(both, spread, 1.0)))
-    common = both.sum(axis=-1)
-    similarity = (alike * both).sum(axis=-1) / np.maximum(common, 1)
-    for i, j in np.argwhere(common < FEW_JOINTS).tolist():
-        box = unrotated_box(tracks[i].region_at(stamp_ns))
-        overlap = iou(box, unrotated_box(readings[j].region))
-        similarity[i, j] = (similarity[i, j] * common[i, j] + overlap) / (common[i, j] + 1)
-    lost = np.array([t.state is TrackState.LOST for t in tracks])[:, None]
-    return np.where(similarity >= BODY_SIMILAR, 1 - similarity + BODY_LOST * lost, np.inf)
+    uv = np.stack([t.reading.uv for t in tracks]) + moved[:, None]
+    step = uv[rows] - np.stack([r.uv for r in readings])[columns]
+    both = np.stack([t.reading.sure for t in tracks])[rows] & np.isfinite(sigma)
+    both &= np.stack([r.sure for r in readings])[columns]
+    spread = 2 * ((2 * sigma) ** 2 + reach[rows, None] ** 2) * size[rows, columns, None] ** 2
+    with np.errstate(invalid="ignore"):
+        alike = np.exp(-(step[..., 0] ** 2 + step[..., 1] ** 2) / spread)
+    common = both.sum(axis=1)
+    similarity = np.where(both, alike, 0.0).sum(axis=1) / np.maximum(common, 1)
+    for n in np.flatnonzero(common < FEW_JOINTS).tolist():
+        box = unrotated_box(tracks[rows[n]].region_at(stamp_ns))
+        overlap = iou(box, unrotated_box(readings[columns[n]].region))
+        similarity[n] = (similarity[n] * common[n] + overlap) / (common[n] + 1)
+    lost = np.array([t.state is TrackState.LOST for t in tracks])[rows]
+    costs[rows, columns] = np.where(
+        similarity >= BODY_SIMILAR, 1 - similarity + BODY_LOST * lost, np.inf
+    )
+    return costs
+
+
+def _of(tracks: Sequence[Track], name: str) -> Array:
+    """(T,) a field of the tracks' last readings."""
+    return np.array([getattr(track.reading, name) for track in tracks], np.float64)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from vitpose_ros.smooth.filters import OneEuro
 from vitpose_ros.types import Region
@@ -27,17 +26,21 @@ class SteadyRegions:
         self._ids: list[int] = []
 
     def __call__(
-        self, stamp_ns: int, regions: Sequence[Region], sizes: Sequence[float]
+        self,
+        stamp_ns: int,
+        ids: Sequence[int],
+        regions: Sequence[Region],
+        sizes: Sequence[float],
     ) -> list[Region]:
-        """The regions of an image, steadied; with other ids than before, tracks begin and end.
+        """The regions of an image, steadied, with the ids of their tracks.
 
         Parameters
         ----------
         stamp_ns : of the image.
-        regions : with the ids of their tracks.
-        sizes : of the objects, px.
+        ids : of the tracks; where they are others than before, tracks begin and end.
+        regions, sizes : of the objects, px.
         """
-        ids = [region.track_id for region in regions]
+        ids = list(ids)
         if ids != self._ids:
             rows = [self._ids.index(i) if i in self._ids else -1 for i in ids]
             self._filter.take(np.array(rows, np.intp))
@@ -49,7 +52,8 @@ class SteadyRegions:
         steady = self._filter.step(
             points, every > 0, every, stamp_ns * 1e-9, np.maximum(np.asarray(sizes, float), 1.0)
         )
-        return [_region(p, region) for p, region in zip(steady, regions, strict=True)]
+        found = zip(steady.tolist(), ids, regions, strict=True)
+        return [_region(points, track_id, region) for points, track_id, region in found]
 
 
 def _points(region: Region) -> list[tuple[float, float]]:
@@ -58,11 +62,11 @@ def _points(region: Region) -> list[tuple[float, float]]:
     return [(region.cx, region.cy), (cos * width, sin * width), (-sin * height, cos * height)]
 
 
-def _region(points: npt.NDArray[np.float64], given: Region) -> Region:
-    (cx, cy), (ax, ay), (bx, by) = points.tolist()
+def _region(points: list[list[float]], track_id: int, given: Region) -> Region:
+    (cx, cy), (ax, ay), (bx, by) = points
     width, height = 2 * math.hypot(ax, ay), 2 * math.hypot(bx, by)
     if not (width > 0 and height > 0):  # it turned by half a circle at once
-        return given
+        return replace(given, track_id=track_id)
     # The two sides may have left the right angle a little; both have a say.
     rotation = math.atan2(ay - bx, ax + by)
-    return replace(given, cx=cx, cy=cy, width=width, height=height, rotation_rad=rotation)
+    return Region(cx, cy, width, height, rotation, given.score, track_id)

@@ -79,7 +79,10 @@ class Track:
     def region_at(self, stamp_ns: int) -> Region:
         """Where to look for it at a time."""
         dx, dy = self.moved_px(stamp_ns).tolist()
-        return replace(self.region, cx=self.region.cx + dx, cy=self.region.cy + dy)
+        r = self.region
+        return Region(
+            r.cx + dx, r.cy + dy, r.width, r.height, r.rotation_rad, r.score, self.track_id
+        )
 
     def identity(self, stamp_ns: int) -> dict[str, Any]:
         """The fields of Instance that say who it is."""
@@ -159,18 +162,18 @@ class Tracks:
         """
         before = self._tracks
         goes_on = {reading: before[track] for track, reading in pairs}
+        count = range(len(readings))
+        ids = [goes_on[i].track_id if i in goes_on else next(self._ids) for i in count]
+        regions = self._steady(
+            stamp_ns, ids, [r.region for r in readings], [r.size for r in readings]
+        )
         velocities = _velocities(goes_on, readings, stamp_ns)
-        now = []
-        for i, reading in enumerate(readings):
-            track = goes_on.get(i)
-            if track is None:
-                region = replace(reading.region, track_id=next(self._ids))
-                track = Track(region.track_id, reading, region, _STILL, stamp_ns, stamp_ns)
-            else:
-                track = _seen(track, reading, velocities[i], stamp_ns)
-            now.append(track)
-        steady = self._steady(stamp_ns, [t.region for t in now], [t.reading.size for t in now])
-        now = [replace(track, region=r) for track, r in zip(now, steady, strict=True)]
+        now = [
+            Track(region.track_id, reading, region, _STILL, stamp_ns, stamp_ns)
+            if i not in goes_on
+            else _seen(goes_on[i], reading, region, velocities[i], stamp_ns)
+            for i, (reading, region) in enumerate(zip(readings, regions, strict=True))
+        ]
         found = {track.track_id for track in now}
         missed = [track for track in before if track.track_id not in found]
         lost = [replace(t, state=TrackState.LOST) for t in missed if _can_return(t, stamp_ns)]
@@ -184,18 +187,16 @@ def _can_return(track: Track, stamp_ns: int) -> bool:
 
 
 def _seen(
-    track: Track, reading: Reading, velocity: npt.NDArray[np.float64], stamp_ns: int
+    track: Track,
+    reading: Reading,
+    region: Region,
+    velocity: npt.NDArray[np.float64],
+    stamp_ns: int,
 ) -> Track:
-    confirmed = track.images + 1 >= CONFIRMED_FRAMES
-    return replace(
-        track,
-        reading=reading,
-        region=replace(reading.region, track_id=track.track_id),
-        velocity=velocity,
-        seen_ns=stamp_ns,
-        images=track.images + 1,
-        state=TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE,
-    )
+    images = track.images + 1
+    confirmed = images >= CONFIRMED_FRAMES
+    state = TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE
+    return Track(track.track_id, reading, region, velocity, track.first_ns, stamp_ns, images, state)
 
 
 def _velocities(

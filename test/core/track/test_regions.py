@@ -17,11 +17,11 @@ STEP_NS = 33_000_000
 def follow(regions, size=100.0):
     """The steadied regions of one track, an image every 33 ms."""
     steady = SteadyRegions()
-    return [steady(10**18 + i * STEP_NS, [r], [size])[0] for i, r in enumerate(regions)]
+    return [steady(10**18 + i * STEP_NS, [4], [r], [size])[0] for i, r in enumerate(regions)]
 
 
 def test_the_first_region_and_one_that_stays_are_left_as_they_are():
-    given = Region(300, 200, 150, 100, 0.7, score=0.6, track_id=4)
+    given = Region(300, 200, 150, 100, 0.7, score=0.6)
     for region in follow([given] * 5):
         assert region.track_id == 4
         assert region.score == 0.6
@@ -59,12 +59,13 @@ def test_a_region_turned_round_at_once_is_a_region():
 
 def test_each_track_has_its_own_past_though_others_come_and_go():
     steady = SteadyRegions()
-    alone = follow([Region(100 + 5 * i, 100, 80, 80, track_id=1) for i in range(10)])
+    alone = follow([Region(100 + 5 * i, 100, 80, 80) for i in range(10)])
     for i in range(10):
-        regions = [Region(100 + 5 * i, 100, 80, 80, track_id=1)]
+        ids, regions = [1], [Region(100 + 5 * i, 100, 80, 80)]
         if i % 3:
-            regions.insert(0, Region(500, 300, 90, 90, track_id=20 + i))
-        found = steady(10**18 + i * STEP_NS, regions, [100.0] * len(regions))
-        assert found[-1].track_id == 1
+            ids.insert(0, 20 + i)
+            regions.insert(0, Region(500, 300, 90, 90))
+        found = steady(10**18 + i * STEP_NS, ids, regions, [100.0] * len(regions))
+        assert [region.track_id for region in found] == ids
         assert found[-1].cx == pytest.approx(alone[i].cx)
-    assert steady(2 * 10**18, [], []) == []
+    assert steady(2 * 10**18, [], [], []) == []
