@@ -21,11 +21,12 @@ class Channel:
     ----------
     settings : see `SmoothingSettings`.
     usual_size : of an object that has never told its own, in the unit of the coordinates.
+    axes : 2 for pixels, 3 for metres.
     """
 
-    def __init__(self, settings: SmoothingSettings, usual_size: float) -> None:
-        self._settings = settings
-        self._filter = settings.make_filter()
+    def __init__(self, settings: SmoothingSettings, usual_size: float, axes: int) -> None:
+        self._settings, self._axes = settings, axes
+        self._filter = settings.make_filter(axes)
         self._gate = Gate(settings.predict_s)
         self._log_size = Ema(_SIZE_TIME_S)
         self._usual_size = usual_size
@@ -40,7 +41,7 @@ class Channel:
 
     def update(self, settings: SmoothingSettings) -> bool:
         """Use other settings; False, and nothing done, when they need a filter of another kind."""
-        new = settings.make_filter()
+        new = settings.make_filter(self._axes)
         if not new.adopt(self._filter):
             return False
         self._settings, self._filter = settings, new

@@ -26,9 +26,9 @@ class SmoothingSettings:
     ----------
     filter : one of FILTERS. "none" leaves measured joints as they are.
     whole_cutoff_hz, whole_beta : of "one_euro": min_cutoff_hz and beta with which an object's place
-        and turn are filtered; see `whole.WholeAndShape` and `filters.OneEuro`. Lengths are in
-        object sizes; see `scale.object_size`.
-    min_cutoff_hz, beta : the same of its shape.
+        and turn in the image are filtered, and its joints in space; see `whole.WholeAndShape` and
+        `filters.OneEuro`. Lengths are in object sizes; see `scale.object_size`.
+    min_cutoff_hz, beta : the same of its shape in the image.
     d_cutoff_hz : of all.
     time_constant_s : of "ema"; see `filters.Ema`.
     acceleration, noise : of "kalman"; see `filters.Kalman`.
@@ -78,8 +78,14 @@ class SmoothingSettings:
         """Joints are published as they were measured, and those that were not are absent."""
         return self.filter == "none" and not self.gate and self.hold_s == 0
 
-    def make_filter(self) -> PointFilter:
-        """A new filter of these settings."""
+    def make_filter(self, axes: int = 2) -> PointFilter:
+        """A new filter of these settings, for points with 2 axes (px) or 3 (metres).
+
+        In space, "one_euro" filters each joint as a whole object: turns in space are not taken
+        apart, and a shape that turns with the slower numbers would be late.
+        """
+        if self.filter == "one_euro" and axes == 3:
+            return OneEuro(self.whole_cutoff_hz, self.whole_beta, self.d_cutoff_hz)
         if self.filter == "one_euro":
             return WholeAndShape(
                 lambda: OneEuro(self.whole_cutoff_hz, self.whole_beta, self.d_cutoff_hz),
@@ -102,7 +108,23 @@ PRESETS = {
         whole_cutoff_hz=1.5, whole_beta=2.1, min_cutoff_hz=1.1, beta=0.2, d_cutoff_hz=1.0
     ),
 }
-"""Settings by name, from the least smooth to the smoothest."""
+"""Settings by name, from the least smooth to the smoothest.
+
+As measured at 30 Hz on rendered first-person hands that move (reach, grasp, rotate, cross, occlude;
+two scenes each) with the noise of MediaPipe's landmarks; `vitpose_ros bench smoothing` measures
+anew. Jitter is the mean acceleration over that of the raw joints, of which 0.17 is the motion's own;
+error is the mean distance from the truth over that of the raw joints.
+
+| preset     | image: jitter | lag   | error | in space: jitter | lag   | error |
+|------------|---------------|-------|-------|------------------|-------|-------|
+| responsive | 0.43          | 11 ms | 1.02  | 0.49             | 17 ms | 1.00  |
+| balanced   | 0.35          | 17 ms | 1.07  | 0.38             | 23 ms | 1.00  |
+| steady     | 0.25          | 39 ms | 1.22  | 0.23             | 49 ms | 1.00  |
+
+In the image the error does not become smaller than the raw one: nearly all of that is an offset
+that lasts as long as the pose. A filter that knew the future could take away 0.01 of it at most
+(measured with a symmetric Gaussian window), which any lag costs again.
+"""
 
 
 def preset(name: str) -> SmoothingSettings:

@@ -65,9 +65,9 @@ class Smoother:
     def _begin(self, count: int) -> None:
         """So many tracks of which nothing is known."""
         settings, metres = self._settings, _USUAL_M[self._layout.kind]
-        self._uv = Channel(settings, _USUAL_PX)
-        self._xyz = Channel(settings, metres)
-        self._shape = Channel(settings, metres)
+        self._uv = Channel(settings, _USUAL_PX, 2)
+        self._xyz = Channel(settings, metres, 3)
+        self._shape = Channel(settings, metres, 3)
         shape = count, len(self._layout)
         self._score = self._weight = np.zeros(shape)  # as last measured
         self._z_source = np.zeros(shape, np.uint8)

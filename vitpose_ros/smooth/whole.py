@@ -27,7 +27,7 @@ class WholeAndShape:
 
     A measurement x is place + R(turn) shape. Place and turn are those that fit the filtered shape
     best (least squares over the joints that are known, weighted by confidence; Umeyama, PAMI 1991,
-    without scale); what they leave is the measured shape. In metres there is no turn.
+    without scale); what they leave is the measured shape. For points in the image, D = 2.
 
     Parameters
     ----------
@@ -65,18 +65,16 @@ class WholeAndShape:
         share /= np.where(total > 0, total, 1.0)[:, None]
         middle = _mean(share, x, fit)
         inner_middle = _mean(share, self._shape, fit)
-        if x.shape[2] == 2:
-            self._measure_turn(x - middle[:, None], self._shape - inner_middle[:, None], share, fit)
+        self._measure_turn(x - middle[:, None], self._shape - inner_middle[:, None], share, fit)
         place = middle - _turned(inner_middle[:, None], self._angle)[:, 0]
         shape = _turned(x - place[:, None], -self._angle)
 
         trust = np.einsum("nk,nk->n", share, weight)[:, None]
         there = seen[:, None]
         place = self._place.step(place[:, None], there, trust, time_s, scale)
-        if x.shape[2] == 2:
-            angle = self._angle[:, None, None]
-            turn = self._turn.step(angle, there, trust, time_s, np.ones(len(x)))[:, 0, 0]
-            self._turned = np.where(seen, turn, self._turned)
+        angle = self._angle[:, None, None]
+        turn = self._turn.step(angle, there, trust, time_s, np.ones(len(x)))[:, 0, 0]
+        self._turned = np.where(seen, turn, self._turned)
         self._shape = self._inner.step(shape, valid, weight, time_s, scale)
         points = place + _turned(self._shape, self._turned)
         np.copyto(self._point, points, where=valid[..., None])
@@ -108,10 +106,9 @@ class WholeAndShape:
         if not self._shape.size:
             return np.empty((0, 0, 0))
         rate = self._place.velocity() + _turned(self._inner.velocity(), self._turned)
-        if self._shape.shape[2] == 2:
-            arm = _turned(self._shape, self._turned) * self._turn.velocity()
-            rate[..., 0] -= arm[..., 1]
-            rate[..., 1] += arm[..., 0]
+        arm = _turned(self._shape, self._turned) * self._turn.velocity()
+        rate[..., 0] -= arm[..., 1]
+        rate[..., 1] += arm[..., 0]
         return rate
 
     def take(self, rows: npt.NDArray[np.intp]) -> None:
@@ -162,9 +159,7 @@ def _mean(share: Array, x: Array, there: Mask) -> Array:
 
 
 def _turned(x: Array, angle: Array) -> Array:
-    """Points (N, K, 2) turned by an angle (N,); points in space as they are."""
-    if x.shape[2] != 2:
-        return x
+    """Points (N, K, 2) turned by an angle (N,)."""
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     out = np.empty_like(x, np.float64)
     out[..., 0] = cos * x[..., 0] - sin * x[..., 1]

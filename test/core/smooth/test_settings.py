@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter
+from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter, OneEuro
 from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings, preset
 from vitpose_ros.smooth.whole import WholeAndShape
 
@@ -32,6 +32,8 @@ def test_what_is_no_setting_is_refused_by_name(wrong, message):
 def test_each_filter_is_made_by_its_name():
     kinds = [type(SmoothingSettings(filter=name).make_filter()) for name in FILTERS]
     assert kinds == [WholeAndShape, Ema, Kalman, NoFilter]
+    in_space = [type(SmoothingSettings(filter=name).make_filter(axes=3)) for name in FILTERS]
+    assert in_space == [OneEuro, Ema, Kalman, NoFilter]
 
 
 def test_the_default_is_the_preset_balanced():
