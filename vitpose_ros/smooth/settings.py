@@ -112,8 +112,8 @@ PRESETS = {
 
 As measured at 30 Hz on rendered first-person hands that move (reach, grasp, rotate, cross, occlude;
 two scenes each) with the noise of MediaPipe's landmarks; `vitpose_ros bench smoothing` measures
-anew. Jitter is the mean acceleration over that of the raw joints, of which 0.17 is the motion's own;
-error is the mean distance from the truth over that of the raw joints.
+anew. Jitter is the mean acceleration over that of the raw joints; error is the mean distance from
+the truth over that of the raw joints.
 
 | preset     | image: jitter | lag   | error | in space: jitter | lag   | error |
 |------------|---------------|-------|-------|------------------|-------|-------|
