@@ -55,13 +55,6 @@ def distance(joints: Array, true: Array) -> Array:
     return np.asarray(np.linalg.norm(joints - true, axis=-1))
 
 
-def mean_acceleration(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """Mean acceleration in object sizes per frame squared, of the entries that are known in the
-    filtered and in the raw curve.
-    """
-    return _mean(_accelerations(curves, filtered))
-
-
 def acceleration_ratio(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
     """Mean acceleration over that of the raw curve, on the entries that both have."""
     raw = [curve.raw for curve in curves]
@@ -164,8 +157,7 @@ def jitter(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
 
 def _accelerations(curves: Sequence[Curve], filtered: Sequence[Array]) -> list[Array]:
     return [
-        np.where(np.isfinite(acceleration(curve.raw)), acceleration(joints), np.nan)
-        / curve.scale[1:-1, None]
+        acceleration(joints) / curve.scale[1:-1, None]
         for curve, joints in zip(curves, filtered, strict=True)
     ]
 

@@ -11,7 +11,6 @@ from vitpose_ros.bench.metrics import (
     error_ratio,
     jitter,
     lag_s,
-    mean_acceleration,
     mean_error,
 )
 
@@ -110,9 +109,21 @@ def test_sizes_are_measured_in_the_objects_own():
     far = Curve(TIME_S, true, true + np.array((3.0, 4.0)), np.full(len(TIME_S), 50.0))
     assert mean_error([far], [far.raw]) == pytest.approx(0.1)
     assert error_percentile([far], [far.raw], 95) == pytest.approx(0.1)
-    zigzag = far.true * 0.0
-    zigzag[::2] = 1.0
-    assert mean_acceleration([far], [zigzag]) == pytest.approx(2 * np.sqrt(2) / 50)
+
+
+def test_near_and_far_objects_count_alike():
+    near = Curve(TIME_S, 10 * motion(TIME_S), 10 * motion(TIME_S), 10 * curve().scale)
+    late = [10 * motion(TIME_S - 0.04), motion(TIME_S - 0.02)]
+    assert lag_s([near, curve()], late) == pytest.approx(0.03, abs=1e-3)
+
+    noise = np.random.default_rng(0).normal(0, 1.0, (len(TIME_S), 3, 2))
+    still = np.full_like(noise, 300.0)
+    far = curve(raw=still + noise, true=still)
+    near = Curve(TIME_S, still, still + 10 * noise, 10 * far.scale)
+    steady = [still + noise, far.raw]  # a tenth of the near one's noise, all of the far one's
+    assert error_ratio([near, far], steady) == pytest.approx(0.55)
+    assert acceleration_ratio([near, far], steady) == pytest.approx(0.55)
+    assert jitter([near], [near.raw]) == pytest.approx(jitter([far], [far.raw]))
 
 
 def test_jitter_is_the_noise_of_what_stands_still():
