@@ -76,11 +76,11 @@ def load_pipeline(
     reader = _hand_reader(store, models.hand_model, threads, load)
     hands = HandFinder(palms, reader, settings.hands, ids)
     if view == "egocentric":
-        return Pipeline(hands, view=view, smoothing=settings.smoothing, images=images)
+        return Pipeline(hands, None, view, settings.smoothing, settings.biomechanics, images)
     persons = load_person_detector(store, models.person_detector, threads)
     body_reader = _body_reader(store, models.body_model, threads, load)
     bodies = BodyFinder(persons, body_reader, settings.persons, ids)
-    return Pipeline(hands, bodies, view, settings.smoothing, images)
+    return Pipeline(hands, bodies, view, settings.smoothing, settings.biomechanics, images)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:

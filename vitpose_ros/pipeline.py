@@ -14,8 +14,8 @@ from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
 from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.layouts import HAND21, Layout
+from vitpose_ros.smooth.instances import InstanceSmoother
 from vitpose_ros.smooth.settings import SmoothingSettings
-from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.track.clock import FrameClock
 from vitpose_ros.track.lost import is_live
 from vitpose_ros.track.work import Work
@@ -29,12 +29,21 @@ FIRST_BATCHES = (1, 2)
 @dataclass(frozen=True)
 class Settings:
     """What may change while the pipeline runs: for hands, for persons, and for what is done to the
-    joints of both over time.
+    joints of both over time. `biomechanics` keeps bone lengths, and joints within their limits.
+
+    Raises
+    ------
+    ValueError : biomechanics is neither true nor false.
     """
 
     hands: HandSettings = field(default_factory=HandSettings)
     persons: PersonSettings = field(default_factory=PersonSettings)
     smoothing: SmoothingSettings = field(default_factory=SmoothingSettings)
+    biomechanics: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.biomechanics, bool):
+            raise ValueError(f"biomechanics: expected true or false, got {self.biomechanics!r}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Pipeline:
     hands : finds hands; made with `ids`. Its detector is needed unless the view is "third_person".
     bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
     view : "egocentric", "third_person" or "auto"; see `views`.
-    smoothing : of joints over time, its defaults when None; changed by `update`.
+    smoothing, biomechanics : see `Settings`; changed by `update`.
     images : what the keypoint models share on a GPU.
 
     Raises
@@ -84,6 +93,7 @@ class Pipeline:
         bodies: BodyFinder | None = None,
         view: str = "egocentric",
         smoothing: SmoothingSettings | None = None,
+        biomechanics: bool = False,
         images: SharedImages | None = None,
     ) -> None:
         self._images = images or SharedImages()
@@ -95,10 +105,9 @@ class Pipeline:
         self._hands, self._bodies, self._view = hands, bodies, view
         self._check(hands.settings)
         self._clock = FrameClock()
-        self._smoothers = {
-            layout.name: Smoother(layout, smoothing or SmoothingSettings())
-            for layout in self.layouts
-        }
+        self._smoother = InstanceSmoother(
+            self.layouts, smoothing or SmoothingSettings(), biomechanics
+        )
 
     @property
     def engine(self) -> str:
@@ -132,8 +141,7 @@ class Pipeline:
         self._hands.update(settings.hands)
         if self._bodies is not None:
             self._bodies.update(settings.persons)
-        for smoother in self._smoothers.values():
-            smoother.update(settings.smoothing)
+        self._smoother.update(settings.smoothing, settings.biomechanics)
 
     def warm_up(self) -> None:
         """Run every network, and the keypoint networks on each of FIRST_BATCHES, so that the first
@@ -182,23 +190,8 @@ class Pipeline:
             hands = self._hands(frame, work)
         instances = [*bodies, *hands]
         if not static:
-            instances = self._smoothed(frame.stamp_ns, instances)
+            instances = self._smoother(frame.stamp_ns, instances)
         return Result(tuple(instances), tuple(work.models), reset, work.stage_s, view)
-
-    def _smoothed(self, stamp_ns: int, instances: Sequence[Instance]) -> list[Instance]:
-        """The instances with smoothed joints; without those of which no joint is left."""
-        published = []
-        for name, smoother in self._smoothers.items():
-            same = [i for i in instances if i.layout.name == name]
-            joints = smoother(
-                stamp_ns, [(i.track_id, i.raw if is_live(i) else None) for i in same]
-            )
-            published += [
-                replace(instance, keypoints=smooth)
-                for instance, smooth in zip(same, joints, strict=True)
-                if smooth is not None
-            ]
-        return published
 
     def _check(self, settings: HandSettings) -> None:
         if settings.static and self._view == "auto":
@@ -212,8 +205,7 @@ class Pipeline:
         self._views.reset()
         if self._bodies is not None:
             self._bodies.reset()
-        for smoother in self._smoothers.values():
-            smoother.reset()
+        self._smoother.reset()
 
 
 def _unmirrored(body: Instance) -> Instance:

@@ -6,6 +6,7 @@ The networks are played.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -343,3 +344,29 @@ def test_static_images_are_neither_smoothed_nor_followed():
         assert one.track_state is TrackState.NONE
     hand.seen = False
     assert camera.shoot().instances == ()
+
+
+def test_biomechanics_marks_what_it_changed_when_it_is_asked_for():
+    class Boneless(Camera):
+        """Its hands have a finger that grows and shrinks."""
+
+        def read(self, region):
+            estimate = super().read(region)
+            shape = np.concatenate([JOINTS * 0.1, np.zeros((21, 1))], axis=1).astype(np.float32)
+            shape[8] *= 1 + 0.5 * np.sin(self.stamp_ns * 1e-8)
+            return replace(estimate, shape_xyz=shape)
+
+    def corrected(camera):
+        return any(i.keypoints.corrected.any() for r in camera.shoot_for(60) for i in r.instances)
+
+    camera = Boneless(Hand(300))
+    assert not corrected(camera)
+    camera.pipeline.update(Settings(biomechanics=True))
+    assert corrected(camera)
+    camera.pipeline.update(Settings(biomechanics=False))
+    assert not corrected(camera)
+
+
+def test_biomechanics_is_true_or_false():
+    with pytest.raises(ValueError, match="biomechanics: expected true or false, got 'yes'"):
+        Settings(biomechanics="yes")
