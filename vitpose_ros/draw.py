@@ -33,7 +33,7 @@ def draw_instances(image: ByteArray, instances: Iterable[Instance]) -> ByteArray
 
     Joints that are seen are filled, those that are occluded or predicted are hollow and, like
     their bones, dimmed; absent ones and their bones are not drawn. A label tells side, identity and
-    score, and which are lost; it is dimmed while the identity is not confirmed.
+    score, and whether it is lost; it is dimmed while the identity is not confirmed.
 
     Parameters
     ----------

@@ -106,7 +106,8 @@ def test_what_is_published_of_a_hand_is_complete_and_says_what_is_not_known(
     graph.start_pose_node()
     first = camera.process(camera.image(rendering.image))
     assert list(first.models) == ["mediapipe-palm-full", "mediapipe-hand-full"]
-    assert first.smoothing == "none"
+    assert first.smoothing == "balanced"
+    assert first.prediction_horizon == 0
     assert first.processing_time > 0
     skeletons = camera.process(camera.image(rendering.image))
     assert list(skeletons.models) == ["mediapipe-hand-full"], "the detector rests while tracking"
@@ -118,7 +119,9 @@ def test_what_is_published_of_a_hand_is_complete_and_says_what_is_not_known(
         assert set(skeleton.state) <= {JointState.VISIBLE, JointState.OCCLUDED}
         assert np.isfinite(np.array([skeleton.u, skeleton.v, skeleton.shape_x])).all()
         assert np.isnan(np.array([skeleton.x, skeleton.y, skeleton.z])).all()
-        assert list(skeleton.raw_u) == list(skeleton.u)
+        assert list(skeleton.raw_state) == list(skeleton.state)
+        assert np.isfinite(np.array([skeleton.raw_u, skeleton.raw_v, skeleton.raw_shape_x])).all()
+        assert not any(skeleton.corrected)
 
 
 def test_an_image_without_hands_gives_an_empty_array_not_silence(graph: Any, camera: Any) -> None:

@@ -40,6 +40,7 @@ class SmoothingParameters:
     smoothing_noise: float
     outlier_gate: bool
     hold_time: float
+    biomechanics: bool
 
     def smoothing_settings(self) -> SmoothingSettings:
         """What the pipeline does with them."""
@@ -173,6 +174,12 @@ SMOOTHING_TABLE: Mapping[str, ParameterSpec] = {
         "it is PREDICTED. 0 holds nothing.",
         low=0.0,
         high=LOST_S,
+        changes=RUN,
+    ),
+    "biomechanics": ParameterSpec(
+        False,
+        "Bones of a hand or body keep the length that they have shown, and joints their limits, in "
+        "metres; what was moved is marked, and pixels stay.",
         changes=RUN,
     ),
 }
