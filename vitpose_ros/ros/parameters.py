@@ -88,6 +88,7 @@ class Parameters(SmoothingParameters):
                 detect_interval=self.detect_interval,
             ),
             smoothing=self.smoothing_settings(),
+            biomechanics=self.biomechanics,
         )
 
 
