@@ -75,12 +75,13 @@ def load_pipeline(
     load = partial(load_top_down, store, threads=threads, how=how, tell=tell, images=images)
     reader = _hand_reader(store, models.hand_model, threads, load)
     hands = HandFinder(palms, reader, settings.hands, ids)
+    over_time = settings.smoothing, settings.biomechanics
     if view == "egocentric":
-        return Pipeline(hands, None, view, settings.smoothing, settings.biomechanics, images)
+        return Pipeline(hands, None, view, *over_time, images, settings.prediction_horizon_s)
     persons = load_person_detector(store, models.person_detector, threads)
     body_reader = _body_reader(store, models.body_model, threads, load)
     bodies = BodyFinder(persons, body_reader, settings.persons, ids)
-    return Pipeline(hands, bodies, view, settings.smoothing, settings.biomechanics, images)
+    return Pipeline(hands, bodies, view, *over_time, images, settings.prediction_horizon_s)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:

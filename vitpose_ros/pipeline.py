@@ -15,6 +15,7 @@ from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.smooth.instances import InstanceSmoother
+from vitpose_ros.smooth.predict import check_horizon
 from vitpose_ros.smooth.settings import SmoothingSettings
 from vitpose_ros.track.clock import FrameClock
 from vitpose_ros.track.lost import is_live
@@ -30,20 +31,29 @@ FIRST_BATCHES = (1, 2)
 class Settings:
     """What may change while the pipeline runs: for hands, for persons, and for what is done to the
     joints of both over time. `biomechanics` keeps bone lengths, and joints within their limits.
+    Joints are carried on to `prediction_horizon_s` after the image, at most predict.MAX_HORIZON_S.
 
     Raises
     ------
-    ValueError : biomechanics is neither true nor false.
+    ValueError : naming the field, what was given and what is accepted; or a prediction is asked for
+        where nothing is smoothed, gated or held, and velocities are not known.
     """
 
     hands: HandSettings = field(default_factory=HandSettings)
     persons: PersonSettings = field(default_factory=PersonSettings)
     smoothing: SmoothingSettings = field(default_factory=SmoothingSettings)
     biomechanics: bool = False
+    prediction_horizon_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.biomechanics, bool):
             raise ValueError(f"biomechanics: expected true or false, got {self.biomechanics!r}")
+        check_horizon(self.prediction_horizon_s)
+        if self.prediction_horizon_s > 0 and self.smoothing.does_nothing:
+            raise ValueError(
+                "a prediction needs the joints' velocities, and smoothing 'none' without gate and "
+                "without holding measures none; choose another smoothing, or a horizon of 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ class Pipeline:
     view : "egocentric", "third_person" or "auto"; see `views`.
     smoothing, biomechanics : see `Settings`; changed by `update`.
     images : what the keypoint models share on a GPU.
+    horizon_s : as Settings.prediction_horizon_s.
 
     Raises
     ------
@@ -95,6 +106,7 @@ class Pipeline:
         smoothing: SmoothingSettings | None = None,
         biomechanics: bool = False,
         images: SharedImages | None = None,
+        horizon_s: float = 0.0,
     ) -> None:
         self._images = images or SharedImages()
         self._views = ViewChooser(view)
@@ -106,7 +118,7 @@ class Pipeline:
         self._check(hands.settings)
         self._clock = FrameClock()
         self._smoother = InstanceSmoother(
-            self.layouts, smoothing or SmoothingSettings(), biomechanics
+            self.layouts, smoothing or SmoothingSettings(), biomechanics, horizon_s
         )
 
     @property
@@ -141,7 +153,9 @@ class Pipeline:
         self._hands.update(settings.hands)
         if self._bodies is not None:
             self._bodies.update(settings.persons)
-        self._smoother.update(settings.smoothing, settings.biomechanics)
+        self._smoother.update(
+            settings.smoothing, settings.biomechanics, settings.prediction_horizon_s
+        )
 
     def warm_up(self) -> None:
         """Run every network, and the keypoint networks on each of FIRST_BATCHES, so that the first

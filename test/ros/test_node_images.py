@@ -124,6 +124,16 @@ def test_what_is_published_of_a_hand_is_complete_and_says_what_is_not_known(
         assert not any(skeleton.corrected)
 
 
+def test_what_is_done_over_time_reaches_the_pipeline_when_the_node_starts(
+    graph: Any, camera: Any, rendering: Rendering
+) -> None:
+    graph.start_pose_node(smoothing="none", hold_time=0.2, prediction_horizon=0.05)
+    skeletons = camera.process(camera.image(rendering.image))
+    assert skeletons.smoothing == "none"
+    assert skeletons.prediction_horizon == pytest.approx(0.05)
+    assert {state for s in skeletons.skeletons for state in s.state} == {JointState.PREDICTED}
+
+
 def test_an_image_without_hands_gives_an_empty_array_not_silence(graph: Any, camera: Any) -> None:
     graph.start_pose_node()
     wall = np.full((480, 640, 3), 128, np.uint8)

@@ -94,7 +94,9 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
     def load(store: Any, settings: Any, **how: Any) -> Pipeline:
         palms: Any = PlayedPalms(networks)
         finder = HandFinder(palms, networks, settings.hands, itertools.count())
-        return Pipeline(finder, smoothing=settings.smoothing)
+        pipeline = Pipeline(finder)
+        pipeline.update(settings)
+        return pipeline
 
     monkeypatch.setattr(pose_node, "load_pipeline", load)
     return networks
@@ -279,6 +281,71 @@ def test_smoothing_changes_while_the_node_runs_and_the_messages_and_the_log_say_
     graph.wait_for_status(lambda v: v["smoothing"] == "none", "smoothing none")
 
 
+def test_a_prediction_carries_joints_on_and_says_by_how_much_until_it_is_switched_off(
+    graph: Any, stage: Stage
+) -> None:
+    graph.start_pose_node(smoothing="responsive", prediction_horizon=0.1)
+    steps = [stage.show(at((120.0 + 6.0 * i, 260.0))) for i in range(25)]
+    assert all(m.prediction_horizon == pytest.approx(0.1) for m in steps)
+    (moving,) = steps[-1].skeletons
+    assert moving.track_state == Skeleton.TRACK_CONFIRMED
+    assert set(moving.state) == {Skeleton.STATE_PREDICTED}
+    assert set(moving.raw_state) == {Skeleton.STATE_VISIBLE}
+    ahead_px = (published(moving) - raw(moving))[:, 0].mean()
+    assert 4.0 < ahead_px < 18.0, "of the 18 px that it goes in this time"
+    assert graph.set_parameter("prediction_horizon", 0.0).successful
+    now = stage.show(at((120.0 + 6.0 * 25, 260.0)))
+    assert now.prediction_horizon == 0.0
+    assert set(now.skeletons[0].state) == {Skeleton.STATE_VISIBLE}
+
+
+TOGETHER = "a prediction needs the joints' velocities"
+
+
+def test_a_prediction_without_known_velocities_is_refused_with_the_reason(
+    graph: Any, stage: Stage
+) -> None:
+    graph.start_pose_node(smoothing="none", hold_time=0.0, outlier_gate=False)
+    refused = graph.set_parameter("prediction_horizon", 0.05)
+    assert not refused.successful
+    assert TOGETHER in refused.reason
+    assert stage.show(at(LEFT)).prediction_horizon == 0.0
+    assert graph.set_parameter("hold_time", 0.5).successful
+    assert graph.set_parameter("prediction_horizon", 0.05).successful
+    assert not graph.set_parameter("hold_time", 0.0).successful
+    assert stage.show(at(LEFT)).prediction_horizon == pytest.approx(0.05)
+
+
+def test_values_of_a_file_that_do_not_go_together_leave_the_node_unconfigured(
+    graph: Any, stage: Stage
+) -> None:
+    graph.start_pose_node(
+        smoothing="none", hold_time=0.0, outlier_gate=False, prediction_horizon=0.05
+    )
+    assert TOGETHER in graph.wait_for_log("configure refused")
+    assert graph.set_parameter("prediction_horizon", 0.0).successful
+    assert graph.change_state("configure", "activate")
+    stage.show(at(LEFT))
+
+
+def test_biomechanics_is_switched_while_the_node_runs_and_marks_what_it_moved(
+    graph: Any, stage: Stage
+) -> None:
+    graph.start_pose_node()
+    usual = [stage.show(at(LEFT)) for _ in range(4)][-1].skeletons[0]
+    assert not any(usual.corrected)
+    assert graph.set_parameter("biomechanics", True).successful
+    bent = at(LEFT)
+    bent[6:9] = bent[5] + (bent[6:9] - bent[5]) @ np.array([[0.0, 1.0], [-1.0, 0.0]], np.float32)
+    hands = [stage.show(bent).skeletons[0] for _ in range(20)]
+    moved = [i for i in range(21) if hands[-1].corrected[i] & Skeleton.CORRECTED_JOINT_LIMIT]
+    assert moved
+    assert set(moved) <= {6, 7, 8}, "fingers do not bend to the side"
+    assert np.array_equal(raw(hands[-1]), bent)
+    assert graph.set_parameter("biomechanics", False).successful
+    assert not any(stage.show(bent).skeletons[0].corrected)
+
+
 # name, value, what the refusal must say: in our words, or in rclpy's
 REFUSED = [
     ("smoothing", "smooth", "'none' or 'responsive' or 'balanced' or 'steady' or 'custom'"),
@@ -286,6 +353,7 @@ REFUSED = [
     ("smoothing_min_cutoff_hz", 0.0, "smoothing_min_cutoff_hz"),
     ("smoothing_noise", -1.0, "smoothing_noise"),
     ("hold_time", 1.5, "hold_time"),
+    ("prediction_horizon", 0.2, "prediction_horizon"),
     ("hold_time", float("nan"), "hold_time|range"),
 ]
 

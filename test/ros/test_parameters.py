@@ -16,6 +16,7 @@ from vitpose_ros.hands import HandSettings
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
 from vitpose_ros.ros.parameters import TABLE, Parameters
+from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE
 from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings
 
 DEFAULTS = {name: spec.default for name, spec in TABLE.items()}
@@ -73,7 +74,7 @@ def test_every_default_is_one_that_is_accepted() -> None:
 
 def test_what_may_change_at_run_time_covers_all_that_the_pipeline_takes_over() -> None:
     taken = {field.name for field in (*fields(HandSettings), *fields(PersonSettings))} - {"static"}
-    assert all(TABLE[name].changes == RUN for name in taken)
+    assert all(TABLE[name].changes == RUN for name in {*taken, *SMOOTHING_TABLE})
     assert Parameters(**DEFAULTS).settings() == Settings()
 
 

@@ -89,7 +89,16 @@ class Parameters(SmoothingParameters):
             ),
             smoothing=self.smoothing_settings(),
             biomechanics=self.biomechanics,
+            prediction_horizon_s=self.prediction_horizon,
         )
+
+    def problem(self) -> str:
+        """Why these values, each of which is well, do not go together; '' when they do."""
+        try:
+            self.settings()
+        except ValueError as error:
+            return str(error)
+        return ""
 
 
 _HANDS, _PERSONS, _MODELS, _TOPDOWN = HandSettings(), PersonSettings(), Models(), TopDownOptions()

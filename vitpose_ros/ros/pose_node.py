@@ -106,6 +106,8 @@ class PoseNode(LifecycleNode):
         if self._declared.problems:
             raise RefusalError("; ".join(self._declared.problems.values()))
         self._settings = parameters = Parameters(**self._declared.values())
+        if problem := parameters.problem():
+            raise RefusalError(problem)
         begun = time.monotonic()
         store = ModelStore(
             Path(parameters.models_dir).expanduser() if parameters.models_dir else None
@@ -244,8 +246,11 @@ class PoseNode(LifecycleNode):
         changed, reason = self._declared.preview(changes, configured=self._pipeline is not None)
         if changed is None:
             return SetParametersResult(successful=False, reason=reason)
+        parameters = Parameters(**changed)
+        if problem := parameters.problem():
+            return SetParametersResult(successful=False, reason=problem)
         self._declared.accept(changes)
-        self._settings = Parameters(**changed)  # the worker takes it up with the next image
+        self._settings = parameters  # the worker takes it up with the next image
         if remark := self._settings.without_effect([change.name for change in changes]):
             self.get_logger().info(remark)
         return SetParametersResult(successful=True)
@@ -322,6 +327,7 @@ class PoseNode(LifecycleNode):
             result.reset,
             result.view,
             parameters.smoothing_text,
+            parameters.prediction_horizon,
         )
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._skeletons.publish(skeletons)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vitpose_ros.ros.declare import RUN, ParameterSpec
+from vitpose_ros.smooth.predict import MAX_HORIZON_S
 from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings, preset
 from vitpose_ros.track.tracks import LOST_S
 
@@ -41,6 +42,7 @@ class SmoothingParameters:
     outlier_gate: bool
     hold_time: float
     biomechanics: bool
+    prediction_horizon: float
 
     def smoothing_settings(self) -> SmoothingSettings:
         """What the pipeline does with them."""
@@ -180,6 +182,14 @@ SMOOTHING_TABLE: Mapping[str, ParameterSpec] = {
         False,
         "Bones of a hand or body keep the length that they have shown, and joints their limits, in "
         "metres; what was moved is marked, and pixels stay.",
+        changes=RUN,
+    ),
+    "prediction_horizon": ParameterSpec(
+        0.0,
+        "Joints are carried on to so long after the image's stamp, s, and are then PREDICTED; 0 is "
+        "off.",
+        low=0.0,
+        high=MAX_HORIZON_S,
         changes=RUN,
     ),
 }

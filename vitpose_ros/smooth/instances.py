@@ -1,4 +1,6 @@
-"""What is published of the instances of an image: smoothed and, if asked for, corrected."""
+"""What is published of the instances of an image: smoothed and, if asked for, corrected and carried
+on to when somebody acts on it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from dataclasses import replace
 
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.biomechanics import Biomechanics
+from vitpose_ros.smooth.predict import ahead
 from vitpose_ros.smooth.settings import SmoothingSettings
 from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.types import Instance, TrackState
@@ -20,23 +23,30 @@ class InstanceSmoother:
     layouts : of the instances, in the order in which they are published.
     smoothing : see `SmoothingSettings`.
     biomechanics : keep bone lengths, and joints within their limits, in metres.
+    horizon_s : carry joints on to so long after the image; see `predict.ahead`.
     """
 
     def __init__(
-        self, layouts: Iterable[Layout], smoothing: SmoothingSettings, biomechanics: bool = False
+        self,
+        layouts: Iterable[Layout],
+        smoothing: SmoothingSettings,
+        biomechanics: bool = False,
+        horizon_s: float = 0.0,
     ) -> None:
-        self._biomechanics = biomechanics
+        self._biomechanics, self._horizon_s = biomechanics, horizon_s
         self._steps = {
             layout.name: (Smoother(layout, smoothing), Biomechanics(layout)) for layout in layouts
         }
 
-    def update(self, smoothing: SmoothingSettings, biomechanics: bool) -> None:
+    def update(
+        self, smoothing: SmoothingSettings, biomechanics: bool, horizon_s: float = 0.0
+    ) -> None:
         """Use other settings from the next image on."""
         for smoother, bones in self._steps.values():
             smoother.update(smoothing)
             if biomechanics and not self._biomechanics:
                 bones.reset()
-        self._biomechanics = biomechanics
+        self._biomechanics, self._horizon_s = biomechanics, horizon_s
 
     def reset(self) -> None:
         """Forget everything."""
@@ -64,6 +74,11 @@ class InstanceSmoother:
             joints = smoother(stamp_ns, list(zip(ids, seen, strict=True)))
             if self._biomechanics:
                 joints = bones(stamp_ns, ids, joints, [i.side for i in same])
+            if self._horizon_s > 0:
+                joints = [
+                    None if one is None else ahead(one, velocity, self._horizon_s)
+                    for one, velocity in zip(joints, smoother.velocities(), strict=True)
+                ]
             published += [
                 replace(instance, keypoints=one)
                 for instance, one in zip(same, joints, strict=True)

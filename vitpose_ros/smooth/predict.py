@@ -12,6 +12,9 @@ from vitpose_ros.types import FloatArray, JointState, Keypoints
 DAMPING_S = 0.1
 """A velocity dies away with this time constant: hands turn back."""
 
+MAX_HORIZON_S = 0.1
+"""So far ahead it was measured: `vitpose_ros bench smoothing` compares it with holding the pose."""
+
 
 @dataclass(frozen=True)
 class Velocity:
@@ -48,6 +51,16 @@ def coast(velocity: npt.NDArray, ahead_s: npt.NDArray | float) -> npt.NDArray:
 def coasting_s(ahead_s: npt.NDArray | float) -> npt.NDArray:
     """(...) s that the way of `coast` would take at the velocity that it starts with."""
     return np.asarray(-DAMPING_S * np.expm1(-np.asarray(ahead_s) / DAMPING_S))
+
+
+def check_horizon(horizon_s: float) -> None:
+    """ValueError unless it is a time that joints can be carried on, s."""
+    number = isinstance(horizon_s, (int, float)) and not isinstance(horizon_s, bool)
+    if not (number and 0 <= horizon_s <= MAX_HORIZON_S):
+        raise ValueError(
+            f"a prediction's horizon: expected a number from 0 to {MAX_HORIZON_S} s, got "
+            f"{horizon_s!r}"
+        )
 
 
 def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoints:

@@ -1,0 +1,104 @@
+"""Tests of vitpose_ros.smooth.instances and of what Settings accepts for it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vitpose_ros.layouts import COCO17, HAND21
+from vitpose_ros.pipeline import Settings
+from vitpose_ros.smooth.instances import InstanceSmoother
+from vitpose_ros.smooth.predict import DAMPING_S
+from vitpose_ros.smooth.settings import SmoothingSettings, preset
+from vitpose_ros.track.lost import absent
+from vitpose_ros.types import Instance, JointState, Keypoints, TrackState
+
+STEP_NS = 33_333_333
+SPEED = 150.0  # px/s
+
+
+def instance(layout=HAND21, shift=0.0, track_id=1):
+    count = len(layout)
+    uv = np.random.default_rng(8).uniform(100, 200, (count, 2)).astype(np.float32)
+    uv[:, 0] += shift
+    state = np.full(count, JointState.VISIBLE, np.uint8)
+    joints = Keypoints(layout, uv, np.full(count, 0.9, np.float32), state)
+    return Instance(joints, 0.9, "net", track_id=track_id, track_state=TrackState.CONFIRMED)
+
+
+def run(smoother, images=20, layout=HAND21):
+    """What comes out of the last of some images in which an object moves to the right."""
+    for number in range(images):
+        given = instance(layout, SPEED * number * STEP_NS * 1e-9)
+        (out,) = smoother(number * STEP_NS, [given])
+    return given, out
+
+
+def test_all_layouts_are_smoothed_each_for_itself_and_in_their_order():
+    smoother = InstanceSmoother((COCO17, HAND21), SmoothingSettings())
+    given = [instance(HAND21, track_id=4), instance(COCO17, track_id=2)]
+    out = smoother(0, given)
+    assert [(one.layout, one.track_id) for one in out] == [(COCO17, 2), (HAND21, 4)]
+    assert [one.raw for one in out] == [given[1].raw, given[0].raw]
+
+
+def test_what_is_lost_is_held_and_then_left_out():
+    smoother = InstanceSmoother((HAND21,), SmoothingSettings(hold_s=0.3))
+    given, _ = run(smoother)
+    gone = absent(HAND21)
+    lost = replace(given, keypoints=gone, raw=gone, track_state=TrackState.LOST)
+    shown = [len(smoother((20 + i) * STEP_NS, [lost])) for i in range(15)]
+    assert [n for n, _ in itertools.groupby(shown)] == [1, 0]
+    assert sum(shown) == round(0.3 / (STEP_NS * 1e-9))
+
+
+@pytest.mark.parametrize("horizon_s", [0.05, 0.1])
+def test_a_horizon_carries_measured_joints_on_and_marks_them(horizon_s):
+    given, now = run(InstanceSmoother((HAND21,), preset("responsive")))
+    _, later = run(InstanceSmoother((HAND21,), preset("responsive"), horizon_s=horizon_s))
+    way = (later.keypoints.uv - now.keypoints.uv)[:, 0]
+    most = SPEED * DAMPING_S * (1 - np.exp(-horizon_s / DAMPING_S))
+    assert way == pytest.approx(np.full(21, most), rel=0.25)
+    assert (later.keypoints.state == JointState.PREDICTED).all()
+    assert (now.keypoints.state == JointState.VISIBLE).all()
+    assert later.raw is given.raw or np.array_equal(later.raw.uv, given.raw.uv)
+
+
+def test_what_is_held_is_not_carried_on_by_a_horizon():
+    smoothers = [InstanceSmoother((HAND21,), preset("balanced"), horizon_s=h) for h in (0.0, 0.1)]
+    given, _ = [run(smoother)[0] for smoother in smoothers]
+    gone = absent(HAND21)
+    lost = replace(given, keypoints=gone, raw=gone, track_state=TrackState.LOST)
+    held, ahead = (smoother(20 * STEP_NS, [lost])[0] for smoother in smoothers)
+    assert np.array_equal(held.keypoints.uv, ahead.keypoints.uv)
+
+
+def test_a_horizon_is_changed_while_it_runs():
+    smoother = InstanceSmoother((HAND21,), preset("balanced"))
+    run(smoother)
+    smoother.update(preset("balanced"), False, 0.1)
+    (out,) = smoother(20 * STEP_NS, [instance(shift=SPEED * 20 * STEP_NS * 1e-9)])
+    assert (out.keypoints.state == JointState.PREDICTED).all()
+    smoother.update(preset("balanced"), False)
+    (out,) = smoother(21 * STEP_NS, [instance(shift=SPEED * 21 * STEP_NS * 1e-9)])
+    assert (out.keypoints.state == JointState.VISIBLE).all()
+
+
+# fields of Settings, what is said
+REFUSED = [
+    ({"biomechanics": 1}, "biomechanics: expected true or false, got 1"),
+    ({"prediction_horizon_s": -0.01}, "expected a number from 0 to 0.1 s, got -0.01"),
+    ({"prediction_horizon_s": 0.2}, "expected a number from 0 to 0.1 s, got 0.2"),
+    ({"prediction_horizon_s": float("nan")}, "expected a number from 0 to 0.1 s, got nan"),
+    ({"prediction_horizon_s": True}, "expected a number from 0 to 0.1 s, got True"),
+    ({"prediction_horizon_s": 0.05, "smoothing": preset("none")}, "needs the joints' velocities"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED)
+def test_settings_that_do_not_fit_are_refused_with_a_sentence(given, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(**given)
