@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import builtins
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,6 +39,29 @@ def write_onnx(path, batch: int | None):
         + _field(2, "g")
         + _field(11, _value("x", batch))
         + _field(12, _value("y", batch))
+    )
+    path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
+    return path
+
+
+def write_products(path, first, last):
+    """An ONNX network y = x @ first @ last of any batch, each factor of shape (3, 3)."""
+
+    def matrix(name, values):
+        dims = _field(1, 3) + _field(1, 3)
+        return _field(5, dims + _field(2, 1) + _field(8, name) + _field(9, values.tobytes()))
+
+    def product(left, right, out):
+        return _field(1, _field(1, left) + _field(1, right) + _field(2, out) + _field(4, "MatMul"))
+
+    graph = (
+        product("x", "first", "h")
+        + product("h", "last", "y")
+        + _field(2, "g")
+        + matrix("first", first)
+        + matrix("last", last)
+        + _field(11, _value("x", None))
+        + _field(12, _value("y", None))
     )
     path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
     return path
@@ -146,7 +171,8 @@ def test_a_batch_gives_what_its_samples_give_alone(engine_of):
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_lower_precision_is_used_or_refused_but_never_replaced(tmp_path, precision):
-    path = write_onnx(tmp_path / "net.onnx", None)
+    first, last = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
+    path = write_products(tmp_path / "net.onnx", first, last)
     x = np.array([[1.001, 2.0, 3.0]], np.float32)
     try:
         engine = OpenVinoEngine(path, precision=precision)
@@ -156,8 +182,36 @@ def test_a_lower_precision_is_used_or_refused_but_never_replaced(tmp_path, preci
         refusal = None
         y = engine.run({"x": x})["y"]
         assert engine.name == f"openvino CPU {precision}"
-        assert y.dtype == np.float32 and y == pytest.approx(-x, rel=1e-2)
+        assert y.dtype == np.float32 and y == pytest.approx(x @ first @ last, rel=5e-2)
+        assert not np.array_equal(y, OpenVinoEngine(path).run({"x": x})["y"])
     assert refusal is None or f"this CPU does not compute in {precision}" in refusal
+
+
+def test_a_cpu_without_bf16_is_not_asked_for_it(tmp_path, monkeypatch):
+    class Old:
+        def __init__(self):
+            self.core = Core()
+
+        def get_property(self, device, name):
+            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+            return ["FP32", "INT8"]
+
+        def __getattr__(self, name):
+            return getattr(self.core, name)
+
+    from openvino import Core
+
+    monkeypatch.setattr("openvino.Core", Old)
+    path = write_products(tmp_path / "net.onnx", *np.ones((2, 3, 3), np.float32))
+    with pytest.raises(EngineError, match=r"does not compute in bf16: .*'net\.onnx' in f32"):
+        OpenVinoEngine(path, precision="bf16")
+
+
+def test_a_network_that_bf16_would_not_help_is_refused_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitpose_ros.engines.openvino.has_bf16", lambda core: True)
+    path = write_onnx(tmp_path / "net.onnx", None)
+    with pytest.raises(EngineError, match=r"'net\.onnx' has no large products .*take fp32"):
+        OpenVinoEngine(path, precision="bf16")
 
 
 def test_float32_is_the_default_and_is_exact(tmp_path):
@@ -183,3 +237,27 @@ def test_a_release_that_reads_sparse_weights_wrongly_is_refused(tmp_path, monkey
 def test_a_later_release_is_taken(tmp_path, monkeypatch, version):
     monkeypatch.setattr("openvino.__version__", version)
     OpenVinoEngine(write_onnx(tmp_path / "net.onnx", 1))
+
+
+DROPPED_ELSEWHERE = """
+import gc, os, signal, sys, threading, time
+from pathlib import Path
+from vitpose_ros.engines.openvino import OpenVinoEngine
+
+held = [OpenVinoEngine(Path(sys.argv[1]), threads=1)]
+thread = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+thread.start()
+thread.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_is_safe_after_another_thread_dropped_the_engine(tmp_path):
+    path = write_onnx(tmp_path / "net.onnx", 1)
+    command = [sys.executable, "-c", DROPPED_ELSEWHERE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
