@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def _read(path: Path) -> tuple[Any, Any]:
             f"OpenVINO {found[0]} reads some networks wrongly; {OLDEST[0]}.{OLDEST[1]} or later is "
             f"needed: pip install 'openvino>={OLDEST[0]}.{OLDEST[1]}'"
         )
-    core = _core()
+    core = _core(openvino.Core)
     try:
         return core, core.read_model(str(path))
     except Exception as error:  # its front ends raise several kinds besides RuntimeError
@@ -198,16 +198,14 @@ def _read(path: Path) -> tuple[Any, Any]:
         ) from error
 
 
-@functools.lru_cache(maxsize=1)
-def _core() -> Any:
-    """OpenVINO's core, one for the process and never given back.
+@functools.lru_cache
+def _core(make: Callable[[], Any]) -> Any:
+    """What `make`, OpenVINO's class Core, gives: one for the process and never given back.
 
     Its CPU plugin gives the thread that makes it a stack for signals, and frees that when the last
     core goes: in another thread, and the next Ctrl-C is a segmentation fault (seen with 2026.4).
     """
-    import openvino
-
-    return openvino.Core()
+    return make()
 
 
 def _reason(error: Exception) -> str:

@@ -190,7 +190,6 @@ def test_ctrl_c_stops_the_build_at_its_next_step_and_leaves_nothing(
 
     def interrupt(step):
         if step == 1:
-            # Not a real signal: after OpenVINO used AMX, faulthandler's stack is too small for one.
             _thread.interrupt_main()
             deadline = time.monotonic() + 20
             while not made[0].cancelled and time.monotonic() < deadline:
