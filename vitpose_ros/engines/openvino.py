@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
+from vitpose_ros.engines.bf16 import lower_products
 
 _Arrays = list[npt.NDArray[np.float32]]
 
@@ -22,8 +23,12 @@ SUFFIXES = (".onnx", ".tflite")
 OLDEST = (2024, 3)
 """Older releases read sparse TFLite weights wrongly: MediaPipe's person detector finds nobody."""
 
-PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
-"""What a network can be computed in, and OpenVINO's names for it."""
+PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "f32"}
+"""What a network can be computed in, and what OpenVINO is told to compute in where an operation's
+own type does not say otherwise: in bf16 its large products do, see `engines.bf16`.
+"""
+
+_LACKS = "this CPU does not compute in {}: OpenVINO would run '{}' in {}; take fp32"
 
 
 class OpenVinoEngine:
@@ -42,13 +47,14 @@ class OpenVinoEngine:
     ----------
     path : an ONNX or TFLite file.
     threads : CPU threads to use; 0 for all cores of this process.
-    precision : "fp32"; or "fp16" or "bf16", where the CPU has instructions for it: ViTPose-S takes
-        a third of the time then on a CPU with AMX.
+    precision : "fp32"; or, where the CPU has instructions for it, "fp16" (all of the network) or
+        "bf16" (its large products only, see `engines.bf16`): ViTPose-S takes a third of the time in
+        fp16 on a CPU with AMX.
 
     Raises
     ------
-    EngineError : when OpenVINO is not installed, the file is missing or cannot be read, or the CPU
-        does not compute in that precision.
+    EngineError : when OpenVINO is not installed, the file is missing or cannot be read, the CPU
+        does not compute in that precision, or the network has nothing that bf16 is for.
     """
 
     def __init__(self, path: Path, threads: int = 0, precision: str = "fp32") -> None:
@@ -65,6 +71,8 @@ class OpenVinoEngine:
             )
         _check_file(self.path)
         core, model = _read(self.path)
+        if precision == "bf16":
+            _lower(core, model, self.path.name)
         threads = threads or len(os.sched_getaffinity(0))
         compiled = self._compile(core, model, threads, streams=1)
         self._alone = compiled.create_infer_request()
@@ -112,10 +120,7 @@ class OpenVinoEngine:
                 f"OpenVINO cannot run '{self.path}' on the CPU: {_reason(error)}"
             ) from error
         if used != hint:  # OpenVINO takes another one without a word where the CPU lacks it
-            raise EngineError(
-                f"this CPU does not compute in {self.precision}: OpenVINO would run "
-                f"'{self.path.name}' in {used}; take fp32"
-            )
+            raise EngineError(_LACKS.format(self.precision, self.path.name, used))
         return compiled
 
     def _infer(self, requests: Sequence[Any], samples: Sequence[_Arrays]) -> list[_Arrays]:
@@ -156,6 +161,20 @@ class OpenVinoEngine:
         if self._one_sample and len(batches) > 1:
             raise EngineError(f"'{self.path}': its inputs were given with different batch sizes")
         return [tensors[name] for name in names]
+
+
+def has_bf16(core: Any) -> bool:
+    """Whether this CPU has instructions for bfloat16, as an `openvino.Core` sees it."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _lower(core: Any, model: Any, name: str) -> None:
+    if not has_bf16(core):
+        raise EngineError(_LACKS.format("bf16", name, "f32"))
+    if not lower_products(model):
+        raise EngineError(
+            f"'{name}' has no large products that bf16 would make faster; take fp32"
+        )
 
 
 def _check_file(path: Path) -> None:

@@ -188,20 +188,7 @@ def test_a_lower_precision_is_used_or_refused_but_never_replaced(tmp_path, preci
 
 
 def test_a_cpu_without_bf16_is_not_asked_for_it(tmp_path, monkeypatch):
-    class Old:
-        def __init__(self):
-            self.core = Core()
-
-        def get_property(self, device, name):
-            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
-            return ["FP32", "INT8"]
-
-        def __getattr__(self, name):
-            return getattr(self.core, name)
-
-    from openvino import Core
-
-    monkeypatch.setattr("openvino.Core", Old)
+    monkeypatch.setattr("vitpose_ros.engines.openvino.has_bf16", lambda core: False)
     path = write_products(tmp_path / "net.onnx", *np.ones((2, 3, 3), np.float32))
     with pytest.raises(EngineError, match=r"does not compute in bf16: .*'net\.onnx' in f32"):
         OpenVinoEngine(path, precision="bf16")
