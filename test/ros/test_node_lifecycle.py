@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.keypoints import load as keypoints_load
+from vitpose_ros.keypoints import cpu_precision
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
@@ -324,7 +324,7 @@ def tiny(models: ModelStore) -> str:
 def test_without_instructions_for_a_precision_the_node_says_so_and_auto_does_without(
     graph: Any, camera: Any, tiny: str, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    monkeypatch.setattr(keypoints_load, "OpenVinoEngine", OldCpu)
+    monkeypatch.setattr(cpu_precision, "OpenVinoEngine", OldCpu)
     graph.start_pose_node(hand_model=tiny, precision=precision)
     text = graph.wait_for_log("configure refused")
     assert f"this CPU does not compute in {precision}; take fp32" in text
@@ -346,8 +346,8 @@ def test_a_network_that_differs_in_a_precision_is_refused_and_auto_does_without(
             super().__init__(path, threads)
             self.name = f"new CPU {precision}"
 
-    monkeypatch.setattr(keypoints_load, "OpenVinoEngine", NewCpu)
-    monkeypatch.setattr(keypoints_load, "require", overflows)
+    monkeypatch.setattr(cpu_precision, "OpenVinoEngine", NewCpu)
+    monkeypatch.setattr(cpu_precision, "require", overflows)
     graph.start_pose_node(hand_model=tiny, precision="fp16")
     text = graph.wait_for_log("configure refused")
     assert f"'{TINY}' on new CPU fp16 differs from float32: outputs by inf" in text
