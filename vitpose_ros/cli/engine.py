@@ -234,7 +234,8 @@ def _check(options: argparse.Namespace) -> int:
                 print(f"{name} {stored.key}: {_figures(gate(stored.folder))}")
                 continue
             except (EngineError, ModelError) as error:
-                reasons = [str(error)]
+                remove = f"vitpose_ros engine remove {name} {stored.key}"
+                reasons = [f"{error}. Until then, keep it from being used: {remove}"]
         good = False
         print(f"vitpose_ros: {name} {stored.key}: {' '.join(reasons)}", file=sys.stderr)
     return 0 if good else 1

@@ -20,12 +20,10 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import LocalModel
 
 _REMEDIES = {
-    "mixed": "It is not used. Build it in float32 instead: vitpose_ros engine build {} "
-    "--precision tf32 (or fp32)",
-    "tf32": "It is not used. Build it in full float32 instead: vitpose_ros engine build {} "
-    "--precision fp32",
-    "fp32": "It is not used. Build it again with --force; if it differs again, this TensorRT "
-    "computes the network wrongly here: run it with engine: torch or openvino",
+    "mixed": "Build it in float32 instead: vitpose_ros engine build {} --precision tf32 (or fp32)",
+    "tf32": "Build it in full float32 instead: vitpose_ros engine build {} --precision fp32",
+    "fp32": "Build it again with --force; if it differs again, this TensorRT computes the network "
+    "wrongly here: run it with engine: torch or openvino",
 }
 """What to do about an engine that does not agree, for each precision."""
 

@@ -76,8 +76,9 @@ def test_a_wrong_engine_is_refused_with_the_numbers_and_what_to_do(gpu, store, m
     assert code == 1
     assert re.search(
         r"vitpose_ros: 'small' on tensorrt Orin mixed differs from float32: outputs by 0\.\d+ "
-        r"\(accepted is 0\.02\), joints by .* px \(accepted is 0\.1\), scores by .*\. It is not "
-        r"used\. Build it in float32 instead: vitpose_ros engine build small --precision tf32",
+        r"\(accepted is 0\.02\), joints by .* px \(accepted is 0\.1\), scores by .*\. "
+        r"Build it in float32 instead: vitpose_ros engine build small --precision tf32 "
+        r"\(or fp32\)\. The engine is not kept",
         err,
     )
     assert engines(store) == []
@@ -199,6 +200,8 @@ def test_check_compares_again_and_finds_what_went_wrong_since(gpu, store, run):
     gpu.trt.settings["distort"] = lambda maps: maps * np.float32(2)
     code, _, err = run("check", "small")
     assert code == 1 and "differs from float32: outputs by" in err
+    (folder,) = engines(store)
+    assert f"keep it from being used: vitpose_ros engine remove small {folder.name}" in err
 
 
 def test_check_says_what_is_damaged_or_foreign(gpu, store, run):

@@ -111,7 +111,11 @@ def _judged(
         (work / PLAN_NAME).write_bytes(plan)
         write_manifest(work, manifest)
         tell(f"{shelf.model}: comparing it with float32")
-        write_manifest(work, replace(manifest, gate=dict(judge(work))))
+        try:
+            figures = dict(judge(work))
+        except EngineError as error:
+            raise EngineError(f"{error}. The engine is not kept") from error
+        write_manifest(work, replace(manifest, gate=figures))
         return shelf.put(work, manifest)
 
 
