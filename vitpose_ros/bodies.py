@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector, box_region
@@ -265,7 +266,10 @@ class BodyFinder:
     def _instances(self, stamp_ns: int, found: Sequence[_Found]) -> list[Instance]:
         """Give each body its identity, and add those that are lost."""
         known, readings = self._tracks.all, [self._as_reading(one) for one in found]
-        pairs = assign(body_costs(known, readings, stamp_ns, self._sigmas))
+        costs = body_costs(known, readings, stamp_ns, self._sigmas)
+        stay = _without_strays(found, costs)
+        found, readings = [found[n] for n in stay], [readings[n] for n in stay]
+        pairs = assign(costs[:, stay])
         tracks, _ = self._tracks.update(readings, pairs, stamp_ns)
         seen = [
             Instance(
@@ -349,6 +353,30 @@ def _distinct(found: list[_Found]) -> list[_Found]:
         )
 
     return [found[i] for i in sorted(kept) if not hidden(i)]
+
+
+def _without_strays(found: Sequence[_Found], costs: npt.NDArray[np.float64]) -> list[int]:
+    """Indices of what was found without readings that stray, by the costs (tracks, found).
+
+    Of a body that is about to be hidden, the network reads more and more of the one before it. Such
+    a reading is more like another one, which is itself where it should be, than like what it should
+    be.
+    """
+    fits = {n: 1 - float(costs[t, n]) for t, n in assign(costs)}
+    joints = [one.reading.keypoints for one in found]
+    areas = [one.region.width * one.region.height for one in found]
+
+    def strays(n: int) -> bool:
+        return any(
+            fits[m] > fits[n]
+            and iou(unrotated_box(found[n].region), unrotated_box(found[m].region)) > 0
+            and pair_oks(joints[n], joints[m], (areas[n], areas[m]), _JOINT_SCORE)
+            > max(fits[n], HIDDEN_BODY_OKS)
+            for m in fits
+            if m != n
+        )
+
+    return [n for n in range(len(found)) if n not in fits or not strays(n)]
 
 
 def refine_hands(body: Keypoints, hands: Sequence[Instance]) -> Keypoints:

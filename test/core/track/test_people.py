@@ -90,7 +90,7 @@ def switches(walkers, images):
     return count, now
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(11))
 @pytest.mark.parametrize("speed", [4, 8, 16])
 def test_two_persons_who_cross_keep_their_ids(person, speed, seed):
     walkers = Walkers(person, (200, 1000), (speed, -speed), (100, 90), seed)
