@@ -24,7 +24,7 @@ _ELSEWHERE = {"color": _OTHERS, "marker": "s", "mfc": "white"}
 _PLACES = (
     (0.5, -4.0),
     (-0.5, -4.0),
-    *((dx, dy) for dy in (8.0, -17.0, 20.0, -29.0, 32.0) for dx in (0.0, 0.5, -0.5)),
+    *((dx, dy) for dy in (14.0, -23.0, 27.0, -36.0, 40.0) for dx in (0.7, -0.7, 0.0)),
 )
 """Of a label's middle, against its point: label widths to the right, and points up."""
 
@@ -146,7 +146,7 @@ def _draw_trade(axis: Any, rows: Sequence[Row]) -> None:
     ]
     taken = [_Box(x - 6, y - 6, 12, 12) for x, y in spots]
     for row, (x, y) in zip(rows, spots, strict=True):
-        width, height = 5.4 * len(row.name), 11.0
+        width, height = 6.2 * len(row.name), 11.0
         places = [_Box(x + dx * width - 0.5 * width + 9 * np.sign(dx), y + dy, width, height)
                   for dx, dy in _PLACES]  # fmt: skip
         box = min(places, key=lambda place: sum(place.overlap(other) for other in taken))
@@ -158,6 +158,7 @@ def _draw_trade(axis: Any, rows: Sequence[Row]) -> None:
             textcoords="offset points",
             color=_OURS if row.of_package else _OTHERS,
             fontsize=9,
+            arrowprops=None if box in places[:2] else {"arrowstyle": "-", "color": _OTHERS},
         )
 
 
