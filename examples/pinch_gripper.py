@@ -4,9 +4,10 @@ ros2 launch vitpose_ros pose.launch.py image:=/camera/image_raw
 python3 examples/pinch_gripper.py
 
 Publishes std_msgs/Float64 on `gripper_opening`: 0 closed, 1 open. The rules that keep a robot safe:
-a joint counts only when its state says that it was seen; without a usable hand nothing is
-published, and after HOLD_S the controller is told so once; no value is ever made from a missing
-joint.
+only a confirmed hand counts, and a joint only when its state says that it was seen. A joint that is
+carried on or held (PREDICTED), a spike that was not believed (PREDICTED, too) and a lost hand move
+nothing; after HOLD_S without a usable hand the user is told so once; no value is ever made from a
+missing joint. With prediction_horizon every joint is PREDICTED: there, look at raw_state.
 """
 
 import math
