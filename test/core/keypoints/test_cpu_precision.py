@@ -11,7 +11,7 @@ from vitpose_ros.keypoints import cpu_precision
 from vitpose_ros.keypoints.agreement import sample_crops
 from vitpose_ros.keypoints.cpu_precision import choose_cpu
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.layouts import COCO17
+from vitpose_ros.layouts import COCO17, HAND21
 
 CODEC = HeatmapCodec()
 CROPS = sample_crops(CODEC.input_size, count=2)
@@ -101,3 +101,13 @@ def test_the_gate_looks_at_the_crops_that_are_made_for_it(cpu, monkeypatch):
     assert asked == []  # nothing is rendered for nothing
     chosen("fp16")
     assert asked == [(CODEC, COCO17)]
+
+
+def test_a_trained_network_is_refused_in_bf16_which_auto_never_takes(model_path):
+    """The reason why `auto` does without bf16: its joints on rendered hands, at the real gate."""
+    path, codec = model_path("vitpose-tiny-synthetic"), HeatmapCodec((128, 128), (32, 32))
+    with pytest.raises(
+        EngineError, match=r"differs from float32: .* joints by|this CPU does not compute in bf16"
+    ):
+        choose_cpu(path, codec, HAND21, "tiny", "bf16", threads=1)
+    assert choose_cpu(path, codec, HAND21, "tiny", "auto", threads=1).precision != "bf16"
