@@ -80,7 +80,7 @@ class OnnxGraph:
         try:
             found = operation(*(values[name] if name else None for name in node.inputs))
         except (UnsupportedError, RuntimeError, TypeError, IndexError) as error:
-            if isinstance(error, torch.OutOfMemoryError):
+            if isinstance(error, torch.cuda.OutOfMemoryError):
                 raise
             raise EngineError(
                 f"'{self._what}': torch cannot run the operator {node.operator} that gives "

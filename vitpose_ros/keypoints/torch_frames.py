@@ -32,6 +32,7 @@ class Lane:
     """A stream of a GPU, to be used with `with`; nothing at all on the CPU."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._context: Any = None
 
@@ -63,7 +64,7 @@ class Lane:
     def follow(self) -> None:
         """Let later work of this lane wait for what the current stream holds by now."""
         if self._stream is not None:
-            self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
 
 
 def wait_for(event: Any) -> None:

@@ -30,9 +30,11 @@ import numpy as np
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.onnx_nodes import OLDEST_OPSET, import_onnx, read_network
+from vitpose_ros.engines.trt.key import file_hash
 from vitpose_ros.models.convert.libraries import versions
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import (
+    NETWORK_NAME,
     Record,
     disk_sentences,
     put_in_place,
@@ -92,6 +94,8 @@ class Mixed:
     versions : of the tools.
     date : ISO 8601, UTC.
     file, precision : the mixed file's name, and "mixed".
+    source : the float32 file's name.
+    weights_sha256 : of the weights that lie beside a large float32 file, "" where in the file.
     """
 
     source_sha256: str
@@ -104,6 +108,8 @@ class Mixed:
     date: str
     file: str = MIXED_NAME
     precision: str = "mixed"
+    source: str = NETWORK_NAME
+    weights_sha256: str = ""
 
 
 def make_mixed(source: Path, target: Path, *, measure: bool = True) -> Mixed:
@@ -151,6 +157,8 @@ def make_mixed(source: Path, target: Path, *, measure: bool = True) -> Mixed:
         versions=versions("onnx", "torch"),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         file=target.name,
+        source=source.name,
+        weights_sha256=_weights_sha256(source),
     )
 
 
@@ -205,11 +213,18 @@ def read_mixed(folder: Path, source_sha256: str) -> tuple[Path, Mixed] | None:
         made = Mixed(**content)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{report} cannot be read ({error}); {again}") from error
-    if made.source_sha256 != source_sha256:
+    weights = _weights_sha256(folder / made.source)
+    if (made.source_sha256, made.weights_sha256) != (source_sha256, weights):
         raise ModelError(f"{path} was made from another float32 network; {again}")
     if not path.is_file() or sha256_of(path) != made.sha256:
         raise ModelError(f"{path} is missing or altered; {again}")
     return path, made
+
+
+def _weights_sha256(network: Path) -> str:
+    """Of what lies beside a large network: its own file is the same for all of an architecture."""
+    weights = network.with_name(f"{network.name}.data")
+    return file_hash(weights) if weights.is_file() else ""
 
 
 def mixed_model(model: Any, what: str) -> Any:

@@ -208,6 +208,21 @@ def folder(tmp_path):
     return tmp_path / "net"
 
 
+@pytest.mark.convert
+def test_weights_beside_a_large_network_are_its_own_too(hub_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitpose_ros.models.convert.export.SINGLE_FILE_LIMIT", 1000)
+    hub_model().save_pretrained(tmp_path / "hub")
+    convert_checkpoint(tmp_path / "hub", "net", tmp_path / "net", layout="coco17")
+    made = add_mixed(tmp_path / "net" / "model.onnx")
+    sha256 = precision.sha256_of(tmp_path / "net" / "model.onnx")
+    assert len(made.weights_sha256) == 64
+    assert read_mixed(tmp_path / "net", sha256) is not None
+    data = tmp_path / "net" / "model.onnx.data"
+    data.write_bytes(data.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match="made from another float32 network"):
+        read_mixed(tmp_path / "net", sha256)
+
+
 def test_what_is_known_of_a_mixed_network_lies_beside_it(folder):
     sha256 = precision.sha256_of(folder / "model.onnx")
     path, made = read_mixed(folder, sha256)
