@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from vitpose_ros.engines.trt.build import build_engine
 from vitpose_ros.engines.trt.key import (
     MAX_LEVEL,
     PRECISIONS,
-    Here,
     Machine,
     Profile,
     Recipe,
@@ -25,17 +23,21 @@ from vitpose_ros.engines.trt.key import (
     network_hash,
 )
 from vitpose_ros.engines.trt.library import missing
-from vitpose_ros.engines.trt.manifest import why_not
 from vitpose_ros.engines.trt.progress import duration_text
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
-from vitpose_ros.keypoints.engine_gate import engine_gate, network_hashes, network_of
+from vitpose_ros.keypoints.engine_gate import (
+    DAMAGED,
+    FITS,
+    OTHER,
+    engine_gate,
+    engine_state,
+    network_hashes,
+    network_of,
+)
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import disk_sentences
 from vitpose_ros.models.progress import size_text
 from vitpose_ros.models.store import ModelStore
-
-FITS, OTHER, DAMAGED, UNKNOWN = "fits", "does not fit", "damaged", "unknown"
-"""How an engine stands to this machine; unknown where TensorRT or the GPU is missing."""
 
 
 def register(subparsers: Any, epilog: str) -> None:
@@ -173,7 +175,7 @@ def _list(options: argparse.Namespace) -> int:
     store = open_store(options)
     machine = _machine(options.device)
     found = [
-        (stored, *_state(store, stored, name, machine))
+        (stored, *engine_state(store, stored, name, machine))
         for name, stored in _stored(store, options.names)
     ]
     if options.json:
@@ -227,7 +229,7 @@ def _check(options: argparse.Namespace) -> int:
         )
     good = True
     for name, stored in chosen:
-        state, reasons = _state(store, stored, name, machine)
+        state, reasons = engine_state(store, stored, name, machine)
         if state == FITS:
             try:
                 gate = engine_gate(store.get(name), options.images, options.device)
@@ -259,7 +261,7 @@ def _remove(options: argparse.Namespace) -> int:
         chosen = [
             stored
             for stored in shelf.list()
-            if _state(store, stored, options.name, machine)[0] in (OTHER, DAMAGED)
+            if engine_state(store, stored, options.name, machine)[0] in (OTHER, DAMAGED)
         ]
     with disk_sentences(shelf.folder):
         for stored in chosen:
@@ -284,21 +286,6 @@ def _stored(store: ModelStore, names: list[str]) -> Iterator[tuple[str, StoredEn
 def _machine(device: int) -> Machine | None:
     """What engines must fit here, None where TensorRT or the GPU is missing."""
     return None if missing() else machine_here(device)
-
-
-def _state(
-    store: ModelStore, stored: StoredEngine, name: str, machine: Machine | None
-) -> tuple[str, list[str]]:
-    """How an engine stands to this machine, and why."""
-    if stored.problem or stored.manifest is None:
-        return DAMAGED, [stored.problem]
-    if machine is None:
-        return UNKNOWN, []
-    hashes: dict[str, str] = {}
-    with contextlib.suppress(ModelError):  # a model that is gone fits no engine
-        hashes = network_hashes(store.get(name))
-    reasons = why_not(stored.manifest, Here(machine, hashes))
-    return (OTHER, reasons) if reasons else (FITS, [])
 
 
 def _as_json(stored: StoredEngine, state: str, reasons: list[str]) -> dict[str, Any]:

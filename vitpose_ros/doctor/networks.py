@@ -10,6 +10,10 @@ import numpy as np
 
 from vitpose_ros.doctor.findings import Finding, Level
 from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.trt.key import Machine, machine_here
+from vitpose_ros.engines.trt.library import missing
+from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
+from vitpose_ros.keypoints.engine_gate import DAMAGED, OTHER, engine_gate, engine_state
 from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
@@ -53,13 +57,60 @@ def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Fin
             Level.NOTE,
             f"pulled, not converted: {store.convert_command(status.entry)}",
         )
-    yield _runs(store, models, view)
+    yield from _engines(store)
+    yield from _runs(store, models, view)
 
 
-def _runs(store: ModelStore, models: Models, view: str) -> Finding:
-    name = f"networks of view '{view}'"
+def _engines(store: ModelStore) -> Iterator[Finding]:
+    """The TensorRT engines: whether they load and agree with float32 here."""
+    stored = [
+        (entry.name, engine)
+        for entry in store.catalogue.entries
+        for engine in EngineShelf(store.root / entry.name).list()
+    ]
+    if not stored:
+        return
+    problems = missing()
+    if problems:
+        yield Finding(
+            SECTION,
+            "TensorRT engines",
+            Level.WARNING,
+            f"{len(stored)} are there, and cannot be used: {' '.join(problems)}",
+            "see the reason; until then networks run by torch or on the CPU",
+        )
+        return
+    machine = machine_here()
+    for name, engine in stored:
+        yield _engine(store, name, engine, machine)
+
+
+def _engine(store: ModelStore, name: str, engine: StoredEngine, machine: Machine) -> Finding:
+    what = f"engine {name} {engine.key}"
+    state, reasons = engine_state(store, engine, name, machine)
+    if state == OTHER:  # several machines may share a store
+        return Finding(SECTION, what, Level.NOTE, f"does not fit: {' '.join(reasons)}")
+    remedy = f"vitpose_ros engine build {name} --force"
+    if state == DAMAGED:
+        return Finding(SECTION, what, Level.WARNING, " ".join(reasons), remedy)
     try:
-        pipeline = load_pipeline(store, models, view=view)
+        figures = engine_gate(store.get(name))(engine.folder)
+    except (EngineError, ModelError) as error:
+        return Finding(SECTION, what, Level.PROBLEM, str(error), remedy)
+    return Finding(
+        SECTION,
+        what,
+        Level.OK,
+        f"loads, and agrees with float32: joints within {figures['joint_px']:.2g} px, scores "
+        f"within {figures['score']:.2g}",
+    )
+
+
+def _runs(store: ModelStore, models: Models, view: str) -> Iterator[Finding]:
+    name = f"networks of view '{view}'"
+    chosen: list[str] = []
+    try:
+        pipeline = load_pipeline(store, models, view=view, tell=chosen.append)
         frame = Frame(np.zeros((480, 640, 3), np.uint8), 1)
         pipeline(frame)
         begun_s = time.perf_counter()
@@ -67,12 +118,16 @@ def _runs(store: ModelStore, models: Models, view: str) -> Finding:
             pipeline(Frame(frame.image, 2 + number))
         per_image_ms = 1e3 * (time.perf_counter() - begun_s) / _RUNS
     except ModelError as error:
-        return Finding(SECTION, name, Level.PROBLEM, str(error), _pull(store, models, view))
+        yield Finding(SECTION, name, Level.PROBLEM, str(error), _pull(store, models, view))
+        return
     except (EngineError, ValueError) as error:
-        return Finding(
+        yield Finding(
             SECTION, name, Level.PROBLEM, str(error), "see the reason; name another model or engine"
         )
-    return Finding(
+        return
+    for why in chosen:
+        yield Finding(SECTION, "engine", Level.NOTE, why)
+    yield Finding(
         SECTION,
         name,
         Level.OK,

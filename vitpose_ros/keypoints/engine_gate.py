@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.engines.tensorrt import TensorRtEngine
-from vitpose_ros.engines.trt.key import PRECISIONS, file_hash, network_hash
-from vitpose_ros.engines.trt.manifest import read_manifest
+from vitpose_ros.engines.trt.key import PRECISIONS, Here, Machine, file_hash, network_hash
+from vitpose_ros.engines.trt.manifest import read_manifest, why_not
+from vitpose_ros.engines.trt.shelf import StoredEngine
 from vitpose_ros.keypoints.agreement import parts, require
 from vitpose_ros.keypoints.gate_crops import gate_crops
 from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.models.convert.precision import MIXED_NAME, read_mixed
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.models.store import LocalModel
+from vitpose_ros.models.store import LocalModel, ModelStore
+
+FITS, OTHER, DAMAGED, UNKNOWN = "fits", "does not fit", "damaged", "unknown"
+"""How an engine stands to this machine; unknown where TensorRT or the GPU is missing."""
 
 _REMEDIES = {
     "mixed": "Build it in float32 instead: vitpose_ros engine build {} --precision tf32 (or fp32)",
@@ -101,3 +106,29 @@ def engine_gate(
         return {**asdict(found), "reference": reference.name, "crops": len(crops), "images": kind}
 
     return judge
+
+
+def engine_state(
+    store: ModelStore, stored: StoredEngine, name: str, machine: Machine | None
+) -> tuple[str, list[str]]:
+    """How an engine stands to this machine, and a sentence for each reason.
+
+    Parameters
+    ----------
+    store, name : the model's.
+    stored : the engine.
+    machine : this one; None where TensorRT or the GPU is missing.
+
+    Returns
+    -------
+    FITS, OTHER, DAMAGED or UNKNOWN, and the reasons.
+    """
+    if stored.problem or stored.manifest is None:
+        return DAMAGED, [stored.problem]
+    if machine is None:
+        return UNKNOWN, []
+    hashes: dict[str, str] = {}
+    with contextlib.suppress(ModelError):  # a model that is gone fits no engine
+        hashes = network_hashes(store.get(name))
+    reasons = why_not(stored.manifest, Here(machine, hashes))
+    return (OTHER, reasons) if reasons else (FITS, [])

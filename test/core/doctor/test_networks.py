@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from vitpose_ros.doctor import networks
 from vitpose_ros.doctor.findings import Level
 from vitpose_ros.doctor.networks import check_networks
+from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.trt.key import Machine, Recipe
+from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, write_manifest
+from vitpose_ros.keypoints import engine_gate
 from vitpose_ros.load import Models
+from vitpose_ros.models.store import ModelStore
 
 
 def test_a_store_without_models_is_a_problem_with_the_command_that_fills_it(tmp_path):
@@ -23,3 +33,76 @@ def test_networks_that_are_there_are_run(tmp_path):
     *_, networks = check_networks(None, Models(), "egocentric")
     assert networks.level is Level.OK
     assert "mediapipe-hand-full on openvino CPU" in networks.value
+
+
+ORIN = Machine("10.3.0", "Orin", "8.7", "12.6", "linux-aarch64")
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A store with one engine of the tiny ViTPose, on a machine with TensorRT; the gate is played.
+
+    Gives a function that runs the check and gives the engine's finding.
+    """
+    folder = tmp_path / "vitpose-tiny-synthetic" / "engines"
+    recipe = Recipe("a" * 64, "mixed")
+    manifest = EngineManifest(
+        "vitpose-tiny-synthetic", ORIN, recipe, 4, "b" * 64, 60.0, "2026-11-21"
+    )
+    work = folder / manifest.key
+    work.mkdir(parents=True)
+    (work / PLAN_NAME).write_bytes(b"plan")
+    write_manifest(work, manifest)
+    monkeypatch.setattr(networks, "missing", list)
+    monkeypatch.setattr(networks, "machine_here", lambda: ORIN)
+    monkeypatch.setattr(networks, "engine_gate", lambda model: lambda at: GOOD)
+    monkeypatch.setattr(engine_gate, "network_hashes", lambda model: {"mixed": "a" * 64})
+    monkeypatch.setattr(ModelStore, "get", lambda self, name, task=None: name)
+
+    def check():
+        findings = check_networks(tmp_path, Models(), "egocentric")
+        return next(f for f in findings if f.name.startswith(("engine vit", "TensorRT")))
+
+    check.folder = work
+    return check
+
+
+GOOD = {"joint_px": 0.02, "score": 0.001}
+
+
+def test_an_engine_that_loads_and_agrees_is_shown_with_its_figures(shelf):
+    found = shelf()
+    assert found.level is Level.OK
+    assert "joints within 0.02 px" in found.value
+
+
+def test_an_engine_that_differs_is_a_problem_with_the_command_that_builds_it(shelf, monkeypatch):
+    def refuse(folder):
+        raise EngineError("joints differ by 3 px")
+
+    monkeypatch.setattr(networks, "engine_gate", lambda model: refuse)
+    found = shelf()
+    assert found.level is Level.PROBLEM
+    assert found.remedy == "vitpose_ros engine build vitpose-tiny-synthetic --force"
+
+
+def test_an_engine_of_another_machine_is_only_noted(shelf, monkeypatch):
+    monkeypatch.setattr(networks, "machine_here", lambda: replace(ORIN, gpu="RTX 4090"))
+    found = shelf()
+    assert found.level is Level.NOTE
+    assert "here is the GPU RTX 4090" in found.value
+
+
+def test_a_damaged_engine_is_a_warning_and_is_not_loaded(shelf, monkeypatch):
+    monkeypatch.setattr(networks, "engine_gate", None)  # calling it would fail
+    (shelf.folder / PLAN_NAME).write_bytes(b"pl")
+    found = shelf()
+    assert found.level is Level.WARNING
+    assert "truncated" in found.value
+
+
+def test_engines_without_tensorrt_are_a_warning_with_what_lacks(shelf, monkeypatch):
+    monkeypatch.setattr(networks, "missing", lambda: ["TensorRT cannot be imported."])
+    found = shelf()
+    assert found.level is Level.WARNING
+    assert "1 are there" in found.value and "TensorRT cannot be imported." in found.value
