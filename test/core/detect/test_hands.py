@@ -9,6 +9,7 @@ from vitpose_ros.detect.hands import (
     hand_region,
     palm_region,
     same_hand,
+    same_palm,
     same_region,
 )
 from vitpose_ros.detect.palms import Palm
@@ -117,3 +118,15 @@ def test_one_hand_seen_twice_is_told_from_two(offset, scale, same):
 @pytest.mark.parametrize(("shift", "same"), [(0, True), (30, True), (40, False)])
 def test_regions_are_one_above_half_their_union(shift, same):
     assert same_region(Region(100, 100, 100, 100), Region(100 + shift, 100, 100, 100, 0.7)) is same
+
+
+@pytest.mark.parametrize(
+    ("offset", "same"), [((0, 0), True), ((20, 0), True), ((0, -90), False), ((90, 0), False)]
+)
+def test_a_palm_is_of_the_hand_whose_joints_lie_at_its_points(offset, same):
+    uv = hand_uv()
+    points = uv[[0, 5, 9, 13, 17, 1, 2]] + offset
+    assert same_palm(Palm((0.0, 0.0, 50.0, 50.0), points, 0.9), uv) is same
+    without = uv.copy()
+    without[17] = np.nan
+    assert same_palm(Palm((0.0, 0.0, 50.0, 50.0), points, 0.9), without) is same

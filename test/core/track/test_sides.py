@@ -150,6 +150,15 @@ def test_two_hands_that_are_not_one_persons_may_have_one_side():
     assert film.show_for(1, a=0.9, b=0.9, together=False)[-1] == (RIGHT, RIGHT)
 
 
+def test_two_hands_that_were_told_the_same_apart_are_not_when_they_are_one_persons():
+    film = Film()
+    assert film.show_for(1, a=0.9, b=0.8, together=False)[-1] == (RIGHT, RIGHT)
+    seen = film.show_for(1, a=0.9, b=0.8)
+    assert seen[0] == (RIGHT, UNKNOWN), "the less sure one waits"
+    assert seen[-1] == (RIGHT, LEFT)
+    assert RIGHT not in [b for _, b in seen]
+
+
 def test_a_hand_that_looks_like_nothing_is_the_other_one_of_a_known_hand():
     film = Film()
     film.show_for(1, a=0.95)
