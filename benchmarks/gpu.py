@@ -51,7 +51,7 @@ from vitpose_ros.layouts import COCO17
 from vitpose_ros.types import ByteArray, Region
 
 SIZES = {"S": (384, 12, 12), "B": (768, 12, 12), "L": (1024, 24, 16), "tiny": (64, 1, 2)}
-"""Width, layers, attention heads."""
+"""Width, layers, attention heads. All have the classic head, but for the tiny one."""
 
 BATCHES = (1, 4, 16, 64)
 FRAME = (1920, 1080)
@@ -81,7 +81,7 @@ def make_network(size: str, folder: Path) -> Any:
     whole: dict[str, Any] = {
         "backbone_config": VitPoseBackboneConfig(**backbone),
         "num_labels": len(COCO17),
-        "use_simple_decoder": False,
+        "use_simple_decoder": size == "tiny",
     }
     model = finished(VitPoseForPoseEstimation(VitPoseConfig(**whole)))
     export(Checkpoint(model, *CODEC.input_size, len(COCO17), None, {}), folder / "model.onnx")
