@@ -8,6 +8,7 @@ are only compared on crops that show something to the network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,9 +26,19 @@ where that is larger: a full heatmap's height.
 """
 
 JOINT_LIMIT_PX = 0.1
-"""Largest distance of a joint that the reference is sure of, px of the crop. ViTPose-L in float16
-stays within 0.07 px for 95 of 100 joints (vitpose-inference-bench).
+"""Largest distance of a joint that the reference is sure of, px of the crop, but for the 2 of 100
+that are farthest away. ViTPose-L in float16 stays within 0.07 px for 95 of 100 joints
+(vitpose-inference-bench).
 """
+
+MOST = 0.98
+"""The share of the joints that JOINT_LIMIT_PX is for. On a flat map whose highest pixels differ in
+the last digits, which of them is the maximum is chance in any precision: in float16 one joint of
+162 of vitpose-tiny-synthetic moved by 0.68 px so, the next one by 0.05.
+"""
+
+WORST_LIMIT_PX = 4.0
+"""No joint may be farther away than this, px of the crop: a pixel of the heatmap."""
 
 SCORE_LIMIT = 0.02
 """Largest difference of the score of a joint that one of the two is sure of: a fifteenth of the
@@ -46,16 +57,19 @@ class Agreement:
     ----------
     output : largest difference of an output's value, as a fraction (see OUTPUT_LIMIT); infinite
         where one has a value that is not finite.
-    joint_px : largest distance of a joint that the reference is sure of, px of the crop; infinite
-        where the other has no such joint, and 0 where the reference is sure of none.
+    joint_px : within this distance are the share MOST of the joints that the reference is sure of,
+        px of the crop; of fewer than 50 joints, all. Infinite where the other has no such joint,
+        and 0 where the reference is sure of none.
     joints : how many joints the reference was sure of.
     score : largest difference of the score of a joint that one of the two is sure of.
+    worst_px : the distance of the farthest joint.
     """
 
     output: float
     joint_px: float
     joints: int
     score: float = 0.0
+    worst_px: float = 0.0
 
     @property
     def good(self) -> bool:
@@ -63,13 +77,15 @@ class Agreement:
         return (
             self.output <= OUTPUT_LIMIT
             and self.joint_px <= JOINT_LIMIT_PX
+            and self.worst_px <= WORST_LIMIT_PX
             and self.score <= SCORE_LIMIT
         )
 
     def __str__(self) -> str:
         return (
             f"outputs by {self.output:.2g} (accepted is {OUTPUT_LIMIT}), joints by "
-            f"{self.joint_px:.2g} px (accepted is {JOINT_LIMIT_PX}), scores by {self.score:.2g} "
+            f"{self.joint_px:.2g} px (accepted is {JOINT_LIMIT_PX}), the farthest by "
+            f"{self.worst_px:.2g} px (accepted is {WORST_LIMIT_PX}), scores by {self.score:.2g} "
             f"(accepted is {SCORE_LIMIT}), of {self.joints} joints that float32 is sure of"
         )
 
@@ -90,12 +106,17 @@ def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) 
     ours, truth = codec.decode(given), codec.decode(wanted)
     sure = truth.score >= SURE
     away = np.linalg.norm(ours.xy - truth.xy, axis=-1)[sure]
-    away = np.where(np.isfinite(away), away, np.inf)
+    away = np.sort(np.where(np.isfinite(away), away, np.inf))
     either = sure | (ours.score >= SURE)
     apart = np.abs(ours.score - truth.score)[either]
     apart = np.where(np.isfinite(apart), apart, np.inf)
+    most = away[: math.ceil(MOST * len(away))]
     return Agreement(
-        output, float(away.max(initial=0.0)), int(sure.sum()), float(apart.max(initial=0.0))
+        output,
+        float(most.max(initial=0.0)),
+        int(sure.sum()),
+        float(apart.max(initial=0.0)),
+        float(away.max(initial=0.0)),
     )
 
 
@@ -156,7 +177,7 @@ def require(
 
 def sample_crops(size: Size, count: int = 4, seed: int = 0) -> FloatArray:
     """Crops that look like nothing, but have the statistics of images: (count, 3, height, width),
-    smooth noise of unit spread, from fine to coarse grain.
+    smooth noise about zero of unit spread, from fine to coarse grain.
     """
     rng = np.random.default_rng(seed)
     crops = np.empty((count, 3, size[1], size[0]), np.float32)
@@ -164,5 +185,6 @@ def sample_crops(size: Size, count: int = 4, seed: int = 0) -> FloatArray:
         for plane in crop:
             noise = rng.standard_normal(plane.shape).astype(np.float32)
             plane[:] = cv2.GaussianBlur(noise, (0, 0), 2.0 * 2**i)
+            plane -= plane.mean()  # of coarse grain a small crop sees little more than one grain
             plane /= max(float(plane.std()), 1e-6)
     return crops

@@ -71,7 +71,8 @@ def test_the_refusal_tells_all_figures_with_their_limits_and_the_given_remedy():
     moved[0, 0, 1] += 5.0
     message = (
         r"'net' on fake fp16 differs from float32: outputs by .* \(accepted is 0\.02\), "
-        r"joints by 5 px \(accepted is 0\.1\), scores by .* \(accepted is 0\.02\), "
+        r"joints by 5 px \(accepted is 0\.1\), the farthest by 5 px \(accepted is 4\.0\), "
+        r"scores by .* \(accepted is 0\.02\), "
         r"of 34 joints that float32 is sure of\. Build it in tf32"
     )
     with pytest.raises(EngineError, match=message):
@@ -137,7 +138,47 @@ def test_rounding_to_half_precision_is_accepted():
     assert require(Answers(rounded), Answers(maps_of(TRUE)), CODEC, "net", CROPS).joint_px < 0.1
 
 
+class Places:
+    """A codec whose outputs are the joints' places; it is sure of all of them."""
+
+    output_names = ("places",)
+
+    def decode(self, outputs):
+        (xy,) = outputs
+        return Decoded(xy, np.ones(xy.shape[:2], np.float32))
+
+
+class Placed:
+    """An engine that always gives the same places."""
+
+    name = "fake"
+    inputs = Answers.inputs
+    outputs = (TensorSpec("places", (None, 100, 2)),)
+
+    def __init__(self, xy):
+        self.xy = xy
+
+    def run(self, tensors):
+        return {"places": self.xy}
+
+
+@pytest.mark.parametrize(
+    ("moved", "by_px", "good"),
+    [(1, 0.7, True), (2, 3.9, True), (3, 0.7, False), (1, 4.1, False)],
+)
+def test_two_of_a_hundred_joints_may_move_but_none_by_a_pixel_of_the_heatmap(moved, by_px, good):
+    truth = np.full((1, 100, 2), 150, np.float32)
+    other = truth.copy()
+    other[0, :moved, 0] += by_px
+    found = compare(Placed(other), Placed(truth), Places(), CROPS[:1])
+    assert found.worst_px == pytest.approx(by_px, abs=1e-4)
+    assert found.output < 0.03
+    assert (found.joint_px <= 0.1 and found.worst_px <= 4) is good
+
+
 def test_sample_crops_are_the_same_each_time_and_spread_as_normalised_images_are():
     again = sample_crops(CODEC.input_size, count=2)
     assert np.array_equal(again, CROPS) and CROPS.dtype == np.float32
     assert CROPS.std(axis=(2, 3)) == pytest.approx(np.ones((2, 3)), abs=1e-3)
+    coarse = sample_crops((64, 64), count=8)  # the grain is larger than the crop
+    assert np.abs(coarse.mean(axis=(2, 3))).max() < 1e-3 and np.abs(coarse).max() < 6
