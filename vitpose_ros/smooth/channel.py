@@ -10,6 +10,9 @@ from vitpose_ros.smooth.gate import FEW, Gate, median
 from vitpose_ros.smooth.predict import coasting_s
 from vitpose_ros.smooth.settings import SmoothingSettings
 
+GATE_S, MEMORY_S = 0.1, 0.5
+"""The gate and the filter remember a joint for at least so long, even where less is published."""
+
 _SIZE_TIME_S = 0.3
 """Sizes are averaged over this time: their noise must not modulate the filter."""
 
@@ -27,7 +30,7 @@ class Channel:
     def __init__(self, settings: SmoothingSettings, usual_size: float, axes: int) -> None:
         self._settings, self._axes = settings, axes
         self._filter = settings.make_filter(axes)
-        self._gate = Gate(settings.predict_s)
+        self._gate = Gate(max(settings.predict_s, GATE_S))
         self._log_size = Ema(_SIZE_TIME_S)
         self._usual_size = usual_size
         self._last_s = np.empty((0, 0))  # time of each joint's last accepted measurement, or NaN
@@ -45,7 +48,7 @@ class Channel:
         if not new.adopt(self._filter):
             return False
         self._settings, self._filter = settings, new
-        self._gate.predict_s = settings.predict_s
+        self._gate.predict_s = max(settings.predict_s, GATE_S)
         return True
 
     def take(self, rows: npt.NDArray[np.intp]) -> None:
@@ -85,7 +88,7 @@ class Channel:
         size = self._steady(size, time_s)
         age = np.maximum(time_s - self._last_s, 0.0)
         with np.errstate(invalid="ignore"):
-            lost = age > settings.hold_s
+            lost = age > max(settings.hold_s, MEMORY_S)
         if lost.any():
             self._last_s[lost] = age[lost] = self._points[lost] = np.nan
             self._filter.forget(lost)

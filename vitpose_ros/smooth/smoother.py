@@ -118,12 +118,12 @@ class Smoother:
         weight = self._weight = _weight(score, valid)
         size = object_size(self._layout, uv)
         points, age, outlier = self._uv(uv, valid, weight, time_s, size)
-        known, used = ~np.isnan(age), age == 0.0
+        known, used = _within(age, settings.hold_s), age == 0.0
 
         np.copyto(self._score, score, where=used)
         fading = self._score * (1.0 - age / settings.hold_s) if settings.hold_s else self._score
         bodies: dict[str, npt.NDArray] = {
-            "uv": np.ascontiguousarray(points, np.float32),
+            "uv": np.ascontiguousarray(np.where(known[..., None], points, np.nan), np.float32),
             "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
             "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
         }
@@ -171,7 +171,8 @@ class Smoother:
             x = np.where(valid[..., None], measured, np.nan).astype(np.float64)
             size = object_size(self._layout, x)
             points, age, outlier = channel(x, valid, self._weight, time_s, size)
-            keep = known & ~np.isnan(age) & ~(used & (age > self._settings.predict_s))
+            shown = known & _within(age, self._settings.hold_s)
+            keep = shown & ~(used & (age > self._settings.predict_s))
             kept = np.where(keep[..., None], points, np.nan)
             bodies[name] = np.ascontiguousarray(kept, np.float32)
             if name == "xyz":
@@ -205,6 +206,12 @@ class Smoother:
             channel.take(rows)
         # A fresh track's are written before they are read.
         self._score, self._z_source = self._score[rows], self._z_source[rows]
+
+
+def _within(age: npt.NDArray[np.float64], hold_s: float) -> Mask:
+    """Which ages, NaN for none, are no longer than that."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(age <= hold_s)
 
 
 def _stack(given: Sequence[Keypoints], name: str) -> npt.NDArray:

@@ -102,3 +102,58 @@ REFUSED = [
 def test_settings_that_do_not_fit_are_refused_with_a_sentence(given, said):
     with pytest.raises(ValueError, match=said):
         Settings(**given)
+
+
+def noisy(number):
+    """The hand of an image, read with 2 px of noise."""
+    given = instance()
+    noise = np.random.default_rng(number).normal(0, 2, given.raw.uv.shape).astype(np.float32)
+    return with_uv(given, given.raw.uv + noise)
+
+
+def with_uv(given, uv, state=None):
+    joints = replace(given.raw, uv=uv) if state is None else replace(given.raw, uv=uv, state=state)
+    return replace(given, keypoints=joints, raw=joints)
+
+
+@pytest.mark.parametrize("name", ["responsive", "balanced", "steady"])
+def test_joints_that_are_seen_are_smoothed_alike_however_long_others_are_held(name):
+    curves = []
+    for hold_s in (0.5, 0.01, 0.0):
+        own = replace(preset(name), hold_s=hold_s, predict_s=min(0.1, hold_s))
+        smoother = InstanceSmoother((HAND21,), own)
+        curves.append([smoother(n * STEP_NS, [noisy(n)])[0].keypoints.uv for n in range(15)])
+    assert np.array_equal(curves[0], curves[1])
+    assert np.array_equal(curves[0], curves[2])
+    assert np.abs(curves[0][-1] - noisy(14).raw.uv).max() > 0.5
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 0.05])
+def test_a_joint_that_is_not_seen_is_absent_as_soon_as_nothing_is_held_any_more(hold_s):
+    own = replace(preset("balanced"), hold_s=hold_s, predict_s=hold_s)
+    smoother = InstanceSmoother((HAND21,), own)
+    given, _ = run(smoother)
+    uv, state = given.raw.uv.copy(), given.raw.state.copy()
+    uv[4], state[4] = np.nan, JointState.ABSENT
+    for images in range(1, 5):
+        (out,) = smoother((19 + images) * STEP_NS, [with_uv(given, uv, state)])
+        held = images * STEP_NS * 1e-9 <= hold_s
+        expected = JointState.PREDICTED if held else JointState.ABSENT
+        assert out.keypoints.state[4] == expected
+        assert np.isnan(out.keypoints.uv[4]).all() == (not held)
+        assert (out.keypoints.score[4] > 0) == held
+        assert (np.delete(out.keypoints.state, 4) == JointState.VISIBLE).all()
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 0.5])
+@pytest.mark.parametrize("name", ["none", "balanced"])
+def test_the_gate_works_with_every_preset_and_time_of_holding(name, hold_s):
+    own = replace(preset(name), gate=True, hold_s=hold_s, predict_s=0.0)
+    smoother = InstanceSmoother((HAND21,), own)
+    for number in range(10):
+        smoother(number * STEP_NS, [instance()])
+    spike = instance().raw.uv.copy()
+    spike[4] += 150.0
+    (out,) = smoother(10 * STEP_NS, [with_uv(instance(), spike)])
+    assert np.flatnonzero(out.keypoints.corrected).tolist() == [4]
+    assert out.keypoints.state[4] == (JointState.PREDICTED if hold_s else JointState.ABSENT)
