@@ -76,7 +76,7 @@ def test_a_wrong_engine_is_refused_with_the_numbers_and_what_to_do(gpu, store, m
     assert code == 1
     assert re.search(
         r"vitpose_ros: 'small' on tensorrt Orin mixed differs from float32: outputs by 0\.\d+ "
-        r"\(accepted is 0\.02\), joints by .* px \(accepted is 0\.1\), scores by .*\. "
+        r"\(accepted is 0\.02\), joints by .* px \(accepted is 0\.1\), the farthest by .*\. "
         r"Build it in float32 instead: vitpose_ros engine build small --precision tf32 "
         r"\(or fp32\)\. The engine is not kept",
         err,

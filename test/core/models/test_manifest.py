@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.models.files import shipped
 from vitpose_ros.models.manifest import HashedFile, Manifest, Output, read_manifest, write_manifest
 
 
@@ -72,7 +72,7 @@ def test_format_1_is_still_read_and_means_the_same(tmp_path):
 
 
 def test_the_shipped_manifest_is_read():
-    folder = shipped("assets/vitpose-tiny-synthetic", "model.json").parent
+    folder = Path(__file__).resolve().parents[3] / "assets" / "vitpose-tiny-synthetic"
     assert read_manifest(folder).outputs == (Output("heatmaps", (21, 32, 32)),)
 
 

@@ -169,11 +169,12 @@ def _watched_build(
 
     thread = threading.Thread(target=work, name="tensorrt-build")
     thread.start()
-    interrupted = False
-    while not over.is_set():
+    interrupted = ended = False
+    while not ended:
         try:
-            over.wait(_TICK_S)
-            progress.tick()
+            while not over.wait(_TICK_S):
+                progress.tick()
+            ended = True
         except KeyboardInterrupt:  # TensorRT ends at its next step
             progress.cancelled = interrupted = True
     thread.join()
