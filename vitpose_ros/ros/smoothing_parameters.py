@@ -16,7 +16,7 @@ CUSTOM = "custom"
 
 _PREFIX = "smoothing_"
 _NUMBERS = {
-    "one_euro": ("whole_cutoff_hz", "whole_beta", "min_cutoff_hz", "beta", "d_cutoff_hz"),
+    "one_euro": ("min_cutoff_hz", "beta", "follow"),
     "ema": ("time_constant_s",),
     "kalman": ("acceleration", "noise"),
     "none": (),
@@ -31,11 +31,9 @@ class SmoothingParameters:
 
     smoothing: str
     smoothing_filter: str
-    smoothing_whole_cutoff_hz: float
-    smoothing_whole_beta: float
     smoothing_min_cutoff_hz: float
     smoothing_beta: float
-    smoothing_d_cutoff_hz: float
+    smoothing_follow: float
     smoothing_time_constant_s: float
     smoothing_acceleration: float
     smoothing_noise: float
@@ -103,43 +101,27 @@ SMOOTHING_TABLE: Mapping[str, ParameterSpec] = {
     "smoothing_filter": ParameterSpec(
         _DEFAULT.filter, "The filter of 'custom'.", choices=FILTERS, changes=RUN
     ),
-    "smoothing_whole_cutoff_hz": ParameterSpec(
-        _DEFAULT.whole_cutoff_hz,
-        "Custom one_euro: cut-off frequency for the place and turn of a hand or body at rest, Hz; "
-        "lower is smoother.",
-        low=0.01,
-        high=1000.0,
-        changes=RUN,
-    ),
-    "smoothing_whole_beta": ParameterSpec(
-        _DEFAULT.whole_beta,
-        "Custom one_euro: by how much that cut-off rises with speed, Hz per (object size/s); "
-        "higher lags less.",
-        low=0.0,
-        high=1000.0,
-        changes=RUN,
-    ),
     "smoothing_min_cutoff_hz": ParameterSpec(
         _DEFAULT.min_cutoff_hz,
-        "Custom one_euro: cut-off frequency for the shape (how joints lie to each other) at rest, "
-        "Hz; lower is smoother.",
+        "Custom one_euro: cut-off frequency at rest, Hz; lower is smoother.",
         low=0.01,
         high=1000.0,
         changes=RUN,
     ),
     "smoothing_beta": ParameterSpec(
         _DEFAULT.beta,
-        "Custom one_euro: by how much the shape's cut-off rises with speed, Hz per (object "
+        "Custom one_euro: by how much the cut-off rises with a joint's speed, Hz per (object "
         "size/s); higher lags less.",
         low=0.0,
         high=1000.0,
         changes=RUN,
     ),
-    "smoothing_d_cutoff_hz": ParameterSpec(
-        _DEFAULT.d_cutoff_hz,
-        "Custom one_euro: cut-off frequency of the speeds themselves, Hz.",
-        low=0.01,
-        high=1000.0,
+    "smoothing_follow": ParameterSpec(
+        _DEFAULT.follow,
+        "Custom one_euro: by how much the cut-off rises where all joints together are off from "
+        "where they were expected, Hz per object size; higher follows sudden motions sooner.",
+        low=0.0,
+        high=10000.0,
         changes=RUN,
     ),
     "smoothing_time_constant_s": ParameterSpec(

@@ -18,8 +18,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_TWO_PI = 2.0 * np.pi
-_TINY = 1e-9
+TWO_PI = 2.0 * np.pi
+TINY = 1e-9
 
 
 class PointFilter(Protocol):
@@ -69,7 +69,7 @@ class PointFilter(Protocol):
         ...
 
 
-class _Memory:
+class Memory:
     """The state of a filter: named arrays (N, K) or (N, K, D), made with the first measurement.
 
     Every filter has "time" (NaN: nothing measured yet), "point" and "speed", the velocity.
@@ -114,13 +114,13 @@ class _Memory:
 
     def adopt(self, other: object) -> bool:
         """See `PointFilter.adopt`."""
-        if not isinstance(other, _Memory) or type(other) is not type(self):
+        if not isinstance(other, Memory) or type(other) is not type(self):
             return False
         self._state = other._state
         return True
 
 
-class NoFilter(_Memory):
+class NoFilter(Memory):
     """Points as they are measured; the velocity is that of the last two."""
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
@@ -131,15 +131,15 @@ class NoFilter(_Memory):
         going = valid & (dt > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = (x - state["point"]) / dt[..., None]
-        _set(state["speed"], going, slope)
+        write(state["speed"], going, slope)
         state["speed"][first] = 0.0
         now = first | going
-        _set(state["point"], now, x)
+        write(state["point"], now, x)
         state["time"][now] = time_s
         return state["point"].copy()
 
 
-class Ema(_Memory):
+class Ema(Memory):
     """Exponential moving average.
 
     alpha = 1 - exp(-weight^2 dt / tau): two steps of dt have the weight of one of 2 dt. Its lag
@@ -156,7 +156,7 @@ class Ema(_Memory):
 
     def __init__(self, time_constant_s: float) -> None:
         super().__init__()
-        self._tau = _positive("time_constant_s", time_constant_s)
+        self._tau = positive("time_constant_s", time_constant_s)
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
@@ -168,15 +168,15 @@ class Ema(_Memory):
             alpha = -np.expm1(-weight * weight * dt / self._tau)
             move = alpha[..., None] * (x - state["point"])
             slope = move / dt[..., None]
-        _set(state["point"], going, state["point"] + move)
-        _set(state["speed"], going, slope)
-        _set(state["point"], first, x)
+        write(state["point"], going, state["point"] + move)
+        write(state["speed"], going, slope)
+        write(state["point"], first, x)
         state["speed"][first] = 0.0
         state["time"][first | going] = time_s
         return state["point"].copy()
 
 
-class OneEuro(_Memory):
+class OneEuro(Memory):
     """One-Euro filter (Casiez, Roussel, Vogel, CHI 2012): a low-pass that opens with speed.
 
     cut-off = weight^2 (min_cutoff + beta |v| / scale), v the velocity of the whole point, not of
@@ -210,9 +210,9 @@ class OneEuro(_Memory):
 
     def __init__(self, min_cutoff_hz: float, beta: float, d_cutoff_hz: float) -> None:
         super().__init__(flat=("start",), deep=("measured",))
-        self._min = _positive("min_cutoff_hz", min_cutoff_hz)
-        self._beta = _not_negative("beta", beta)
-        self._d = _positive("d_cutoff_hz", d_cutoff_hz)
+        self._min = positive("min_cutoff_hz", min_cutoff_hz)
+        self._beta = not_negative("beta", beta)
+        self._d = positive("d_cutoff_hz", d_cutoff_hz)
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
@@ -225,27 +225,27 @@ class OneEuro(_Memory):
             age = time_s - state["start"]
             trust = weight * weight
             slope = (x - before) / dt[..., None]
-            alpha = -np.expm1(-_TWO_PI * self._d * trust * dt)
+            alpha = -np.expm1(-TWO_PI * self._d * trust * dt)
             alpha[age <= dt] = 1.0  # the first slope: there is no older one to lean on
             new_speed = speed + alpha[..., None] * (slope - speed)
             sizes_per_s = length(new_speed) / scale[:, None]
             cutoff = self._min + self._beta * np.fmax(sizes_per_s, 0.0)
-            a = trust * np.fmax(_TWO_PI * dt * cutoff, dt / age) + _TINY
+            a = trust * np.fmax(TWO_PI * dt * cutoff, dt / age) + TINY
             keep = np.exp(-a)
             c = -np.expm1(-a) / a
             new_point = x + keep[..., None] * (point - x) + (c - keep)[..., None] * (before - x)
-        _set(speed, going, new_speed)
-        _set(point, going, new_point)
-        _set(point, first, x)
+        write(speed, going, new_speed)
+        write(point, going, new_point)
+        write(point, first, x)
         speed[first] = 0.0
         now = first | going
-        _set(before, now, x)
+        write(before, now, x)
         state["time"][now] = time_s
         state["start"][first] = time_s
         return point.copy()
 
 
-class Kalman(_Memory):
+class Kalman(Memory):
     """Kalman filter of a point with constant velocity and white-noise acceleration.
 
     Bar-Shalom, Li, Kirubarajan, Estimation with Applications to Tracking and Navigation, 6.2.2. The
@@ -266,8 +266,8 @@ class Kalman(_Memory):
 
     def __init__(self, acceleration: float, noise: float) -> None:
         super().__init__(flat=("pp", "pv", "vv"))
-        self._acceleration = _positive("acceleration", acceleration)
-        self._noise = _positive("noise", noise)
+        self._acceleration = positive("acceleration", acceleration)
+        self._noise = positive("noise", noise)
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
@@ -287,16 +287,16 @@ class Kalman(_Memory):
             ahead = point + speed * dt[..., None]
             new_point = ahead + gain_p[..., None] * (x - ahead)
             new_speed = speed + gain_v[..., None] * (x - ahead)
-        _set(point, going, new_point)
-        _set(speed, going, new_speed)
-        _set(state["vv"], going, vv - gain_v * pv)
-        _set(state["pv"], going, (1 - gain_p) * pv)
-        _set(state["pp"], going, (1 - gain_p) * pp)
-        _set(point, first, x)
+        write(point, going, new_point)
+        write(speed, going, new_speed)
+        write(state["vv"], going, vv - gain_v * pv)
+        write(state["pv"], going, (1 - gain_p) * pv)
+        write(state["pp"], going, (1 - gain_p) * pp)
+        write(point, first, x)
         speed[first] = 0.0
-        _set(state["pp"], first, r)
+        write(state["pp"], first, r)
         state["pv"][first] = 0.0
-        _set(state["vv"], first, (self._START_SPEED * size) ** 2)
+        write(state["vv"], first, (self._START_SPEED * size) ** 2)
         state["time"][first | going] = time_s
         return point.copy()
 
@@ -316,18 +316,20 @@ def length(x: Array) -> Array:
     return np.asarray(np.sqrt(squared))
 
 
-def _set(target: Array, where: Mask, values: Array) -> None:
+def write(target: Array, where: Mask, values: Array) -> None:
     """Write values, of the target's shape, where the mask (N, K) says so."""
     np.copyto(target, values, where=where if target.ndim == 2 else where[..., None])
 
 
-def _positive(name: str, value: float) -> float:
+def positive(name: str, value: float) -> float:
+    """The value; ValueError where it is no positive number."""
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name}: expected a positive number, got {value!r}")
     return float(value)
 
 
-def _not_negative(name: str, value: float) -> float:
+def not_negative(name: str, value: float) -> float:
+    """The value; ValueError where it is no number of at least 0."""
     if not (np.isfinite(value) and value >= 0):
         raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
     return float(value)

@@ -53,7 +53,7 @@ class Gate:
 
     A rejected joint is believed again when three measurements in a row agree with each other, and
     after ten rejected ones in any case. If it is more than an object size away by then, it begins
-    anew there; otherwise the filter takes it there within some images: joints that the network
+    anew there; otherwise it stays believed while the filter takes it there: joints that the network
     reads now one way, now another, would jump to and fro. A joint that was away for longer than
     `predict_s` and comes back elsewhere (0.3 object sizes) begins anew at once.
 
@@ -97,12 +97,13 @@ class Gate:
             jumps = (length(off - common) > limit) | (length(common) > whole * size)
             gone = known & (age_s > self.predict_s)
             suspect = known & jumps & ~gone
+            near = ~(length(off) > _ELSEWHERE * size)
             elsewhere = np.where(gone, _ELSEWHERE, _FAR) * size
             restart = known & (gone | (self._rejects > 0)) & ~suspect & (length(off) > elsewhere)
         if suspect.any():
             suspect, believed = self._listen(x, valid, suspect, limit)
             restart |= believed & (length(off) > elsewhere)
-        self._agree[valid & ~suspect] = 0
+        self._agree[valid & ~suspect & near] = 0  # else the filter is still on its way there
         self._rejects[valid & ~suspect] = 0
         np.copyto(self._seen, x, where=valid[..., None])
         return Decision(valid & ~suspect, suspect, restart)

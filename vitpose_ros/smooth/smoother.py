@@ -11,14 +11,12 @@ import numpy.typing as npt
 
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.channel import Channel
-from vitpose_ros.smooth.filters import Array, Mask, planar
+from vitpose_ros.smooth.filters import Mask, planar
 from vitpose_ros.smooth.predict import Velocity
 from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.smooth.settings import SmoothingSettings
+from vitpose_ros.smooth.trust import Trust
 from vitpose_ros.types import Correction, FloatArray, JointState, Keypoints, ZSource
-
-FULL_SCORE = 0.7
-"""A joint of this score or more is trusted fully: the heatmap of a good joint rarely reaches 1."""
 
 _USUAL_PX = 12.0
 """Size of an object that has never told its own. Small, hence hardly filtered: better than late."""
@@ -32,9 +30,13 @@ class Smoother:
     """Smooths the joints of all tracks of one layout.
 
     The same motion gives the same curve at any rate: for a gesture of a hand (reach, turn, fingers)
-    the curves at 30 Hz, at 60 Hz, and at 30 Hz with stamps off by up to 12 ms differ from that at
-    240 Hz by less than 0.01 of the palm's size; with every fifth image dropped by less than 0.06,
-    mostly where the motion itself was not seen.
+    that has been seen for 0.4 s, the curves at 30 Hz, at 60 Hz, at 30 Hz with stamps off by up to
+    12 ms, and with every fifth image dropped differ from that at 240 Hz by less than 0.01
+    (responsive), 0.02 (balanced) and 0.06 (steady) of the palm's size; `steady` with dropped images
+    by less than 0.15.
+
+    A reach that stops (minimum jerk, 5 palms in 0.6 s to 2 in 0.25 s) is overshot by less than 0.05
+    (responsive), 0.07 (balanced) and 0.3 (steady) of the palm's size.
 
     Parameters
     ----------
@@ -73,6 +75,7 @@ class Smoother:
         self._uv = Channel(settings, _USUAL_PX, 2)
         self._xyz = Channel(settings, metres, 3)
         self._shape = Channel(settings, metres, 3)
+        self._trust = Trust()
         shape = count, len(self._layout)
         self._score = self._weight = np.zeros(shape)  # as last measured
         self._z_source = np.zeros(shape, np.uint8)
@@ -115,7 +118,7 @@ class Smoother:
         score = _stack(given, "score").astype(np.float64)
         state = _stack(given, "state")
         valid = state != JointState.ABSENT
-        weight = self._weight = _weight(score, valid)
+        weight = self._weight = self._trust(score, valid, time_s)
         size = object_size(self._layout, uv)
         points, age, outlier = self._uv(uv, valid, weight, time_s, size)
         known, used = _within(age, settings.hold_s), age == 0.0
@@ -204,6 +207,7 @@ class Smoother:
             return
         for channel in self._channels:
             channel.take(rows)
+        self._trust.take(rows)
         # A fresh track's are written before they are read.
         self._score, self._z_source = self._score[rows], self._z_source[rows]
 
@@ -244,16 +248,3 @@ def _nothing(layout: Layout) -> Keypoints:
         np.zeros(count, np.float32),
         np.full(count, JointState.ABSENT, np.uint8),
     )
-
-
-def _weight(score: Array, valid: Mask) -> Array:
-    """(N, K) how far each joint is trusted: score / FULL_SCORE, at most 1.
-
-    Where all joints of an object have the same score, its network gives none per joint (MediaPipe's
-    hands): that score says nothing of a joint, and all are trusted fully.
-    """
-    highest = np.max(score, axis=1, initial=0.0, where=valid)
-    lowest = np.min(score, axis=1, initial=np.inf, where=valid)
-    weight = np.clip(score / FULL_SCORE, 0.0, 1.0)
-    weight[highest <= lowest] = 1.0
-    return weight

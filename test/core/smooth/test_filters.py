@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from vitpose_ros.smooth.carried import CarriedOneEuro
 from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter, OneEuro
 
 FILTERS = {
     "none": NoFilter,
     "ema": lambda: Ema(0.05),
     "one_euro": lambda: OneEuro(0.5, 2.0, 3.0),
+    "carried": lambda: CarriedOneEuro(2.0, 0.6, 45.0),
     "kalman": lambda: Kalman(10.0, 0.05),
 }
 SMOOTHING = [name for name in FILTERS if name != "none"]
@@ -72,8 +74,9 @@ def test_a_repeated_or_older_time_changes_nothing(make, late):
     assert np.array_equal(again, before)
 
 
-def test_rows_and_joints_do_not_touch_each_other(make):
-    rng = np.random.default_rng(2)
+@pytest.mark.parametrize("name", [name for name in FILTERS if name != "carried"])
+def test_rows_and_joints_do_not_touch_each_other(name):
+    make, rng = FILTERS[name], np.random.default_rng(2)
     x, valid = rng.normal(size=(20, 3, 4, 2)), rng.random((20, 3, 4)) < 0.8
     weight, scale = rng.uniform(0.2, 1, (20, 3, 4)), np.array((1.0, 2.0, 5.0))
     together, alone = make(), make()
@@ -133,9 +136,10 @@ def test_a_measurement_of_low_weight_moves_the_point_less(name):
     assert moves == sorted(moves) and moves[1] < 0.7 * moves[3]
 
 
-def test_a_steady_motion_has_its_velocity(make):
+@pytest.mark.parametrize("name", [name for name in FILTERS if name != "carried"])
+def test_a_steady_motion_has_its_velocity(name):
     times = grid(2)
-    bank = make()
+    bank = FILTERS[name]()
     run(bank, times, np.outer(times, (3.0, -4.0)))
     assert bank.velocity()[0, 0] == pytest.approx([3.0, -4.0], rel=1e-3)
 

@@ -42,11 +42,17 @@ def test_joints_seen_for_the_first_time_pass():
 
 
 def test_two_that_agree_are_not_enough_and_three_are():
-    gate = Gate(0.1)
     for distance, restarts in ((90.0, False), (110.0, True)):
+        gate = Gate(0.1)
         decisions = [judged(gate, one(3, distance)) for _ in range(3)]
         assert [d.outlier[0, 3] for d in decisions] == [True, True, False]
         assert [d.restart[0, 3] for d in decisions] == [False, False, restarts]
+
+
+def test_a_joint_that_is_believed_stays_so_while_the_filter_is_on_its_way_to_it():
+    gate = Gate(0.1)
+    outliers = [bool(judged(gate, one(3, 90.0 - i)).outlier[0, 3]) for i in range(6)]
+    assert outliers == [True, True, False, False, False, False]
 
 
 def test_a_rejected_joint_that_comes_within_the_growing_limit_begins_anew_there():

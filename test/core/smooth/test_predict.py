@@ -100,6 +100,7 @@ def test_velocities_come_in_the_order_of_the_tracks_and_are_nan_before_anything_
         ]  # fmt: skip
         smoother(round(i / 30 * 1e9), tracks)
     first, second = smoother.velocities()
-    assert first.uv == pytest.approx(60.0, rel=0.02)
-    assert second.uv == pytest.approx(-30.0, rel=0.02)
+    # They fade, so that they are too small rather than too large.
+    assert ((first.uv > 0.75 * 60.0) & (first.uv < 60.0)).all()
+    assert ((second.uv < 0.75 * -30.0) & (second.uv > -30.0)).all()
     assert np.isnan(first.xyz).all()

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter, OneEuro
+from vitpose_ros.smooth.carried import CarriedOneEuro
+from vitpose_ros.smooth.filters import Ema, Kalman, NoFilter
 from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings, preset
-from vitpose_ros.smooth.whole import WholeAndShape
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from vitpose_ros.smooth.whole import WholeAndShape
     [
         ({"filter": "median"}, "one_euro, ema, kalman, none, got 'median'"),
         ({"min_cutoff_hz": 0}, "min_cutoff_hz: expected a positive number, got 0"),
-        ({"whole_beta": -1.0}, "whole_beta: expected a number of at least 0"),
+        ({"follow": -1.0}, "follow: expected a number of at least 0"),
         ({"time_constant_s": math.inf}, "time_constant_s"),
         ({"noise": True}, "noise"),
         ({"hold_s": math.nan}, "hold_s"),
@@ -30,10 +30,9 @@ def test_what_is_no_setting_is_refused_by_name(wrong, message):
 
 
 def test_each_filter_is_made_by_its_name():
-    kinds = [type(SmoothingSettings(filter=name).make_filter()) for name in FILTERS]
-    assert kinds == [WholeAndShape, Ema, Kalman, NoFilter]
-    in_space = [type(SmoothingSettings(filter=name).make_filter(axes=3)) for name in FILTERS]
-    assert in_space == [OneEuro, Ema, Kalman, NoFilter]
+    for axes in (2, 3):
+        kinds = [type(SmoothingSettings(filter=name).make_filter(axes)) for name in FILTERS]
+        assert kinds == [CarriedOneEuro, Ema, Kalman, NoFilter]
 
 
 def test_the_default_is_the_preset_balanced():

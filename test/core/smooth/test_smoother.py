@@ -43,6 +43,12 @@ def gesture(time_s):
     return hand @ turn.T + place
 
 
+def reach(times, start_s, seconds):
+    """How far a minimum-jerk motion has come, 0 to 1: a hand that reaches for something."""
+    s = np.clip((times - start_s) / seconds, 0, 1)
+    return s**3 * (10 - 15 * s + 6 * s**2)
+
+
 def joints(uv, score=1.0, xyz=None, shape_xyz=None, layout=HAND21):
     """Keypoints at places; absent where they are NaN."""
     uv = np.asarray(uv, np.float32)
@@ -115,8 +121,11 @@ def dense_curve(name):
     return times, [k.uv for k in curve]
 
 
-RATE_BOUND = {"30 Hz": 0.01, "60 Hz": 0.01, "irregular": 0.01, "dropped": 0.06}
-"""How far the curves are apart at most, in palms."""
+RATE_BOUND = {"responsive": 0.01, "balanced": 0.02, "steady": 0.06}
+"""How far the curves are apart at most, in palms, once a hand was seen for 0.4 s."""
+
+STEADY_DROPPED = 0.15
+"""The same for the steadiest, that is late itself, where every fifth image is missing."""
 
 
 @pytest.mark.parametrize("name", ["responsive", "balanced", "steady"])
@@ -131,8 +140,26 @@ def test_the_same_motion_gives_the_same_curve_at_any_rate(name, kind):
         steps[1:] += rng.integers(-3, 4, len(steps) - 1)
     times = dense[steps]
     out = play(Smoother(HAND21, PRESETS[name]), times, [gesture(t) for t in times])
-    off = [np.abs(k.uv - reference[i]).max() for k, i in zip(out, steps, strict=True)]
-    assert np.max(off) < RATE_BOUND[kind] * PALM_PX
+    off = np.array([np.abs(k.uv - reference[i]).max() for k, i in zip(out, steps, strict=True)])
+    bound = STEADY_DROPPED if (name, kind) == ("steady", "dropped") else RATE_BOUND[name]
+    assert off[times > 0.4].max() < bound * PALM_PX
+
+
+OVERSHOOT = {"responsive": 0.05, "balanced": 0.07, "steady": 0.3}
+"""How far beyond its end a reach is shown at most, in palms."""
+
+
+@pytest.mark.parametrize("name", OVERSHOOT)
+@pytest.mark.parametrize(("palms", "seconds"), [(5, 0.6), (3, 0.4), (2, 0.25)])
+@pytest.mark.parametrize("rate_hz", [30, 60])
+def test_a_reach_that_stops_is_hardly_overshot(name, palms, seconds, rate_hz):
+    times = np.arange(2 * rate_hz) / rate_hz
+    way = palms * PALM_PX * reach(times, 0.7, seconds)
+    points = [hand_px() + np.array((200 + w, 240)) for w in way]
+    out = play(Smoother(HAND21, PRESETS[name]), times, points)
+    beyond = np.array([(k.uv - points[-1])[:, 0].max() for k in out])
+    assert beyond.max() < OVERSHOOT[name] * PALM_PX
+    assert np.abs(out[-1].uv - points[-1]).max() < 0.02 * PALM_PX
 
 
 @pytest.mark.parametrize("late", [0, -STEP_S])
@@ -213,19 +240,19 @@ def test_a_joint_that_jumps_and_stays_is_believed_at_the_third_image():
 
 
 def test_a_joint_that_jumps_a_little_is_taken_there_within_some_images():
-    times, points = still(44)
+    times, points = still(60)
     for uv in (jumped := [uv.copy() for uv in points])[30:]:
         uv[8] += 60
     out = play(hand_smoother(), times, jumped)
     way = np.array([k.uv[8, 0] - points[0][8, 0] for k in out])
-    assert [bool(k.corrected[8]) for k in out[29:34]] == [False, True, True, False, False]
-    assert np.abs(way[:32]).max() < 1 and (np.diff(way[32:]) > -0.02).all() and way[38] > 50
+    assert [i for i, k in enumerate(out) if k.corrected[8]] == [30, 31]
+    assert np.abs(way[:32]).max() < 1 and way[44] > 50 and way.max() < 66
 
 
 def test_a_fast_reach_is_no_outlier():
-    # 4 m/s for a palm of 0.09 m: 1.5 palms from image to image.
+    # 4 m/s at its fastest, for a palm of 0.09 m: 1.5 palms from image to image.
     times = np.arange(30) * STEP_S
-    way = 45 * PALM_PX * np.clip(times - 0.3, 0, 0.4)
+    way = 960 * reach(times, 0.3, 0.4)
     out = play(hand_smoother(), times, [hand_px() + np.array((300 + w, 200)) for w in way])
     assert not any(k.corrected.any() for k in out)
 
