@@ -54,9 +54,11 @@ class Lens:
             for one in instances
             if one.layout is HAND21 and one.track_state in (TrackState.CONFIRMED, TrackState.LOST)
         ]
+        seen = [hand for hand in hands if hand.track_state is TrackState.CONFIRMED]
         same = [hand for hand in hands if hand.track_id == self._track_id]
-        if not same:
-            same = [hand for hand in hands if hand.track_state is TrackState.CONFIRMED][:1]
+        lost = bool(same) and same[0].track_state is TrackState.LOST
+        if not same or (lost and seen):  # a hand that is seen is worth more
+            same = seen[:1]
             self._trail.clear()
         if not same:
             self._track_id = None

@@ -85,6 +85,16 @@ def test_the_trail_forgets_what_is_old_and_begins_anew_with_another_hand():
     assert len(lens._trail) == 1
 
 
+def test_a_lost_hand_stays_under_the_glass_until_another_one_is_seen():
+    lens = Lens()
+    lens.add(0, [hand(track_id=1), hand(track_id=2)])
+    lens.add(FRAME_NS, [hand(track_id=1, state=TrackState.LOST)])
+    assert len(lens._trail) == 2
+    lens.add(2 * FRAME_NS, [hand(track_id=1, state=TrackState.LOST), hand(track_id=2)])
+    assert lens._track_id == 2
+    assert len(lens._trail) == 1
+
+
 def test_time_that_goes_back_begins_a_new_trail():
     lens = Lens()
     for stamp_ns in (5 * FRAME_NS, 6 * FRAME_NS, 0):
