@@ -46,8 +46,8 @@ class CarriedOneEuro(Memory):
     of 1 / sqrt(2 * 0.6) = 0.9: a hand that stops is hardly overshot, and the curve is alike at any
     rate.
 
-    No memory is longer than the joint has been measured (cut-off >= 1 / (2 pi age)), so that a bad
-    first measurement is soon forgotten.
+    A joint begins with the mean speed of the others. No memory is longer than it has been measured
+    (cut-off >= 1 / (2 pi age)), so that a bad first measurement is soon forgotten.
 
     Parameters
     ----------
@@ -97,7 +97,10 @@ class CarriedOneEuro(Memory):
         write(behind, going, off - move)
         write(state["common"], going, np.broadcast_to(common, going.shape))
         write(point, first, x)
-        speed[first] = behind[first] = 0.0
+        if first.any():
+            shared = _mean(new_speed, weight * going)
+            write(speed, first, np.broadcast_to(shared, speed.shape))
+        behind[first] = 0.0
         state["common"][first] = np.inf
         state["time"][first | going] = time_s
         state["start"][first] = time_s

@@ -70,10 +70,10 @@ def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoin
     PREDICTED. Those that are predicted or held already stay.
 
     Measured on rendered first-person hands at 30 Hz with MediaPipe's landmarks (reach, grasp,
-    rotate, cross, occlude; preset `balanced`; scenes that nothing was tuned on), against the truth
-    at stamp + horizon: the mean error is 7, 14 and 17 % smaller than that of holding the smoothed
-    pose for 33, 66 and 100 ms; against holding the raw pose it is 1, 8 and 11 % smaller. Rendered
-    hands move smoother than real ones: on real hands expect less.
+    rotate, cross, occlude; preset `balanced`; seeds 4 and 5), against the truth at stamp + horizon:
+    the mean error is 7, 13 and 16 % smaller than that of holding the smoothed pose for 33, 66 and
+    100 ms; against holding the raw pose it is 1 % larger, 6 % and 9 % smaller. Rendered hands move
+    smoother than real ones: on real hands expect less.
 
     Parameters
     ----------

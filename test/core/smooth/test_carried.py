@@ -83,6 +83,17 @@ def test_a_joint_of_low_weight_says_little_of_what_all_do():
     assert way(0.1, 6) < 1.1 * way(0.1, 0)
 
 
+def test_a_joint_that_begins_moves_as_the_others_do():
+    points = np.array([SHAPE + np.array((12 * i, 0)) for i in range(40)])
+    bank = carried()
+    run(bank, points[:30])
+    bank.forget(np.arange(6)[None] == 3)
+    for i in range(30, 40):
+        every = np.ones((1, 6), bool)
+        out = bank.step(points[i][None], every, np.ones((1, 6)), i * STEP_S, np.full(1, SIZE))
+        assert np.abs(out[0, 3] - points[i, 3]).max() < 0.03 * SIZE
+
+
 def test_rows_do_not_touch_each_other():
     rng = np.random.default_rng(2)
     x, valid = rng.normal(size=(20, 3, 4, 2)), rng.random((20, 3, 4)) < 0.8
