@@ -31,6 +31,7 @@ test: lint
 	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert and not torch'
 
 test-convert:
+	@$(WORKSPACE) run --with test,test-convert -- vitpose_ros models pull $(MODELS)
 	@$(WORKSPACE) run --with test,test-convert --own-domain -- pytest test -m 'convert or torch'
 
 lint:

@@ -254,9 +254,10 @@ def test_the_mixed_network_of_a_conversion_is_what_a_mixed_engine_is_built_from(
     from vitpose_ros.models.convert.precision import add_mixed
     from vitpose_ros.models.store import ModelStore
 
-    before = network_hashes(ModelStore(store).get("small"))
+    model = ModelStore(store).get("small")
+    before = network_hashes(model)
     assert set(before) == {"fp32", "tf32"}
-    made = add_mixed(store / "small")
+    made = add_mixed(model.path)
     model = ModelStore(store).get("small")
     assert network_of(model, "mixed") == store / "small" / "model.mixed.onnx"
     assert network_hashes(model) == {**before, "mixed": made.sha256}
