@@ -23,6 +23,18 @@ Box = tuple[float, float, float, float]
 Matrix = npt.NDArray[np.float64]
 
 
+def known_median(values: npt.NDArray) -> npt.NDArray:
+    """The median along the last axis of the numbers that are not NaN; NaN where all are.
+
+    As np.nanmedian, which takes twenty times as long for a few numbers.
+    """
+    ordered = np.sort(values, axis=-1)  # NaN last
+    count = (~np.isnan(ordered)).sum(axis=-1)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)])
+    low, high = (np.take_along_axis(ordered, at[..., None], -1)[..., 0] for at in middle)
+    return np.asarray((low + high) / 2)
+
+
 def wrap_angle(angle_rad: float) -> float:
     """The same angle in [-pi, pi)."""
     return angle_rad - 2 * math.pi * math.floor((angle_rad + math.pi) / (2 * math.pi))

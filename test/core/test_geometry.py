@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vitpose_ros.geometry import (
     image_to_region,
     intersection,
     iou,
+    known_median,
     letterbox_region,
     overlap_of_smaller,
     region_to_image,
@@ -128,3 +130,15 @@ def test_overlaps(a, b, shared, union_ratio, smaller_ratio):
     assert intersection(a, b) == shared
     assert iou(a, b) == pytest.approx(union_ratio)
     assert overlap_of_smaller(a, b) == pytest.approx(smaller_ratio)
+
+
+def test_the_median_of_what_is_known_is_that_of_numpy():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(40, 3, 6))
+    values[random.random(values.shape) < 0.3] = np.nan
+    values[5, 1] = np.nan  # nothing at all
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy warns of it
+        expected = np.nanmedian(values, axis=-1)
+    np.testing.assert_array_equal(known_median(values), expected)
+    assert known_median(np.array([3.0, 1.0])) == 2.0

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.detect.palms import Palm
-from vitpose_ros.geometry import grow_square, iou, unrotated_box, upright_rotation
+from vitpose_ros.geometry import grow_square, iou, known_median, unrotated_box, upright_rotation
 from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, PINKY_MCP, RING_MCP, WRIST
 from vitpose_ros.types import FloatArray, Region
 
@@ -114,7 +114,7 @@ def same_palm(palm: Palm, uv: FloatArray) -> bool:
     Their regions do not tell: a palm's is smaller than that of the hand's own joints.
     """
     apart = np.linalg.norm(palm.points - uv[_PALM_JOINTS], axis=1)
-    return bool(np.nanmedian(apart) < _SAME_PALM * palm_size(uv))
+    return bool(known_median(apart) < _SAME_PALM * palm_size(uv))
 
 
 def joints_box(uv: FloatArray) -> tuple[float, float, float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from vitpose_ros.geometry import iou, unrotated_box
+from vitpose_ros.geometry import iou, known_median, unrotated_box
 from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, PINKY_MCP, RING_MCP, WRIST
 from vitpose_ros.track.sides import probability
 from vitpose_ros.track.tracks import Reading, Track
@@ -97,7 +97,7 @@ def hand_costs(
         np.array([r.size for r in readings])[None],
     )
     apart = np.linalg.norm(places[:, None] - found[None], axis=-1)
-    distance = np.nanmedian(apart, axis=-1) / size
+    distance = known_median(apart) / size
     dt_s = np.array([(stamp_ns - t.seen_ns) * 1e-9 for t in tracks])
     reach = np.minimum(HAND_REACH + HAND_SPEED * dt_s, HAND_FARTHEST)[:, None]
     lost = np.array([t.state is TrackState.LOST for t in tracks])[:, None]

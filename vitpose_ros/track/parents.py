@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitpose_ros.detect.body_hands import ARM_SCORE, BodyHand, assign_hands
+from vitpose_ros.geometry import known_median
 from vitpose_ros.types import FloatArray, Instance, Region, Side, TrackState
 
 
@@ -74,7 +75,7 @@ def holds_hand(place: Region, uv: FloatArray) -> bool:
     """Whether a hand with these joints is the one that should be at a place: its middle lies in the
     inner half.
     """
-    middle = np.nanmedian(uv, axis=0)
+    middle = known_median(uv.T)
     return math.dist(middle, (place.cx, place.cy)) < 0.35 * place.width
 
 
