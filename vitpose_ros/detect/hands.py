@@ -127,5 +127,6 @@ def palm_size(uv: FloatArray) -> float:
     """Longest side of the triangle of wrist, index MCP and pinky MCP, px: a hand's size that stays
     when it is turned; uv is (21, 2).
     """
-    triangle = uv[[WRIST, INDEX_MCP, PINKY_MCP]]
-    return float(np.nanmax(np.linalg.norm(triangle - np.roll(triangle, 1, axis=0), axis=1)))
+    a, b, c = uv[[WRIST, INDEX_MCP, PINKY_MCP]].tolist()
+    sides = (math.dist(a, b), math.dist(b, c), math.dist(c, a))
+    return max((side for side in sides if not math.isnan(side)), default=math.nan)
