@@ -214,6 +214,17 @@ class Keypoints:
                 "disagree"
             )
 
+    @classmethod
+    def absent(cls, layout: Layout) -> Keypoints:
+        """Joints of which none is known."""
+        count = len(layout)
+        return cls(
+            layout,
+            np.full((count, 2), np.nan, np.float32),
+            np.zeros(count, np.float32),
+            np.full(count, JointState.ABSENT, np.uint8),
+        )
+
     def box(self) -> tuple[float, float, float, float]:
         """(x, y, width, height) in px of the smallest upright box around the joints; NaN when
         every joint is absent.

@@ -204,6 +204,8 @@ def _list(options: argparse.Namespace) -> int:
         rows,
     )
     print(f"store: {store.root}")
+    if not found:
+        print("there is no engine; build one with: vitpose_ros engine build MODEL")
     for stored, state, reasons in found:
         if state in (OTHER, DAMAGED):
             print(f"{stored.folder.parent.parent.name} {stored.key}: {' '.join(reasons)}")

@@ -146,7 +146,7 @@ class TopDown:
             for i, (region, crop) in enumerate(zip(regions, shown, strict=True))
             if shows_image(region, crop, width, height)
         ]
-        found = [_nothing(self.layout)] * len(regions)
+        found = [Keypoints.absent(self.layout)] * len(regions)
         if not seen:
             return lambda: found
         matrices = crop_to_image([shown[i] for i in seen], self._codec.input_size, self._codec.udp)
@@ -199,16 +199,6 @@ def _backend(
     from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch is not everywhere
 
     return TorchBackend(cast(DeviceEngine, engine), images=images, **options)
-
-
-def _nothing(layout: Layout) -> Keypoints:
-    count = len(layout)
-    return Keypoints(
-        layout,
-        np.full((count, 2), np.nan, np.float32),
-        np.zeros(count, np.float32),
-        np.full(count, JointState.ABSENT, np.uint8),
-    )
 
 
 def _input_name(engine: Engine, codec: Codec, name: str) -> str:

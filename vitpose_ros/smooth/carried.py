@@ -68,10 +68,8 @@ class CarriedOneEuro(Memory):
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `filters.PointFilter.step`."""
-        dt = self._elapsed(x, time_s)
+        dt, first, going = self._elapsed(x, valid, time_s)
         state = self._state
-        first = valid & np.isnan(dt)
-        going = valid & (dt > 0)
         point, speed, behind = state["point"], state["speed"], state["behind"]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             sizes = 1.0 / scale[:, None]

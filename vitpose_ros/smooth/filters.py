@@ -79,8 +79,10 @@ class Memory:
         self._flat, self._deep = ("time", *flat), ("point", "speed", *deep)
         self._state: dict[str, Array] = {}
 
-    def _elapsed(self, x: Array, time_s: float) -> Array:
-        """(N, K) seconds since each joint's last measurement, NaN for none."""
+    def _elapsed(self, x: Array, valid: Mask, time_s: float) -> tuple[Array, Mask, Mask]:
+        """(N, K) seconds since each joint's last measurement, NaN for none; and which joints begin
+        with this one, and which go on.
+        """
         if not self._state:
             self._state = {name: np.full(x.shape[:2], np.nan) for name in self._flat}
             self._state.update({name: planar(np.full(x.shape, np.nan)) for name in self._deep})
@@ -90,7 +92,8 @@ class Memory:
                 f"the filter holds (rows, joints, axes) {point.shape}, got {x.shape}; "
                 "rows are changed by take()"
             )
-        return time_s - self._state["time"]
+        dt = time_s - self._state["time"]
+        return dt, valid & np.isnan(dt), valid & (dt > 0)
 
     def velocity(self) -> Array:
         """See `PointFilter.velocity`."""
@@ -125,10 +128,8 @@ class NoFilter(Memory):
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
-        dt = self._elapsed(x, time_s)
+        dt, first, going = self._elapsed(x, valid, time_s)
         state = self._state
-        first = valid & np.isnan(dt)
-        going = valid & (dt > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = (x - state["point"]) / dt[..., None]
         write(state["speed"], going, slope)
@@ -160,10 +161,8 @@ class Ema(Memory):
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
-        dt = self._elapsed(x, time_s)
+        dt, first, going = self._elapsed(x, valid, time_s)
         state = self._state
-        first = valid & np.isnan(dt)
-        going = valid & (dt > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             alpha = -np.expm1(-weight * weight * dt / self._tau)
             move = alpha[..., None] * (x - state["point"])
@@ -216,10 +215,8 @@ class OneEuro(Memory):
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
-        dt = self._elapsed(x, time_s)
+        dt, first, going = self._elapsed(x, valid, time_s)
         state = self._state
-        first = valid & np.isnan(dt)
-        going = valid & (dt > 0)
         point, speed, before = state["point"], state["speed"], state["measured"]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             age = time_s - state["start"]
@@ -271,10 +268,8 @@ class Kalman(Memory):
 
     def step(self, x: Array, valid: Mask, weight: Array, time_s: float, scale: Array) -> Array:
         """See `PointFilter.step`."""
-        dt = self._elapsed(x, time_s)
+        dt, first, going = self._elapsed(x, valid, time_s)
         state = self._state
-        first = valid & np.isnan(dt)
-        going = valid & (dt > 0)
         size = np.broadcast_to(scale[:, None], dt.shape)
         q = (self._acceleration * size) ** 2
         r = (self._noise * size / np.maximum(weight, 1e-3)) ** 2

@@ -45,7 +45,7 @@ class Smoother:
 
     def __init__(self, layout: Layout, settings: SmoothingSettings) -> None:
         self._layout, self._settings = layout, settings
-        self._nothing = _nothing(layout)
+        self._nothing = Keypoints.absent(layout)
         self.reset()
 
     @property
@@ -237,13 +237,3 @@ def _made(layout: Layout, rows: dict[str, npt.NDArray], row: int) -> Keypoints:
 
 def _is_empty(joints: Keypoints | None) -> bool:
     return joints is None or bool((joints.state == JointState.ABSENT).all())
-
-
-def _nothing(layout: Layout) -> Keypoints:
-    count = len(layout)
-    return Keypoints(
-        layout,
-        np.full((count, 2), np.nan, np.float32),
-        np.zeros(count, np.float32),
-        np.full(count, JointState.ABSENT, np.uint8),
-    )

@@ -6,22 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from vitpose_ros.layouts import Layout
 from vitpose_ros.track.tracks import LOST_S
-from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState
-
-
-def absent(layout: Layout) -> Keypoints:
-    """Keypoints of which none is known."""
-    count = len(layout)
-    return Keypoints(
-        layout,
-        np.full((count, 2), np.nan, np.float32),
-        np.zeros(count, np.float32),
-        np.full(count, JointState.ABSENT, np.uint8),
-    )
+from vitpose_ros.types import NO_ID, Instance, Keypoints, Side, TrackState
 
 
 def as_lost(last: Instance, gone_s: float, identity: dict[str, Any]) -> Instance:
@@ -34,7 +20,7 @@ def as_lost(last: Instance, gone_s: float, identity: dict[str, Any]) -> Instance
     gone_s : time since then.
     identity : the fields of Instance that say who it is.
     """
-    joints = absent(last.layout)
+    joints = Keypoints.absent(last.layout)
     score = last.score * max(0.0, 1.0 - gone_s / LOST_S)
     return replace(last, keypoints=joints, raw=joints, score=score, **identity)
 

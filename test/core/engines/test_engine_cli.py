@@ -165,6 +165,12 @@ def test_list_shows_each_engine_and_whether_it_fits(gpu, store, run):
     assert f"small {key}: it was built for TensorRT 10.3.0; here is TensorRT 10.7.0." in out
 
 
+def test_list_without_an_engine_says_how_to_build_one(store, run):
+    code, out, _ = run("list")
+    assert code == 0
+    assert "there is no engine; build one with: vitpose_ros engine build MODEL" in out
+
+
 def test_list_as_json_carries_manifest_state_and_reasons(gpu, store, run):
     run("build", "small", "--quiet")
     gpu.trt.__version__ = "10.7.0"

@@ -13,7 +13,6 @@ from vitpose_ros.pipeline import Settings
 from vitpose_ros.smooth.instances import InstanceSmoother
 from vitpose_ros.smooth.predict import DAMPING_S
 from vitpose_ros.smooth.settings import SmoothingSettings, preset
-from vitpose_ros.track.lost import absent
 from vitpose_ros.types import Instance, JointState, Keypoints, TrackState
 
 STEP_NS = 33_333_333
@@ -48,7 +47,7 @@ def test_all_layouts_are_smoothed_each_for_itself_and_in_their_order():
 def test_what_is_lost_is_held_and_then_left_out():
     smoother = InstanceSmoother((HAND21,), SmoothingSettings(hold_s=0.3))
     given, _ = run(smoother)
-    gone = absent(HAND21)
+    gone = Keypoints.absent(HAND21)
     lost = replace(given, keypoints=gone, raw=gone, track_state=TrackState.LOST)
     shown = [len(smoother((20 + i) * STEP_NS, [lost])) for i in range(15)]
     assert [n for n, _ in itertools.groupby(shown)] == [1, 0]
@@ -70,7 +69,7 @@ def test_a_horizon_carries_measured_joints_on_and_marks_them(horizon_s):
 def test_what_is_held_is_not_carried_on_by_a_horizon():
     smoothers = [InstanceSmoother((HAND21,), preset("balanced"), horizon_s=h) for h in (0.0, 0.1)]
     given, _ = [run(smoother)[0] for smoother in smoothers]
-    gone = absent(HAND21)
+    gone = Keypoints.absent(HAND21)
     lost = replace(given, keypoints=gone, raw=gone, track_state=TrackState.LOST)
     held, ahead = (smoother(20 * STEP_NS, [lost])[0] for smoother in smoothers)
     assert np.array_equal(held.keypoints.uv, ahead.keypoints.uv)
