@@ -60,6 +60,7 @@ class Monitor(Node):
         self.last_image_s = time.monotonic()
         self._film, self._lens = film, Lens()
         self._images: dict[int, Any] = {}
+        self._unfilmed: dict[int, list[Instance]] = {}
         self._truths: dict[int, SkeletonArray] = {}
         self._unpaired: dict[int, SkeletonArray] = {}
         self._arrivals: deque[float] = deque()
@@ -84,7 +85,10 @@ class Monitor(Node):
 
     def _on_image(self, message: Image) -> None:
         self.last_image_s = time.monotonic()
-        if self._film is not None:
+        found = self._unfilmed.pop(_stamp_ns(message), None)
+        if found is not None:  # its skeletons were heard first
+            self._show(message, found)
+        elif self._film is not None:
             _keep(self._images, _stamp_ns(message), message)
 
     def _on_truth(self, message: SkeletonArray) -> None:
@@ -109,12 +113,20 @@ class Monitor(Node):
         else:
             _keep(self._unpaired, stamp_ns, message)
         image = self._images.pop(stamp_ns, None)
-        if self._film is not None and image is not None:
-            plain = decode_image(image)
-            drawn = draw_instances(plain.copy(), instances)
-            caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
-            draw_caption(self._lens.draw(drawn, plain), [caption])
-            self._film.add(stamp_ns, drawn, instances)
+        if image is not None:
+            self._show(image, instances)
+        else:
+            _keep(self._unfilmed, stamp_ns, instances)
+
+    def _show(self, image: Image, instances: list[Instance]) -> None:
+        """Add an image and what was found in it to the film."""
+        if self._film is None:
+            return
+        plain = decode_image(image)
+        drawn = draw_instances(plain.copy(), instances)
+        caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
+        draw_caption(self._lens.draw(drawn, plain), [caption])
+        self._film.add(_stamp_ns(image), drawn, instances)
 
     def _compare(self, found: SkeletonArray, truth: SkeletonArray) -> None:
         true = [instance_from_message(skeleton) for skeleton in truth.skeletons]

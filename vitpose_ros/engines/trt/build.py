@@ -158,7 +158,10 @@ def _watched_build(
     failures: list[BaseException] = []
     over = threading.Event()  # not Thread.join: interrupted, it takes a running thread for ended
 
+    begin = threading.Event()  # Ctrl-C is heard from here on, not while the thread starts
+
     def work() -> None:
+        begin.wait()
         try:
             with torch.cuda.device(device):
                 results.append(_build(onnx, recipe, cache, progress))
@@ -167,11 +170,12 @@ def _watched_build(
         finally:
             over.set()
 
-    thread = threading.Thread(target=work, name="tensorrt-build")
+    thread = threading.Thread(target=work, name="tensorrt-build", daemon=True)
     thread.start()
     interrupted = ended = False
     while not ended:
         try:
+            begin.set()
             while not over.wait(_TICK_S):
                 progress.tick()
             ended = True
