@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from vitpose_ros.models.errors import ModelError
@@ -30,14 +31,20 @@ def program(name: str) -> str:
 
 
 class Started:
-    """A process of the test's own, with all that it has said."""
+    """A process of the test's own, with all that it has said.
 
-    def __init__(self, name: str, arguments: tuple[str, ...], log: Path) -> None:
+    In the background: as a script's `program &` starts it, which lets it ignore Ctrl-C at first.
+    """
+
+    def __init__(
+        self, name: str, arguments: tuple[str, ...], log: Path, in_background: bool = False
+    ) -> None:
         self.log = log
         self._file = log.open("w")
-        self.process = subprocess.Popen(
-            [program(name), *arguments], stdout=self._file, stderr=subprocess.STDOUT
-        )
+        command = [program(name), *arguments]
+        if in_background:
+            command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
+        self.process = subprocess.Popen(command, stdout=self._file, stderr=subprocess.STDOUT)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -59,8 +66,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     """``start(name, *arguments)``: a program of the package, ended with the test."""
     started: list[Started] = []
 
-    def run(name: str, *arguments: str) -> Started:
-        started.append(Started(name, arguments, tmp_path / f"{name}_{len(started)}.log"))
+    def run(name: str, *arguments: str, in_background: bool = False) -> Started:
+        log = tmp_path / f"{name}_{len(started)}.log"
+        started.append(Started(name, arguments, log, in_background))
         return started[-1]
 
     yield run
@@ -126,6 +134,21 @@ def test_camera_and_node_work_as_processes_and_end_on_sigint_without_a_traceback
         assert one.interrupt() == 0, one.output()
         assert "Traceback" not in one.output()
         assert "Error" not in one.output()
+
+
+@pytest.mark.parametrize("name", ["synthetic_camera", "pose_node"])
+def test_a_program_that_a_script_started_in_the_background_ends_on_sigint(
+    graph: Any, start: Callable[..., Started], name: str
+) -> None:
+    statuses = graph.listen(DiagnosticArray, "/diagnostics")
+    one = start(name, "--ros-args", "-r", f"__ns:={graph.namespace}", in_background=True)
+
+    def alive() -> bool:
+        return any(s.name.startswith(graph.namespace) for m in statuses.messages for s in m.status)
+
+    graph.wait_for(alive, f"the diagnostics of {name}", TIMEOUT_S)
+    assert one.interrupt() == 0, one.output()
+    assert "Traceback" not in one.output()
 
 
 def test_a_node_that_may_not_start_stays_alive_says_why_and_ends_on_sigint(

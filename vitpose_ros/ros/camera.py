@@ -172,7 +172,8 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
         args=list(arguments) if arguments is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script's `camera &` would ignore the first
+        signal.signal(number, signal.default_int_handler)
     try:
         camera = make()
     except (CameraError, ValueError) as error:
