@@ -25,14 +25,13 @@ JSON: vs_transformers, vs_rtmlib (both for 1 person), around_engine_ms, max_diff
 precision, precision_trained, the same figures in float32, and the rows of the tables.
 Targets: at least 3, at least 2, at most 1, at most 0.1.
 
-What was measured: on a CPU with AMX-FP16 all are met in fp16 (8.9 and 5.8 times). On one that has
-AVX-512 with bf16 and no fp16 (AMD EPYC, 2 cores) the first two are not met by a precision in which
-a trained network passes the gate. The least times of 100 and more calls in turns, on a machine
-with other work: fp32 27 ms, 2.4 times transformers and 1.3 times rtmlib (whose engine, ONNX
-Runtime, takes 33 ms against OpenVINO's 27); bf16 20 ms, 3.3 and 1.7 times, with joints within
-0.075 px here, but the trained network's largest difference on rendered hands is 0.15 to 0.7 px and
-the gate refuses it. The whole network in bf16 would take 17 ms, and moves joints by 0.13 px here.
-On a busy machine the medians of this table say little: compare runs with a load below 1.
+What was measured: on a CPU with AMX-FP16 all are met in fp16 (8.9 and 5.8 times, on a machine with
+other work). On one that has AVX-512 with bf16 and no fp16 (AMD EPYC, 2 cores) all are met in bf16,
+which the gate accepts on this network: 18 ms, 4.1 times transformers and 2.05 times rtmlib, joints
+within 0.075 px. In it the trained network's largest difference on rendered hands is 0.15 to 0.7 px,
+and the gate refuses it: what fp32 does there is 29 ms, 2.6 and 1.3 times (rtmlib's engine, ONNX
+Runtime, takes 35 ms against OpenVINO's 28). The whole network in bf16 would take 16 ms, and moves
+joints by 0.13 px here. On a busy machine the medians say little: compare runs with a load below 1.
 """
 
 from __future__ import annotations

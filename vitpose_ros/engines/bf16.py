@@ -4,9 +4,9 @@ Where OpenVINO computes a whole network in bfloat16, what flows from block to bl
 bits at every step, and so are the heatmaps. Here the two factors and the result of a matrix product
 or a transposed convolution are rounded, once each; sums, norms, attention and the last product stay
 in float32. On rendered hands that halves the distance of the tiny ViTPose's joints from float32's
-(`keypoints.cpu_precision` has the figures), and keeps two thirds of the gain in time: ViTPose-S
-takes 20 ms, 28 in float32, 16 wholly in bfloat16 (2 cores with AVX-512). The tiny one has no
-transposed convolutions; on a trained network with them it was not seen.
+(`keypoints.cpu_precision` has the figures), and keeps most of the gain in time: ViTPose-S takes
+17 ms, 28 in float32, 15 wholly in bfloat16 (2 cores with AVX-512). The tiny one has no transposed
+convolutions; on a trained network with them it was not seen.
 
 It is said by the types of the network's own operations, which OpenVINO 2024.3 and 2026.4 were seen
 to follow; attributes that might keep an operation's precision had no effect from Python.

@@ -67,6 +67,25 @@ def write_products(path, first, last):
     return path
 
 
+def write_mixing(path):
+    """An ONNX network y = x @ x^T @ x of any batch: what a sample gives depends on the others."""
+
+    def node(kind, out, *inputs):
+        named = b"".join(_field(1, name) for name in inputs)
+        return _field(1, named + _field(2, out) + _field(4, kind))
+
+    graph = (
+        node("Transpose", "t", "x")
+        + node("MatMul", "h", "x", "t")
+        + node("MatMul", "y", "h", "x")
+        + _field(2, "g")
+        + _field(11, _value("x", None))
+        + _field(12, _value("y", None))
+    )
+    path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
+    return path
+
+
 @pytest.mark.parametrize("batch", [None, 1], ids=["any batch", "one sample"])
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_a_network_takes_any_batch_whatever_it_was_exported_for(tmp_path, batch, count):
@@ -74,6 +93,20 @@ def test_a_network_takes_any_batch_whatever_it_was_exported_for(tmp_path, batch,
     assert engine.inputs[0].shape == (None, 3)
     assert engine.outputs[0].shape == (None, 3)
     x = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    assert np.array_equal(engine.run({"x": x})["y"], -x)
+
+
+def test_samples_are_run_one_by_one_unless_the_file_is_to_be_checked(tmp_path):
+    path = write_mixing(tmp_path / "net.onnx")
+    x = np.ones((2, 3), np.float32)
+    assert (OpenVinoEngine(path).run({"x": x})["y"] == 3).all()
+    assert (OpenVinoEngine(path, as_exported=True).run({"x": x})["y"] == 6).all()
+
+
+def test_a_large_network_runs_its_samples_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitpose_ros.engines.openvino._SMALL_BYTES", 0)
+    engine = OpenVinoEngine(write_onnx(tmp_path / "net.onnx", None), threads=2)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     assert np.array_equal(engine.run({"x": x})["y"], -x)
 
 

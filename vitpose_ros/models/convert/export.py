@@ -122,7 +122,7 @@ def compare(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """
     library = torch()
     try:
-        engine = OpenVinoEngine(path)
+        engine = OpenVinoEngine(path, as_exported=True)
         random = np.random.default_rng(0)
         difference = scale = 0.0
         for batch in BATCHES:

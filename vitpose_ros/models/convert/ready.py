@@ -46,7 +46,7 @@ def open_ready(path: Path, layout: Layout) -> ReadyNetwork:
         another number of joints than `layout`, or values that are not finite.
     """
     try:
-        engine = OpenVinoEngine(path)
+        engine = OpenVinoEngine(path, as_exported=True)
         if len(engine.inputs) != 1 or len(engine.outputs) not in (1, 2):
             raise _unlike(path, f"{_listed(engine.inputs)} in and {_listed(engine.outputs)} out")
         spec, specs = engine.inputs[0], _ordered(engine.outputs)
