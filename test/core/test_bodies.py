@@ -16,18 +16,13 @@ from vitpose_ros.types import NO_ID, Frame, Instance, JointState, Keypoints, Sid
 STEP_NS = 33_000_000
 
 
-class Detector:
-    """Its answers come from the crowd, by way of the reader."""
-
-    name = "detector"
-
-
 class Camera:
     """A body finder and the images that it gets, one every 33 ms."""
 
     def __init__(self, crowd, **settings):
         self.crowd = crowd
-        self.finder = BodyFinder(Detector(), crowd, PersonSettings(**settings), itertools.count())
+        settings = PersonSettings(**settings)
+        self.finder = BodyFinder(crowd.detector, crowd, settings, itertools.count())
         self.image = np.zeros((480, 640, 3), np.uint8)
         self.stamp_ns = 10**18
         self.work = Work()

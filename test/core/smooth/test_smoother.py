@@ -1,4 +1,7 @@
-"""Joints over time: smoothed alike at any rate, without outliers, carried over gaps."""
+"""Joints over time: smoothed alike at any rate, without outliers, carried over gaps.
+
+Which of several tracks gets what is in test_smoother_tracks.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
+from vitpose_ros.layouts import COCO_WHOLEBODY133, HAND21
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings, preset
 from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.types import Correction, JointState, Keypoints, ZSource
@@ -356,52 +359,7 @@ def test_held_metres_keep_their_source_when_the_hand_is_lost():
     assert (out.z_source == ZSource.MEASURED).all() and np.isfinite(out.xyz).all()
 
 
-# --- tracks ------------------------------------------------------------------------------------
-
-
-def test_rows_follow_the_ids_whatever_their_order_and_company():
-    times, points = moving(20)
-    alone = play(hand_smoother(), times, points)
-    smoother = hand_smoother()
-    orders = ([5, 7], [7, 5], [7], [9, 7, 5], [5, 9, 7])
-    for i, (time_s, uv) in enumerate(zip(times, points, strict=True)):
-        ids = orders[i % 5]
-        tracks = [(k, joints(uv if k == 7 else uv + 100 * k)) for k in ids]
-        out = smoother(ns(time_s), tracks)
-        assert np.array_equal(out[ids.index(7)].uv, alone[i].uv)
-
-
-def test_a_track_that_is_not_named_is_forgotten():
-    smoother = hand_smoother()
-    play(smoother, *moving(10))
-    assert smoother(ns(11 * STEP_S), []) == []
-    assert play(smoother, [12 * STEP_S], [None]) == [None]
-
-
-def test_reset_forgets_everything():
-    smoother = hand_smoother()
-    play(smoother, *moving(10))
-    smoother.reset()
-    assert play(smoother, [10 * STEP_S], [None]) == [None]
-
-
-def test_other_numbers_keep_the_state_and_another_filter_begins_anew():
-    smoother = hand_smoother()
-    play(smoother, *moving(10))
-    smoother.update(PRESETS["steady"])
-    (kept,) = play(smoother, [10 * STEP_S], [None])
-    assert (kept.state == JointState.PREDICTED).all()
-    smoother.update(SmoothingSettings(filter="kalman"))
-    assert smoother.settings.filter == "kalman"
-    assert play(smoother, [11 * STEP_S], [None]) == [None]
-
-
-def test_an_id_named_twice_and_joints_of_another_layout_are_refused():
-    smoother = hand_smoother()
-    with pytest.raises(ValueError, match=r"only once.*\[3, 3\]"):
-        smoother(0, [(3, None), (3, None)])
-    with pytest.raises(ValueError, match=r"hand21.*coco17"):
-        smoother(0, [(3, joints(np.zeros((17, 2)), layout=COCO17))])
+# --- whatever comes in -------------------------------------------------------------------------
 
 
 def random_track(rng, layout, i):

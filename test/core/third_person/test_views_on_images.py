@@ -1,0 +1,77 @@
+"""The views of a pipeline with the real networks on real images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitpose_ros.load import load_pipeline
+from vitpose_ros.models.store import ModelStore
+from vitpose_ros.types import NO_ID, Frame, Side
+from vitpose_ros.views import View
+
+STEP_NS = 33_000_000
+
+
+@pytest.fixture(scope="module")
+def real_pipeline(model_path):
+    """A function: a pipeline of a view with MediaPipe's networks."""
+    for name in ("palm-full", "hand-full", "person", "body-full"):
+        model_path(f"mediapipe-{name}")
+    return lambda view: load_pipeline(ModelStore(), view=view)
+
+
+def follow(pipeline, image, count):
+    return [pipeline(Frame(image, 10**18 + i * STEP_NS)) for i in range(count)]
+
+
+def test_the_two_near_players_are_found_with_their_hands_and_keep_their_ids(
+    split, real_pipeline, real_image
+):
+    results = follow(real_pipeline("third_person"), real_image("people_demo.jpg"), 5)
+    for result in results:
+        bodies, hands = split(result)
+        assert len(bodies) == 2
+        middles = sorted(body.keypoints.box()[0] + body.keypoints.box()[2] / 2 for body in bodies)
+        assert middles == pytest.approx([280, 805], abs=40)
+        by_id = {body.track_id: body for body in bodies}
+        owned = [hand for hand in hands if hand.parent_id != NO_ID]
+        assert len(owned) >= 3
+        assert len({(hand.parent_id, hand.side) for hand in owned}) == len(owned)
+        for hand in owned:
+            body = by_id[hand.parent_id]
+            uv = {
+                side: body.keypoints.uv[body.layout.index(f"{side.name.lower()}_wrist")]
+                for side in (Side.LEFT, Side.RIGHT)
+            }
+            middle = hand.keypoints.uv.mean(axis=0)
+            assert min(uv, key=lambda side: np.hypot(*(uv[side] - middle))) == hand.side
+    ids = [[instance.track_id for instance in result.instances] for result in results]
+    assert ids == [ids[0]] * 5
+    assert "mediapipe-palm-full" not in {name for result in results for name in result.models}
+
+
+def test_the_skier_is_found(split, real_pipeline, real_image):
+    results = follow(real_pipeline("third_person"), real_image("000000000785.jpg"), 3)
+    for result in results:
+        ((body,), _) = split(result)
+        x, y, width, height = body.keypoints.box()
+        assert (x, y) == pytest.approx((291, 76), abs=25)
+        assert (width, height) == pytest.approx((198, 307), abs=40)
+        assert body.track_id == results[0].instances[0].track_id
+
+
+def test_auto_turns_to_the_players_within_two_seconds_and_stays(
+    split, views, real_pipeline, real_image
+):
+    results = follow(real_pipeline("auto"), real_image("people_demo.jpg"), 45)
+    assert views(results) == [View.EGOCENTRIC, View.THIRD_PERSON]
+    turned = next(i for i, result in enumerate(results) if result.view is View.THIRD_PERSON)
+    assert turned * STEP_NS <= 2 * 10**9
+    assert len(split(results[-1])[0]) == 2
+
+
+def test_auto_stays_with_hands_where_only_a_hand_is_seen(split, views, real_pipeline, real_image):
+    results = follow(real_pipeline("auto"), real_image("onehand10k_784.jpg"), 45)
+    assert views(results) == [View.EGOCENTRIC]
+    assert split(results[-1])[1]
