@@ -17,16 +17,18 @@ from vitpose_ros.detect.hands import (
     hand_region,
     joints_box,
     palm_region,
+    palm_size,
     same_hand,
     same_palm,
     same_region,
 )
 from vitpose_ros.detect.palms import Palm, PalmDetector
 from vitpose_ros.detect.tiles import TileSearch, tiles, whole_in_tile
-from vitpose_ros.geometry import letterbox_region, overlap_of_smaller
+from vitpose_ros.geometry import known_median, letterbox_region, overlap_of_smaller
 from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.track.hand_tracks import HandTracks, SeenHand, unmirrored
+from vitpose_ros.track.looks import TwoLooks
 from vitpose_ros.track.lost import as_lost, bounded, is_live, with_room
 from vitpose_ros.track.parents import arms_of_hands, holds_hand
 from vitpose_ros.track.work import Work
@@ -51,6 +53,9 @@ HANDS_OF_A_PERSON = 2
 MOST_REGIONS = 64
 """Of hands of bodies, no more are looked at in one image."""
 
+_COPY_PALMS, _SURE = 0.4, 0.8
+"""See `_copies`: the median distance of the joints, and the probability of a side."""
+
 _INSIDE_ANOTHER = 0.5  # a hand from a tile that lies so far inside another's box is a part of it
 
 
@@ -71,6 +76,8 @@ class HandSettings:
         the image as it is.
     search : look for small hands in tiles of the image while fewer than max_hands are in view.
     search_tiles_per_frame : most tiles in one image, 1 .. 16; in static mode all of them are used.
+    two_looks : crops of followed hands are turned to either side by turns, as far as the hand model
+        says, and their joints are the mean of both looks; see `track.looks`.
     static : each image stands on its own: nothing is followed, stamps play no part, and hands have
         no identity. Not for the view "auto", which decides by what earlier images showed.
 
@@ -85,6 +92,7 @@ class HandSettings:
     input_mirrored: bool = False
     search: bool = True
     search_tiles_per_frame: int = 1
+    two_looks: bool = True
     static: bool = False
 
     def __post_init__(self) -> None:
@@ -100,7 +108,7 @@ class HandSettings:
                 or not 0 <= value <= 1
             ):
                 raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
-        for name in ("input_mirrored", "search", "static"):
+        for name in ("input_mirrored", "search", "two_looks", "static"):
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise ValueError(f"{name}: expected true or false, got {value!r}")
@@ -113,6 +121,8 @@ class HandReader(Protocol):
     """The network's name in the model catalogue."""
     engine: str
     """What it runs on, for people."""
+    turn_rad: float
+    """How far crops are turned for two looks, 0 for not at all; see `track.looks`."""
 
     def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[HandEstimate | None]:
         """One estimate for each region (a turned square), in their order; None for no hand."""
@@ -142,6 +152,7 @@ class HandFinder:
         self._settings = settings
         self._search = TileSearch()
         self._tracks = HandTracks(ids)
+        self._looks = TwoLooks(reader.turn_rad)
         self._last: dict[int, Instance] = {}
 
     @property
@@ -172,11 +183,14 @@ class HandFinder:
         """
         if settings.static:
             self._tracks.clear()
+        if not settings.two_looks:
+            self._looks.reset()
         self._settings = settings
 
     def reset(self) -> None:
         """Follow nothing any more."""
         self._tracks.clear()
+        self._looks.reset()
         self._search.reset()
 
     def warm_up(self, image: ByteArray, count: int) -> None:
@@ -220,7 +234,9 @@ class HandFinder:
 
     def _follow(self, frame: Frame, most: int, work: Work) -> list[SeenHand]:
         """Hands of the last image, in the regions that their joints had, moved on with them."""
-        return self._read(self._tracks.regions(frame.stamp_ns, most), frame, [], work)
+        regions = self._tracks.regions(frame.stamp_ns, most)
+        looks = self._looks if self._settings.two_looks and self._reader.turn_rad else None
+        return self._read(regions, frame, [], work, looks)
 
     def _find(
         self, frame: Frame, windows: Sequence[Region], known: Sequence[SeenHand], work: Work
@@ -241,16 +257,25 @@ class HandFinder:
         ]
         free = self._settings.max_hands - len(known)
         regions = _distinct(palms, [hand.region for hand in known])[:free]
-        return self._read(regions, frame, known, work)[:free]
+        hands = self._read(regions, frame, known, work)
+        return [hand for hand in hands if not any(_copies(hand, one) for one in known)][:free]
 
     def _read(
-        self, regions: list[Region], frame: Frame, known: Sequence[SeenHand], work: Work
+        self,
+        regions: list[Region],
+        frame: Frame,
+        known: Sequence[SeenHand],
+        work: Work,
+        looks: TwoLooks | None = None,
     ) -> list[SeenHand]:
         """The hands in these regions: present, and each only once."""
         if not regions:
             return []
         with work.stage("keypoints", self._reader.name):
-            estimates = self._reader(frame.image, regions)
+            if looks is None:
+                estimates = self._reader(frame.image, regions)
+            else:
+                estimates = looks(self._reader, frame.image, regions, frame.stamp_ns)
         found = []
         for estimate in estimates:
             if estimate is None or estimate.presence < self._settings.presence_threshold:
@@ -323,6 +348,18 @@ def _of_one_image(hand: SeenHand) -> dict[str, Any]:
         return {}
     side = Side.RIGHT if right >= 0.5 else Side.LEFT
     return {"side": side, "side_score": max(right, 1.0 - right)}
+
+
+def _copies(hand: SeenHand, known: SeenHand) -> bool:
+    """Whether a hand that was found anew is a known one, read badly: near to it, and of its side.
+
+    So it is where one hand hides the other of the same person. What is left of that one is found as
+    a palm, and what is read there is the hand before it.
+    """
+    new, old = hand.estimate, known.estimate
+    one_side = min(new.right, old.right) > _SURE or max(new.right, old.right) < 1.0 - _SURE
+    apart = known_median(np.linalg.norm(new.uv - old.uv, axis=1))
+    return one_side and bool(apart < _COPY_PALMS * palm_size(old.uv))
 
 
 def _each_once(found: Sequence[SeenHand], known: Sequence[SeenHand]) -> list[SeenHand]:

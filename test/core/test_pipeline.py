@@ -95,6 +95,8 @@ def _estimate(uv, shape, presence, right):
 class Network:
     """A network with a name."""
 
+    turn_rad = 0.0
+
     def __init__(self, name, function):
         self.name, self.function = name, function
 
@@ -343,6 +345,15 @@ def test_a_hand_found_in_a_tile_on_another_hand_is_not_a_second_one():
     camera.world.hands.append(part)
     for _ in range(30):
         assert len(camera.shoot().instances) == 1
+
+
+@pytest.mark.parametrize(("right", "count"), [(0.98, 1), (0.1, 2)])
+def test_what_is_found_by_a_hand_and_has_its_side_is_that_hand_read_badly(right, count):
+    camera = Camera(Hand(300, 200, 120, right=0.97), search=False)
+    for _ in range(5):
+        camera.shoot()
+    camera.world.hands.append(Hand(336, 200, 72, right=right))
+    assert len(camera.shoot().instances) == count
 
 
 def test_a_palm_that_a_tile_cuts_is_not_looked_at():

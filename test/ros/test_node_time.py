@@ -46,6 +46,7 @@ class Networks:
     """
 
     name, engine = "played", "played"
+    turn_rad = 0.0
 
     def __init__(self) -> None:
         self.hands: list[Points] = []

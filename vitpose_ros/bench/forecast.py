@@ -24,6 +24,9 @@ HORIZONS_S = (0.033, 0.066, 0.1)
 Guess = Callable[[Keypoints, Velocity, float], Array]
 """(21, 2) px: joints, how they move, and for how long."""
 
+_Way = tuple[str, tuple[HandRecording, ...], SmoothingSettings, Guess]
+"""Its name, what it works on, and how."""
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -45,31 +48,35 @@ def forecasts(recording: Recording) -> list[Forecast]:
     default = PRESETS[DEFAULT_PRESET]
     raw = PRESETS["none"]
     last_two = replace(raw, hold_s=0.5)  # as measured, but the filter runs and tells a velocity
-    ways: list[tuple[str, SmoothingSettings, Guess]] = [
-        ("hold the raw pose", raw, _hold),
-        (f"hold the pose of '{DEFAULT_PRESET}'", default, _hold),
-        ("raw, constant velocity of the last two", last_two, _straight),
-        ("Kalman, constant velocity", replace(default, filter="kalman"), _straight),
-        (f"'{DEFAULT_PRESET}', constant velocity", default, _straight),
-        (f"'{DEFAULT_PRESET}', damped (offered)", default, _damped),
+    single, measured = moving.single, moving.hands
+    kalman = replace(default, filter="kalman")
+    ways: list[_Way] = [
+        ("hold the raw pose", single, raw, _hold),
+        (f"hold the pose of '{DEFAULT_PRESET}'", measured, default, _hold),
+        ("raw, constant velocity of the last two", single, last_two, _straight),
+        ("Kalman, constant velocity", measured, kalman, _straight),
+        (f"'{DEFAULT_PRESET}', constant velocity", measured, default, _straight),
+        (f"'{DEFAULT_PRESET}', damped (offered)", measured, default, _damped),
     ]
-    found = [_guesses(moving, settings, guess) for _, settings, guess in ways]
+    found = [
+        _guesses(replace(moving, hands=hands), settings, guess)
+        for _, hands, settings, guess in ways
+    ]
     common = np.all([np.isfinite(error) for error in found], axis=0)
     return [
         Forecast(name, tuple(float(error[h][common[h]].mean()) for h in range(len(HORIZONS_S))))
-        for (name, _, _), error in zip(ways, found, strict=True)
+        for (name, *_), error in zip(ways, found, strict=True)
     ]
 
 
 def _guesses(recording: Recording, settings: SmoothingSettings, guess: Guess) -> Array:
     """(H, joints of all hands and images) errors in palm lengths; NaN where nothing was seen."""
-    errors = [_of_scene(hands, settings, guess) for hands in recording.scenes()]
+    errors = [_of_scene(scene, settings, guess) for scene in recording.scenes()]
     return np.concatenate(errors, axis=1)
 
 
-def _of_scene(
-    hands: tuple[HandRecording, ...], settings: SmoothingSettings, guess: Guess
-) -> Array:
+def _of_scene(scene: Recording, settings: SmoothingSettings, guess: Guess) -> Array:
+    hands = scene.hands
     count = len(hands[0].stamp_ns)
     guessed = np.full((len(HORIZONS_S), len(hands), count, 21, 2), np.nan)
 
@@ -79,7 +86,7 @@ def _of_scene(
 
     smooth(settings, hands, each)
     errors = np.full(guessed.shape[:-1], np.nan)
-    for number, curve in enumerate(image_curves(Recording(hands, 1.0, 1, 1, ()))):
+    for number, curve in enumerate(image_curves(scene)):
         true = CubicSpline(curve.time_s, curve.true, axis=0)
         for h, horizon_s in enumerate(HORIZONS_S):
             known = curve.time_s <= curve.time_s[-1] - horizon_s

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.bench.recording import HandRecording, Recording
-from vitpose_ros.bench.smoothing import DEFAULT_PRESET, IN_VIEW_SCRIPTS, Method, Row
+from vitpose_ros.bench.recording import Recording
+from vitpose_ros.bench.smoothing import DEFAULT_PRESET, IN_VIEW_SCRIPTS, Method, Row, run
 from vitpose_ros.layouts import HAND21
 
 WINDOW_S = 2.0
@@ -79,7 +79,7 @@ def plot(recording: Recording, methods: Sequence[Method], rows: Sequence[Row], p
 def _draw_path(way: Any, away: Any, recording: Recording, methods: Sequence[Method]) -> None:
     """A fingertip over two lively seconds: where it is, and how far from the truth."""
     scene, number, first = _liveliest(recording)
-    hand = scene[number]
+    hand = scene.single[number]
     part = slice(first, first + round(WINDOW_S * recording.rate_hz))
     time_s = hand.time_s[part]
     true = hand.true_uv[part, _JOINT, 0]
@@ -89,7 +89,7 @@ def _draw_path(way: Any, away: Any, recording: Recording, methods: Sequence[Meth
     ]
     for method in methods:
         if method.name in _PATHS:
-            uv = method.run(scene)[number].uv
+            uv = run(method, scene)[number].uv
             lines.append((method.name, uv, {"color": _PATHS[method.name], "lw": 1.6}))
     way.plot(time_s, true, color="black", lw=2.2, label="truth")
     for name, uv, style in lines:
@@ -108,14 +108,14 @@ def _draw_path(way: Any, away: Any, recording: Recording, methods: Sequence[Meth
         axis.grid(alpha=0.3)
 
 
-def _liveliest(recording: Recording) -> tuple[tuple[HandRecording, ...], int, int]:
+def _liveliest(recording: Recording) -> tuple[Recording, int, int]:
     """The scene, the hand and the first image of the window to look at: a fingertip that is seen
     all the time, moves much and is read with much noise.
     """
     length = round(WINDOW_S * recording.rate_hz)
-    best: tuple[float, tuple[HandRecording, ...], int, int] | None = None
+    best: tuple[float, Recording, int, int] | None = None
     for scene in recording.of(*IN_VIEW_SCRIPTS).scenes():
-        for number, hand in enumerate(scene):
+        for number, hand in enumerate(scene.single):
             for first in range(0, max(len(hand.stamp_ns) - length, 1), max(length // 10, 1)):
                 part = slice(first, first + length)
                 moved = float(np.ptp(hand.true_uv[part, _JOINT, 0]))

@@ -1,14 +1,15 @@
 """What the networks say of rendered hands, image by image, beside what is true.
 
 Filters are measured on recordings, so that rendering and networks run once. A recording holds, for
-each true hand, the model's own joints: nothing in it is smoothed.
+each true hand, the model's own joints: nothing in it is smoothed. It holds them twice: as they are
+measured here, from two looks (`track.looks`), and as the network reads single crops.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ DEFAULT_RATE_HZ = 30.0
 STILL_S = 6.0
 """For how long the script `still`, which is a single pose, is shown."""
 
-_FORMAT = 1
+_FORMAT = 2
 _FIRST_STAMP_NS = 1_000_000_000
 _PAUSE_NS = 10_000_000_000
 """Between two scenes; longer than any track lives."""
@@ -51,10 +52,10 @@ class HandRecording:
     true_uv : (T, 21, 2) float32, px; may lie outside the image.
     true_xyz : (T, 21, 3) float32, metres, optical frame.
     in_view : (T,) bool, all joints lie inside the image.
-    uv : (T, 21, 2) float32, px, the model's own; NaN where the hand was not found.
+    uv : (T, 21, 2) float32, px, as measured; NaN where the hand was not found.
     score : (T, 21) float32; 0 where it was not found.
     state : (T, 21) uint8, values of JointState.
-    shape_xyz : (T, 21, 3) float32, metres, the model's own; NaN where it was not found.
+    shape_xyz : (T, 21, 3) float32, metres, as measured; NaN where it was not found.
     presence : (T,) float32, the model's probability of a hand; NaN where it was not found.
     found_side : (T,) uint8, values of Side as the pipeline told it; UNKNOWN where it was not found.
     track_id : (T,) int64; NO_ID where it was not found.
@@ -86,8 +87,8 @@ class HandRecording:
         return np.asarray((self.stamp_ns - self.stamp_ns[0]) * 1e-9, np.float64)
 
     def keypoints(self, image: int) -> Keypoints | None:
-        """The model's own joints in one image, as they went into the smoother; None where the hand
-        was not found.
+        """The joints in one image, as they go into the smoother; None where the hand was not
+        found.
         """
         if not self.found[image]:
             return None
@@ -100,6 +101,7 @@ class HandRecording:
         )
 
 
+_PARTS = ("hands", "single")
 _ARRAYS = tuple(f.name for f in fields(HandRecording) if f.name not in ("script", "seed", "side"))
 
 
@@ -109,13 +111,17 @@ class Recording:
 
     Attributes
     ----------
-    hands : the hands, those of one scene next to each other, with equal stamps.
+    hands : the hands, those of one scene next to each other, with equal stamps; as the smoother of
+        this package gets them.
+    single : the same hands, as a network alone reads them: the crop of each image is as it is. What
+        is called raw in figures, and what the filters of others get.
     rate_hz : images per second.
     width, height : of the images, px.
     models : the networks, by their names in the model catalogue.
     """
 
     hands: tuple[HandRecording, ...]
+    single: tuple[HandRecording, ...]
     rate_hz: float
     width: int
     height: int
@@ -127,17 +133,22 @@ class Recording:
         lengths = {(hand.script, hand.seed): len(hand.stamp_ns) for hand in self.hands}
         return sum(lengths.values()) / self.rate_hz
 
-    def scenes(self) -> list[tuple[HandRecording, ...]]:
-        """The hands scene by scene."""
-        scenes: dict[tuple[str, int], list[HandRecording]] = {}
-        for hand in self.hands:
-            scenes.setdefault((hand.script, hand.seed), []).append(hand)
-        return [tuple(hands) for hands in scenes.values()]
+    def scenes(self) -> list[Recording]:
+        """Scene by scene."""
+
+        def scene(hand: HandRecording) -> tuple[str, int]:
+            return hand.script, hand.seed
+
+        names = dict.fromkeys(map(scene, self.hands))
+        return [self._where(lambda hand, own=name: scene(hand) == own) for name in names]
 
     def of(self, *scripts: str) -> Recording:
         """The part with these scripts."""
-        hands = tuple(hand for hand in self.hands if hand.script in scripts)
-        return Recording(hands, self.rate_hz, self.width, self.height, self.models)
+        return self._where(lambda hand: hand.script in scripts)
+
+    def _where(self, wanted: Callable[[HandRecording], bool]) -> Recording:
+        hands, single = (tuple(filter(wanted, part)) for part in (self.hands, self.single))
+        return replace(self, hands=hands, single=single)
 
     def save(self, path: Path) -> None:
         """Write it to one .npz file, whole or not at all."""
@@ -150,8 +161,9 @@ class Recording:
             "seeds": np.array([hand.seed for hand in self.hands]),
             "sides": np.array([int(hand.side) for hand in self.hands]),
         }
-        for index, hand in enumerate(self.hands):
-            content |= {f"{index}/{name}": getattr(hand, name) for name in _ARRAYS}
+        for part in _PARTS:
+            for index, hand in enumerate(getattr(self, part)):
+                content |= {f"{part}/{index}/{name}": getattr(hand, name) for name in _ARRAYS}
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft.npz")
         np.savez_compressed(draft, **content)
@@ -178,30 +190,35 @@ class Recording:
 
 
 def _unpacked(content: Any) -> Recording:
-    hands = []
-    names = zip(content["scripts"], content["seeds"], content["sides"], strict=True)
-    for index, (script, seed, side) in enumerate(names):
-        arrays = {name: content[f"{index}/{name}"] for name in _ARRAYS}
-        hands.append(HandRecording(str(script), int(seed), Side(int(side)), **arrays))
+    parts: list[tuple[HandRecording, ...]] = []
+    for part in _PARTS:
+        hands = []
+        names = zip(content["scripts"], content["seeds"], content["sides"], strict=True)
+        for index, (script, seed, side) in enumerate(names):
+            arrays = {name: content[f"{part}/{index}/{name}"] for name in _ARRAYS}
+            hands.append(HandRecording(str(script), int(seed), Side(int(side)), **arrays))
+        parts.append(tuple(hands))
     width, height = (int(number) for number in content["size"])
     models = tuple(str(name) for name in content["models"])
-    return Recording(tuple(hands), float(content["rate_hz"]), width, height, models)
+    return Recording(*parts, float(content["rate_hz"]), width, height, models)
 
 
 def record(
     pipeline: Pipeline,
+    single: Pipeline,
     scripts: Sequence[str] = DEFAULT_SCRIPTS,
     seeds: Sequence[int] = (0, 1),
     rate_hz: float = DEFAULT_RATE_HZ,
     size: tuple[int, int] = (640, 480),
     report: Report | None = None,
 ) -> Recording:
-    """Render scripts with two hands, and note what a pipeline says of them.
+    """Render scripts with two hands, and note what pipelines say of them.
 
     Parameters
     ----------
     pipeline : follows hands from image to image, as in the node. Its smoothing plays no part: only
         the raw joints are noted.
+    single : the same with HandSettings.two_looks off.
     scripts : names of `vitpose_ros.synthetic`; each is shown once for each seed.
     seeds : of skin, light, table, sway and noise.
     rate_hz : images per second, 1 or more.
@@ -218,26 +235,29 @@ def record(
     if not scenes:
         raise ValueError("scripts and seeds: expected at least one of each, got none")
     counts = [_images(scene, rate_hz) for scene in scenes]
-    hands: list[HandRecording] = []
+    pipelines = pipeline, single
+    hands: tuple[list[HandRecording], ...] = [], []
     done, first_ns = 0, _FIRST_STAMP_NS
     for scene, count in zip(scenes, counts, strict=True):
-        pipeline.reset()
-        rows: list[list[dict[str, Any]]] = [[], []]
+        rows: list[list[list[dict[str, Any]]]] = [[[], []], [[], []]]  # pipelines, hands, images
+        for each in pipelines:
+            each.reset()
         for number in range(count):
             stamp_ns = first_ns + round(number * 1e9 / rate_hz)
             rendering = scene.render(number / rate_hz)
-            result = pipeline(Frame(rendering.image, stamp_ns))
-            for hand_rows, row in zip(rows, _matched(rendering, result.instances), strict=True):
-                hand_rows.append({"stamp_ns": np.int64(stamp_ns), **row})
+            for own, each in zip(rows, pipelines, strict=True):
+                result = each(Frame(rendering.image, stamp_ns))
+                for hand_rows, row in zip(own, _matched(rendering, result.instances), strict=True):
+                    hand_rows.append({"stamp_ns": np.int64(stamp_ns), **row})
             done += 1
             if report is not None:
                 report(done, sum(counts), f"{scene.script}, seed {scene.seed}")
         first_ns = stamp_ns + _PAUSE_NS
-        for index, hand_rows in enumerate(rows):
-            arrays = {name: np.stack([row[name] for row in hand_rows]) for name in _ARRAYS}
-            side = (Side.RIGHT, Side.LEFT)[index]
-            hands.append(HandRecording(scene.script, scene.seed, side, **arrays))
-    return Recording(tuple(hands), float(rate_hz), *size, tuple(pipeline.models))
+        for made, own in zip(hands, rows, strict=True):
+            for side, hand_rows in zip((Side.RIGHT, Side.LEFT), own, strict=True):
+                arrays = {name: np.stack([row[name] for row in hand_rows]) for name in _ARRAYS}
+                made.append(HandRecording(scene.script, scene.seed, side, **arrays))
+    return Recording(*map(tuple, hands), float(rate_hz), *size, tuple(pipeline.models))
 
 
 def _images(scene: Scene, rate_hz: float) -> int:

@@ -1,5 +1,8 @@
 """Every filter and preset on recorded hands: how steady, how late, how right.
 
+What is called raw is what the network says of each image by itself. The filters of others get that;
+those of this package get what it measures, from two looks (`track.looks`), as they do in use.
+
 Curves are compared in the image. The unit of length is the true palm, wrist to the middle finger's
 MCP joint, as it looks in each image.
 """
@@ -37,6 +40,8 @@ has more than half of the raw curve's acceleration there, which leaves a filter 
 
 DEFAULT_PRESET = "balanced"
 
+_ABOUT = {DEFAULT_PRESET: "the default", "none": "two looks, not smoothed"}
+
 _PALM_M = 0.09
 """Wrist to the middle finger's MCP joint of a usual hand."""
 
@@ -65,12 +70,14 @@ class Method:
     about : what it is, for people.
     run : smooths the hands of one scene.
     of_package : a filter that can be chosen, not one to compare with.
+    single : it gets the network's single readings, not what is measured from two looks.
     """
 
     name: str
     about: str
     run: Callable[[Sequence[HandRecording]], list[Smoothed]]
     of_package: bool = True
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,8 @@ class Row:
     ----------
     name, about, of_package : of the method.
     accel_ratio : mean acceleration over that of the raw curve.
-    lag_ms : by how much the curve is late against the truth; that of the raw curve is the row
-        `none`.
+    lag_ms : by how much the curve is late against the truth; that of the raw curve is in the row
+        `raw`.
     error_ratio : mean distance from the truth over that of the raw curve.
     error_palm, error_p95_palm : that distance, and its 95th percentile.
     still_palm : how much a still hand trembles (`metrics.jitter`); NaN without the script `still`.
@@ -112,10 +119,9 @@ def methods(rate_hz: float) -> list[Method]:
     rate_hz : of the recording: a filter with a fixed share per image is another one at another
         rate.
     """
-    rows = [
-        Method(name, "the default" if name == DEFAULT_PRESET else "", _smoother(settings))
-        for name, settings in PRESETS.items()
-    ]
+    rows = [Method("raw", "the network alone", _smoother(PRESETS["none"]), single=True)]
+    for name, settings in PRESETS.items():
+        rows.append(Method(name, _ABOUT.get(name, ""), _smoother(settings)))
     for name, about in (
         ("one_euro", "One-Euro"),
         ("ema", "moving average"),
@@ -132,7 +138,7 @@ def _published(rate_hz: float) -> list[Method]:
     def method(
         name: str, about: str, make: Callable[[], Baseline], size: Callable[[Array], float]
     ) -> Method:
-        return Method(name, about, _baseline(make, size), of_package=False)
+        return Method(name, about, _baseline(make, size), of_package=False, single=True)
 
     def average(share: float) -> Method:
         about = f"moving average, {share:g} of each new value"
@@ -199,19 +205,21 @@ def by_script(recording: Recording, method: Method) -> dict[str, tuple[float, fl
 
 def run(method: Method, recording: Recording) -> list[Smoothed]:
     """What a method makes of each hand of a recording, in its order."""
-    return [done for scene in recording.scenes() for done in method.run(scene)]
+    scenes = recording.scenes()
+    given = [scene.single if method.single else scene.hands for scene in scenes]
+    return [done for hands in given for done in method.run(hands)]
 
 
 def image_curves(recording: Recording) -> list[Curve]:
-    """The hands in the image, px; the scale is the palm's length."""
-    return [_curve(hand.time_s, hand.true_uv, hand.uv) for hand in recording.hands]
+    """The hands in the image, px, as single readings; the scale is the palm's length."""
+    return [_curve(hand.time_s, hand.true_uv, hand.uv) for hand in recording.single]
 
 
 def shape_curves(recording: Recording) -> list[Curve]:
     """The hands' shapes, metres about the middle of their joints: a network's origin is its own."""
     return [
         _curve(hand.time_s, _centred(hand.true_xyz), _centred(hand.shape_xyz))
-        for hand in recording.hands
+        for hand in recording.single
     ]
 
 

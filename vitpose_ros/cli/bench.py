@@ -25,11 +25,14 @@ joints are known and as MediaPipe's networks read them. Other projects' filters 
 
   accel   mean acceleration |p[t-1] - 2 p[t] + p[t+1]| over that of the network's own joints
   lag     the shift in time at which the true curve fits best, ms; that of the network's own joints
-          is in the row 'none'
+          is in the row 'raw'
   error   mean distance from the truth over that of the network's own joints; then the mean and the
           95th percentile in palm lengths (wrist to the middle finger's MCP joint)
   still   how much a still hand trembles, thousandths of a palm (RMS after a moving mean)
-  3D      the same of the hand's shape in metres"""
+  3D      the same of the hand's shape in metres
+
+The network's own joints, 'raw', are what it says of each image by itself, and what the filters of
+others get. Those of this package get the mean of two looks, which is in the row 'none'."""
 
 
 def register(subparsers: Any, epilog: str) -> None:
@@ -99,7 +102,9 @@ def _smoothing(options: argparse.Namespace) -> int:
 def _recording(options: argparse.Namespace) -> Recording:
     """The recording that the options name, or a new one."""
     from vitpose_ros.bench.recording import DEFAULT_SCRIPTS, Recording, record
+    from vitpose_ros.hands import HandSettings
     from vitpose_ros.load import load_pipeline
+    from vitpose_ros.pipeline import Settings
 
     if options.recording is not None and options.recording.exists():
         return Recording.load(options.recording)
@@ -108,10 +113,12 @@ def _recording(options: argparse.Namespace) -> Recording:
         seeds = tuple(int(seed) for seed in options.seeds.split(","))
     except ValueError:
         options.parser.error(f"--seeds: expected whole numbers like 2,3, got '{options.seeds}'")
-    pipeline = load_pipeline(open_store(options))
+    store = open_store(options)
+    pipeline = load_pipeline(store)
+    single = load_pipeline(store, settings=Settings(hands=HandSettings(two_looks=False)))
     with _shown(options.quiet) as report:
         try:
-            made = record(pipeline, scripts, seeds, options.rate, report=report)
+            made = record(pipeline, single, scripts, seeds, options.rate, report=report)
         except ValueError as error:
             options.parser.error(str(error))
     if options.recording is not None:

@@ -18,6 +18,9 @@ from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.types import ByteArray, FloatArray, Region
 
 INPUT_PX = 224
+TURN_RAD = math.radians(20.0)
+"""How far the crop of a followed hand is turned to either side; see `track.looks`."""
+
 JOINTS = 21
 
 _OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
@@ -41,6 +44,7 @@ class HandLandmarks:
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
         self.engine = engine.name
+        self.turn_rad = TURN_RAD
         self._engine = engine
         _check(engine, name)
 

@@ -39,6 +39,7 @@ class TopDownHands:
                 f"'{HAND21.name}'"
             )
         self.name, self.engine = model.name, model.engine
+        self.turn_rad = 0.0  # of these, nobody measured yet that two looks are better
         self._model = model
         self._turned = turned
 

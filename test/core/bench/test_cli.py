@@ -43,8 +43,8 @@ def test_tables_of_all_rows_of_the_scripts_and_of_forecasts_are_shown(capsys, sa
     assert head.startswith("8 s with two hands at 30 Hz, 640x480; networks played; scripts reach")
     names = {row.split()[0] for row in rows if row}
     assert {*PRESETS, *FILTERS, "mediapipe_pose", "mmpose_0x", "ema_0.2", "reach"} <= names
-    (none,) = (row for row in rows if row.startswith("none "))
-    assert re.match(r"none +1\.000 +-?\d\.\d +1\.000 ", none)
+    (raw,) = (row for row in rows if row.startswith("raw "))
+    assert re.match(r"raw +1\.000 +-?\d\.\d +1\.000 ", raw)
     assert any(re.match(r"hold the raw pose +0\.\d+ +0\.\d+ +0\.\d+$", row) for row in rows)
 
 
@@ -53,7 +53,7 @@ def test_the_json_has_three_figures_for_every_filter_and_preset(capsys, saved, t
     code, _, _ = run(capsys, "bench", "smoothing", "--recording", saved, "--json", path)
     figures = json.loads(path.read_text())
     assert code == 0 and list(path.parent.iterdir()) == [path]
-    assert {"default", *PRESETS, *FILTERS} <= set(figures)
+    assert {"default", "raw", *PRESETS, *FILTERS} <= set(figures)
     for row in figures.values():
         assert set(row) == {"accel_ratio", "lag_ms", "error_ratio"}
     assert figures["default"] == figures["balanced"] != figures["steady"]
@@ -62,17 +62,20 @@ def test_the_json_has_three_figures_for_every_filter_and_preset(capsys, saved, t
 def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, monkeypatch):
     asked = []
 
-    def record(pipeline, *what, report):
-        asked.append((pipeline, *what))
+    def load(store, settings=None):
+        return "two looks" if settings is None or settings.hands.two_looks else "single"
+
+    def record(*what, report):
+        asked.append(what)
         report(1, 2, "reach, seed 4")
         return Recording.load(saved)
 
-    monkeypatch.setattr("vitpose_ros.load.load_pipeline", lambda store: "the pipeline")
+    monkeypatch.setattr("vitpose_ros.load.load_pipeline", load)
     monkeypatch.setattr("vitpose_ros.bench.recording.record", record)
     made = tmp_path / "made.npz"
     words = ("--recording", made, "--scripts", "reach,still", "--seeds", "4,5", "--rate", "60")
     first = run(capsys, "bench", "smoothing", *words)
-    assert asked == [("the pipeline", ("reach", "still"), (4, 5), 60.0)]
+    assert asked == [("two looks", "single", ("reach", "still"), (4, 5), 60.0)]
     assert first[0] == 0 and first[2] == "reach, seed 4: image 1 of 2\n"
     second = run(capsys, "bench", "smoothing", "--recording", made)
     assert len(asked) == 1 and second[1] == first[1]
@@ -87,7 +90,7 @@ def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, m
     ],
 )
 def test_what_cannot_be_rendered_is_one_sentence(capsys, monkeypatch, words, code, text):
-    monkeypatch.setattr("vitpose_ros.load.load_pipeline", lambda store: None)
+    monkeypatch.setattr("vitpose_ros.load.load_pipeline", lambda store, settings=None: None)
     found, out, err = run(capsys, "bench", "smoothing", *words)
     assert (found, out) == (code, "") and text in err
 

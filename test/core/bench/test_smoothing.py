@@ -41,7 +41,7 @@ def half_the_noise(hand):
 def test_every_preset_and_filter_has_a_row_and_so_have_the_published_ones():
     names = [row.name for row in methods(30.0)]
     assert len(set(names)) == len(names)
-    assert {*PRESETS, *FILTERS} <= set(names)
+    assert {"raw", *PRESETS, *FILTERS} <= set(names)
     others = [row.name for row in methods(30.0) if not row.of_package]
     assert others == ["ema_0.2", "ema_0.5", "mediapipe_pose", "mediapipe_world", "mmpose_0x"]
 
@@ -56,10 +56,22 @@ def test_the_motion_that_is_measured_is_one_of_known_scripts():
 
 def test_raw_joints_have_ratios_of_one_and_their_own_lag(make_recording):
     recording = make_recording(lag_s=0.012)
-    (row,) = measure(recording, [way for way in methods(30.0) if way.name == "none"])
+    (row,) = measure(recording, [way for way in methods(30.0) if way.name == "raw"])
     assert (row.accel_ratio, row.error_ratio) == (1.0, 1.0)
     assert (row.shape_accel_ratio, row.shape_error_ratio) == (1.0, 1.0)
     assert row.lag_ms == pytest.approx(12.0, abs=1.0)
+
+
+def test_what_is_called_raw_are_single_readings_and_only_other_filters_get_them(make_recording):
+    recording = make_recording()
+    better = tuple(replace(h, uv=(h.uv + h.true_uv) / 2) for h in recording.hands)
+    rows = {row.name: row for row in measure(replace(recording, hands=better), methods(30.0))}
+    same = {row.name: row for row in measure(recording, methods(30.0))}
+    assert rows["raw"].error_ratio == 1.0
+    assert rows["none"].error_ratio == pytest.approx(0.5, abs=1e-6)
+    for way in methods(30.0):
+        assert (rows[way.name].error_ratio < same[way.name].error_ratio) is not way.single
+        assert way.single is (way.name == "raw" or not way.of_package)
 
 
 def test_less_noise_is_a_smaller_ratio_in_pixels_and_metres(make_recording):

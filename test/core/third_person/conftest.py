@@ -32,6 +32,7 @@ class HandWorld:
 
     name = "hands"
     engine = "a played engine"
+    turn_rad = 0.0
 
     def __init__(self, crowd: Any) -> None:
         self.crowd = crowd

@@ -42,6 +42,7 @@ class Camera:
     """A pipeline and its images; a hand that lies behind another one is not seen."""
 
     name = engine = "played"
+    turn_rad = 0.0
 
     def __init__(self, *hands, noise=0.0, **settings):
         self.hands, self.noise, self.rng = list(hands), noise, np.random.default_rng(0)
