@@ -243,7 +243,7 @@ class Instance:
     Attributes
     ----------
     keypoints : the joints as published: smoothed when a filter is in use.
-    raw : the model's own joints for this image; the same object as `keypoints` when nothing is
+    raw : the joints as measured in this image; the same object as `keypoints` when nothing is
         smoothed.
     score : confidence that it is what the layout's kind says, 0 .. 1.
     model : the network that gave the keypoints, by its name in the model catalogue.

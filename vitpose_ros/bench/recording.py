@@ -139,8 +139,10 @@ class Recording:
         def scene(hand: HandRecording) -> tuple[str, int]:
             return hand.script, hand.seed
 
-        names = dict.fromkeys(map(scene, self.hands))
-        return [self._where(lambda hand, own=name: scene(hand) == own) for name in names]
+        def part(name: tuple[str, int]) -> Recording:
+            return self._where(lambda hand: scene(hand) == name)
+
+        return [part(name) for name in dict.fromkeys(map(scene, self.hands))]
 
     def of(self, *scripts: str) -> Recording:
         """The part with these scripts."""
@@ -190,17 +192,18 @@ class Recording:
 
 
 def _unpacked(content: Any) -> Recording:
-    parts: list[tuple[HandRecording, ...]] = []
-    for part in _PARTS:
+    def part(kind: str) -> tuple[HandRecording, ...]:
         hands = []
         names = zip(content["scripts"], content["seeds"], content["sides"], strict=True)
         for index, (script, seed, side) in enumerate(names):
-            arrays = {name: content[f"{part}/{index}/{name}"] for name in _ARRAYS}
+            arrays = {name: content[f"{kind}/{index}/{name}"] for name in _ARRAYS}
             hands.append(HandRecording(str(script), int(seed), Side(int(side)), **arrays))
-        parts.append(tuple(hands))
+        return tuple(hands)
+
+    hands, single = map(part, _PARTS)
     width, height = (int(number) for number in content["size"])
     models = tuple(str(name) for name in content["models"])
-    return Recording(*parts, float(content["rate_hz"]), width, height, models)
+    return Recording(hands, single, float(content["rate_hz"]), width, height, models)
 
 
 def record(
@@ -236,7 +239,7 @@ def record(
         raise ValueError("scripts and seeds: expected at least one of each, got none")
     counts = [_images(scene, rate_hz) for scene in scenes]
     pipelines = pipeline, single
-    hands: tuple[list[HandRecording], ...] = [], []
+    parts: tuple[list[HandRecording], ...] = [], []
     done, first_ns = 0, _FIRST_STAMP_NS
     for scene, count in zip(scenes, counts, strict=True):
         rows: list[list[list[dict[str, Any]]]] = [[[], []], [[], []]]  # pipelines, hands, images
@@ -253,11 +256,12 @@ def record(
             if report is not None:
                 report(done, sum(counts), f"{scene.script}, seed {scene.seed}")
         first_ns = stamp_ns + _PAUSE_NS
-        for made, own in zip(hands, rows, strict=True):
+        for made, own in zip(parts, rows, strict=True):
             for side, hand_rows in zip((Side.RIGHT, Side.LEFT), own, strict=True):
                 arrays = {name: np.stack([row[name] for row in hand_rows]) for name in _ARRAYS}
                 made.append(HandRecording(scene.script, scene.seed, side, **arrays))
-    return Recording(*map(tuple, hands), float(rate_hz), *size, tuple(pipeline.models))
+    hands, alone = map(tuple, parts)
+    return Recording(hands, alone, float(rate_hz), *size, tuple(pipeline.models))
 
 
 def _images(scene: Scene, rate_hz: float) -> int:

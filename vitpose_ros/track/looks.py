@@ -109,13 +109,13 @@ class TwoLooks:
         first, middle, _ = looks
         share = _seconds(first.stamp_ns, middle.stamp_ns) / _seconds(first.stamp_ns, stamp_ns)
         between = first.joints + share * (here.joints - first.joints)
-        off = (between - middle.joints) / 2
-        uv, shape = off[:, :2], off[:, 2:]
+        off = ((between - middle.joints) / 2).astype(np.float32)
+        uv, shape = estimate.uv, estimate.shape_xyz
+        most, most_in_space = _MOST_OFF * palm_size(uv), _MOST_OFF_IN_SPACE * palm_size(shape)
         return replace(
             estimate,
-            uv=estimate.uv - _possible(uv, _MOST_OFF * palm_size(estimate.uv)),
-            shape_xyz=estimate.shape_xyz
-            - _possible(shape, _MOST_OFF_IN_SPACE * palm_size(estimate.shape_xyz)),
+            uv=np.subtract(uv, _possible(off[:, :2], most)),
+            shape_xyz=np.subtract(shape, _possible(off[:, 2:], most_in_space)),
         )
 
 
@@ -134,10 +134,10 @@ def _turned(region: Region, by_rad: float) -> Region:
 
 
 def _possible(off: FloatArray, most: float) -> FloatArray:
-    """(K, D) float32, 0 for joints that are farther off, or not known."""
+    """(K, D), 0 for joints that are farther off, or not known."""
     with np.errstate(invalid="ignore"):
         possible = np.linalg.norm(off, axis=1) <= most
-    return np.where(possible[:, None], off, 0.0).astype(np.float32)
+    return np.where(possible[:, None], off, np.float32(0.0))
 
 
 def _seconds(start_ns: int, end_ns: int) -> float:
