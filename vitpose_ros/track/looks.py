@@ -10,7 +10,7 @@ import numpy as np
 
 from vitpose_ros.detect.hands import palm_size
 from vitpose_ros.keypoints.hand_estimate import HandEstimate
-from vitpose_ros.types import NO_ID, ByteArray, FloatArray, Region
+from vitpose_ros.types import ByteArray, FloatArray, Region
 
 MAX_SPAN_S = 0.15
 """Three images in a row may take so long: over more time, a hand's motion is not steady."""
@@ -20,7 +20,10 @@ _MOST_OFF, _MOST_OFF_IN_SPACE = 0.15, 0.3
 that jumps is farther off.
 """
 
-_NEAR = 0.5
+_CLEAR = 0.85
+"""Presence with which a hand was read of which the next look can do with a turned crop."""
+
+_NEAR = 0.33
 """Of a crop's side: hands whose crops are nearer to one another, middle to middle, are near."""
 
 Reader = Callable[[ByteArray, Sequence[Region]], "list[HandEstimate | None]"]
@@ -28,10 +31,11 @@ Reader = Callable[[ByteArray, Sequence[Region]], "list[HandEstimate | None]"]
 
 @dataclass(frozen=True)
 class _Look:
-    """Joints of one track as they were read in one image: (21, 5), px and metres."""
+    """What was read of one track in one image: joints (21, 5), px and metres; score (21,)."""
 
     stamp_ns: int
     joints: FloatArray
+    score: FloatArray
 
 
 class TwoLooks:
@@ -47,10 +51,12 @@ class TwoLooks:
     where `between` lies between this reading and the one before the last, at the time of the last
     one, `before`. With steps of equal length this is 3/4, 1/2 and -1/4 of the last three readings:
     late by nothing while the motion is steady, and without what changes from look to look. A joint
-    by which the looks would be impossibly far apart is left as it was read: it jumped.
+    by which the looks would be impossibly far apart is left as it was read: it jumped. Scores are
+    the mean of this image's and the last one's; the presence of a hand is that of this image, so
+    that one that is gone is gone at once.
 
-    Hands that are near to one another are read in crops as they are: turned ones were lost, and
-    taken for one another, more often where hands cross.
+    Hands that are near to one another, or are half hidden (by their presence), are read in crops as
+    they are: turned ones were lost, and taken for one another, more often where hands cross.
 
     It costs nothing but these sums: each image is still looked at once. Measured on MediaPipe's
     hands with 20 degrees: see docs/smoothing.md.
@@ -64,11 +70,12 @@ class TwoLooks:
         self._turn_rad = turn_rad
         self._stamp_ns: int | None = None
         self._past: dict[int, list[_Look]] = {}
+        self._clear: set[int] = set()  # tracks that were read with a high presence
 
     def reset(self) -> None:
         """Forget what was read."""
         self._stamp_ns = None
-        self._past = {}
+        self._past, self._clear = {}, set()
 
     def __call__(
         self, read: Reader, image: ByteArray, regions: Sequence[Region], stamp_ns: int
@@ -82,14 +89,20 @@ class TwoLooks:
         regions : of followed hands, with the ids of their tracks.
         """
         soon = self._stamp_ns is not None and _seconds(self._stamp_ns, stamp_ns) <= MAX_SPAN_S / 2
-        self._stamp_ns = stamp_ns
-        if not soon:
-            self._past = {}
-            return read(image, regions)
-        self._turn_rad = -self._turn_rad
-        turns = [0.0 if _by_another(region, regions) else self._turn_rad for region in regions]
+        self._stamp_ns, self._turn_rad = stamp_ns, -self._turn_rad
+        turns = [
+            self._turn_rad
+            if soon and region.track_id in self._clear and not _by_another(region, regions)
+            else 0.0
+            for region in regions
+        ]
         estimates = read(image, list(map(_turned, regions, turns)))
         before, self._past = self._past, {}
+        self._clear = {
+            region.track_id
+            for region, found in zip(regions, estimates, strict=True)
+            if found is not None and found.presence >= _CLEAR
+        }
         return [
             self._mean(region.track_id, found, before, stamp_ns) if turn and found else found
             for region, turn, found in zip(regions, turns, estimates, strict=True)
@@ -99,9 +112,8 @@ class TwoLooks:
         self, track_id: int, estimate: HandEstimate, past: dict[int, list[_Look]], stamp_ns: int
     ) -> HandEstimate:
         """The mean of this look and the other one; the look itself where that is not known."""
-        if track_id == NO_ID:
-            return estimate
-        here = _Look(stamp_ns, np.hstack((estimate.uv, estimate.shape_xyz)))
+        joints = np.hstack((estimate.uv, estimate.shape_xyz))
+        here = _Look(stamp_ns, joints, estimate.score)
         looks = [*past.get(track_id, []), here][-3:]
         self._past[track_id] = looks
         if len(looks) < 3:
@@ -115,6 +127,7 @@ class TwoLooks:
         return replace(
             estimate,
             uv=np.subtract(uv, _possible(off[:, :2], most)),
+            score=(estimate.score + middle.score) / 2,
             shape_xyz=np.subtract(shape, _possible(off[:, 2:], most_in_space)),
         )
 
