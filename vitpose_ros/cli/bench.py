@@ -51,7 +51,9 @@ def register(subparsers: Any, epilog: str) -> None:
     action.add_argument(
         "--scripts", metavar="A,B", help="what to render (default: all but 'tour')"
     )
-    action.add_argument("--seeds", default="2,3", metavar="N,N", help="scenes per script (2,3)")
+    action.add_argument(
+        "--seeds", default="6,7,8,9", metavar="N,N", help="scenes per script (6,7,8,9)"
+    )
     action.add_argument("--rate", type=float, default=30.0, metavar="HZ", help="images per s (30)")
     action.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw a picture (.png); needs matplotlib"

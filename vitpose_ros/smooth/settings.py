@@ -38,9 +38,9 @@ class SmoothingSettings:
     """
 
     filter: str = "one_euro"
-    min_cutoff_hz: float = 1.8
-    beta: float = 0.5
-    follow: float = 42.0
+    min_cutoff_hz: float = 1.6
+    beta: float = 0.45
+    follow: float = 38.0
     time_constant_s: float = 0.03
     acceleration: float = 1.0
     noise: float = 0.07
@@ -91,7 +91,7 @@ PRESETS = {
     "none": SmoothingSettings(filter="none", gate=False, predict_s=0.0, hold_s=0.0),
     "responsive": SmoothingSettings(min_cutoff_hz=4.0, beta=0.8, follow=60.0),
     "balanced": SmoothingSettings(),
-    "steady": SmoothingSettings(min_cutoff_hz=0.65, beta=0.15, follow=11.0),
+    "steady": SmoothingSettings(min_cutoff_hz=0.6, beta=0.12, follow=9.5),
 }
 """Settings by name, from the least smooth to the smoothest.
 

@@ -20,9 +20,6 @@ _MOST_OFF, _MOST_OFF_IN_SPACE = 0.15, 0.3
 that jumps is farther off.
 """
 
-_CLEAR = 0.85
-"""Presence with which a hand was read of which the next look can do with a turned crop."""
-
 _NEAR = 0.33
 """Of a crop's side: hands whose crops are nearer to one another, middle to middle, are near."""
 
@@ -55,8 +52,8 @@ class TwoLooks:
     the mean of this image's and the last one's; the presence of a hand is that of this image, so
     that one that is gone is gone at once.
 
-    Hands that are near to one another, or are half hidden (by their presence), are read in crops as
-    they are: turned ones were lost, and taken for one another, more often where hands cross.
+    Hands that are near to one another are read in crops as they are: turned ones were lost, and
+    taken for one another, more often where hands cross.
 
     It costs nothing but these sums: each image is still looked at once. Measured on MediaPipe's
     hands with 20 degrees: see docs/smoothing.md.
@@ -70,12 +67,11 @@ class TwoLooks:
         self._turn_rad = turn_rad
         self._stamp_ns: int | None = None
         self._past: dict[int, list[_Look]] = {}
-        self._clear: set[int] = set()  # tracks that were read with a high presence
 
     def reset(self) -> None:
         """Forget what was read."""
         self._stamp_ns = None
-        self._past, self._clear = {}, set()
+        self._past = {}
 
     def __call__(
         self, read: Reader, image: ByteArray, regions: Sequence[Region], stamp_ns: int
@@ -91,18 +87,11 @@ class TwoLooks:
         soon = self._stamp_ns is not None and _seconds(self._stamp_ns, stamp_ns) <= MAX_SPAN_S / 2
         self._stamp_ns, self._turn_rad = stamp_ns, -self._turn_rad
         turns = [
-            self._turn_rad
-            if soon and region.track_id in self._clear and not _by_another(region, regions)
-            else 0.0
+            self._turn_rad if soon and not _by_another(region, regions) else 0.0
             for region in regions
         ]
         estimates = read(image, list(map(_turned, regions, turns)))
         before, self._past = self._past, {}
-        self._clear = {
-            region.track_id
-            for region, found in zip(regions, estimates, strict=True)
-            if found is not None and found.presence >= _CLEAR
-        }
         return [
             self._mean(region.track_id, found, before, stamp_ns) if turn and found else found
             for region, turn, found in zip(regions, turns, estimates, strict=True)
