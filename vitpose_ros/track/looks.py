@@ -20,6 +20,9 @@ _MOST_OFF, _MOST_OFF_IN_SPACE = 0.15, 0.3
 that jumps is farther off.
 """
 
+_CLEAR = 0.8
+"""Presence with which a turned crop is good enough."""
+
 _NEAR = 0.33
 """Of a crop's side: hands whose crops are nearer to one another, middle to middle, are near."""
 
@@ -53,10 +56,11 @@ class TwoLooks:
     that one that is gone is gone at once.
 
     Hands that are near to one another are read in crops as they are: turned ones were lost, and
-    taken for one another, more often where hands cross.
+    taken for one another, more often where hands cross. A hand of which a turned crop shows little
+    is read once more as it is, and the better of the two readings counts.
 
-    It costs nothing but these sums: each image is still looked at once. Measured on MediaPipe's
-    hands with 20 degrees: see docs/smoothing.md.
+    But for that it costs nothing but these sums: each image is looked at once. Measured on
+    MediaPipe's hands with 20 degrees: see docs/smoothing.md.
 
     Parameters
     ----------
@@ -91,6 +95,11 @@ class TwoLooks:
             for region in regions
         ]
         estimates = read(image, list(map(_turned, regions, turns)))
+        faint = [i for i, turn in enumerate(turns) if turn and _presence(estimates[i]) < _CLEAR]
+        plain = read(image, [regions[i] for i in faint]) if faint else []
+        for i, again in zip(faint, plain, strict=True):
+            if _presence(again) > _presence(estimates[i]):
+                estimates[i], turns[i] = again, 0.0
         before, self._past = self._past, {}
         return [
             self._mean(region.track_id, found, before, stamp_ns) if turn and found else found
@@ -119,6 +128,10 @@ class TwoLooks:
             score=(estimate.score + middle.score) / 2,
             shape_xyz=np.subtract(shape, _possible(off[:, 2:], most_in_space)),
         )
+
+
+def _presence(estimate: HandEstimate | None) -> float:
+    return 0.0 if estimate is None else estimate.presence
 
 
 def _by_another(region: Region, regions: Sequence[Region]) -> bool:

@@ -228,6 +228,27 @@ def test_hands_near_one_another_are_read_as_they_are(network):
             assert np.abs(off).max() < 1e-4
 
 
+@pytest.mark.parametrize("plain", [0.95, 0.1])
+def test_a_hand_that_a_turned_crop_shows_badly_is_read_as_it_is_before_it_is_given_up(
+    network, plain
+):
+    watch, read = Watch(network), network.read
+    for _ in range(5):
+        watch()
+
+    def hidden(region):
+        upright = math.isclose(region.rotation_rad, 0.5)
+        return replace(read(region), presence=plain if upright else 0.4)
+
+    network.read = hidden
+    regions = network.regions()
+    (found,) = watch.looks(network, IMAGE, regions, watch.stamp_ns + STEP_NS)
+    assert [abs(turn) for (turn,) in network.turns[-2:]] == pytest.approx([TURN, 0.0])
+    assert found.presence == max(plain, 0.4)
+    # The plain crop is right here, and so is the mean of both looks.
+    assert np.abs(found.uv - HAND - network.at[1]).max() < 1e-3
+
+
 # --- in the pipeline ---------------------------------------------------------------------------
 
 
