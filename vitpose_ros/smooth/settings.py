@@ -91,7 +91,7 @@ PRESETS = {
     "none": SmoothingSettings(filter="none", gate=False, predict_s=0.0, hold_s=0.0),
     "responsive": SmoothingSettings(min_cutoff_hz=4.0, beta=0.8, follow=60.0),
     "balanced": SmoothingSettings(),
-    "steady": SmoothingSettings(min_cutoff_hz=0.6, beta=0.12, follow=9.5),
+    "steady": SmoothingSettings(min_cutoff_hz=0.55, beta=0.11, follow=8.8),
 }
 """Settings by name, from the least smooth to the smoothest.
 

@@ -31,7 +31,7 @@ class Smoother:
 
     The same motion gives the same curve at any rate: for a gesture of a hand (reach, turn, fingers)
     that has been seen for 0.4 s, the curves at 30 Hz, at 60 Hz, and at 30 Hz with stamps off by up
-    to 12 ms differ from that at 240 Hz by less than 0.01 (responsive), 0.025 (balanced) and 0.06
+    to 12 ms differ from that at 240 Hz by less than 0.01 (responsive), 0.025 (balanced) and 0.065
     (steady) of the palm's size; with every fifth image dropped by less than 0.06, 0.06 and 0.15.
 
     A reach that stops (minimum jerk, 5 palms in 0.6 s to 2 in 0.25 s) is overshot by less than 0.05

@@ -20,8 +20,8 @@ _MOST_OFF, _MOST_OFF_IN_SPACE = 0.15, 0.3
 that jumps is farther off.
 """
 
-_CLEAR = 0.8
-"""Presence with which a turned crop is good enough."""
+_SEEN = 0.5
+"""Presence below which a hand is not seen in a turned crop."""
 
 _NEAR = 0.33
 """Of a crop's side: hands whose crops are nearer to one another, middle to middle, are near."""
@@ -56,8 +56,8 @@ class TwoLooks:
     that one that is gone is gone at once.
 
     Hands that are near to one another are read in crops as they are: turned ones were lost, and
-    taken for one another, more often where hands cross. A hand of which a turned crop shows little
-    is read once more as it is, and the better of the two readings counts.
+    taken for one another, more often where hands cross. A hand that is not seen in a turned crop is
+    looked for in the crop as it is before it is given up.
 
     But for that it costs nothing but these sums: each image is looked at once. Measured on
     MediaPipe's hands with 20 degrees: see docs/smoothing.md.
@@ -95,9 +95,9 @@ class TwoLooks:
             for region in regions
         ]
         estimates = read(image, list(map(_turned, regions, turns)))
-        faint = [i for i, turn in enumerate(turns) if turn and _presence(estimates[i]) < _CLEAR]
-        plain = read(image, [regions[i] for i in faint]) if faint else []
-        for i, again in zip(faint, plain, strict=True):
+        unseen = [i for i, turn in enumerate(turns) if turn and _presence(estimates[i]) < _SEEN]
+        plain = read(image, [regions[i] for i in unseen]) if unseen else []
+        for i, again in zip(unseen, plain, strict=True):
             if _presence(again) > _presence(estimates[i]):
                 estimates[i], turns[i] = again, 0.0
         before, self._past = self._past, {}

@@ -124,7 +124,7 @@ def dense_curve(name):
     return times, [k.uv for k in curve]
 
 
-RATE_BOUND = {"responsive": 0.01, "balanced": 0.025, "steady": 0.06}
+RATE_BOUND = {"responsive": 0.01, "balanced": 0.025, "steady": 0.065}
 """How far the curves are apart at most, in palms, once a hand was seen for 0.4 s."""
 
 DROPPED_BOUND = {"responsive": 0.06, "balanced": 0.06, "steady": 0.15}
@@ -162,7 +162,7 @@ def test_a_reach_that_stops_is_hardly_overshot(name, palms, seconds, rate_hz):
     out = play(Smoother(HAND21, PRESETS[name]), times, points)
     beyond = np.array([(k.uv - points[-1])[:, 0].max() for k in out])
     assert beyond.max() < OVERSHOOT[name] * PALM_PX
-    assert np.abs(out[-1].uv - points[-1]).max() < 0.02 * PALM_PX
+    assert np.abs(out[-1].uv - points[-1]).max() < 0.025 * PALM_PX
 
 
 @pytest.mark.parametrize("late", [0, -STEP_S])
