@@ -95,29 +95,26 @@ PRESETS = {
 }
 """Settings by name, from the least smooth to the smoothest.
 
-As measured at 30 Hz on rendered first-person hands that move (reach, grasp, rotate, cross, occlude)
-with the noise of MediaPipe's landmarks; `vitpose_ros bench smoothing` measures anew. Jitter is the
-mean acceleration over that of the raw joints; error is the mean distance from the truth over that
-of the raw joints.
+As measured at 30 Hz on rendered first-person hands that move (reach, grasp, rotate, cross, occlude;
+ten scenes of each) with the noise of MediaPipe's landmarks; `vitpose_ros bench smoothing` measures
+anew. Jitter is the mean acceleration over that of the network's single readings; error is the mean
+distance from the truth over theirs. What is smoothed are the means of two looks (`track.looks`),
+whose error is 0.96 before it is smoothed.
 
 | preset     | image: jitter | lag   | error | in space: jitter | lag   | error |
 |------------|---------------|-------|-------|------------------|-------|-------|
-| responsive | 0.41          | 5 ms  | 1.003 | 0.39             | 10 ms | 1.00  |
-|            | 0.43          | 6 ms  | 1.011 | 0.42             | 11 ms | 1.00  |
-| balanced   | 0.33          | 11 ms | 1.027 | 0.30             | 18 ms | 1.00  |
-|            | 0.34          | 12 ms | 1.044 | 0.32             | 18 ms | 1.00  |
-| steady     | 0.24          | 46 ms | 1.359 | 0.21             | 44 ms | 1.00  |
-|            | 0.25          | 48 ms | 1.425 | 0.23             | 43 ms | 1.00  |
+| responsive | 0.46          | 5 ms  | 0.960 | 0.44             | 10 ms | 0.98  |
+| balanced   | 0.34          | 12 ms | 0.994 | 0.31             | 19 ms | 0.98  |
+| steady     | 0.24          | 58 ms | 1.454 | 0.22             | 46 ms | 0.98  |
 
-First lines are the means of scenes that the numbers were tuned on (seeds 0 to 3), second ones are
-of scenes that were rendered afterwards (4 and 5), which moved the numbers only a little to the
-smooth side. There, "kalman" with its default numbers reaches 0.36, 19 ms and 1.14, "ema" 0.56,
-20 ms and 1.03.
+The numbers were tuned on six of the ten scenes; two scenes differ from two others by up to 0.05
+(docs/smoothing.md). There, "kalman" with its default numbers reaches 0.40, 19 ms and 1.08, "ema"
+0.64, 19 ms and 0.98.
 
-At the jitter of `balanced` no causal filter was found whose error in the image is below the raw
-one. Nearly all of that error is an offset that lasts as long as the pose: windows that see the
-future as well (a Gaussian, a local parabola, weighted by presence) take 2 to 3 % of it away, and
-what every lag and overshoot adds comes on top.
+On single readings, at the jitter of `balanced`, no causal filter was found whose error in the image
+is below the raw one (`balanced`: 1.039). Nearly all of that error is an offset that lasts as long
+as the pose: windows that see the future as well (a Gaussian, a local parabola, weighted by
+presence) take 2 to 3 % of it away, and what every lag and overshoot adds comes on top.
 """
 
 
