@@ -125,7 +125,7 @@ class TwoLooks:
         return replace(
             estimate,
             uv=np.subtract(uv, _possible(off[:, :2], most)),
-            score=(estimate.score + middle.score) / 2,
+            score=np.mean((estimate.score, middle.score), axis=0),
             shape_xyz=np.subtract(shape, _possible(off[:, 2:], most_in_space)),
         )
 
