@@ -107,9 +107,9 @@ whose error is 0.96 before it is smoothed.
 | balanced   | 0.34          | 12 ms | 0.994 | 0.31             | 19 ms | 0.98  |
 | steady     | 0.24          | 58 ms | 1.454 | 0.22             | 46 ms | 0.98  |
 
-The numbers were tuned on six of the ten scenes (`steady` was set smoother after that); two scenes differ from two others by up to 0.05
-(docs/smoothing.md). There, "kalman" with its default numbers reaches 0.40, 19 ms and 1.08, "ema"
-0.64, 19 ms and 0.98.
+The numbers were tuned on six of the ten scenes (`steady` was set smoother after that); two scenes
+differ from two others by up to 0.05 (docs/smoothing.md). There, "kalman" with its default numbers
+reaches 0.40, 19 ms and 1.08, "ema" 0.64, 19 ms and 0.98.
 
 On single readings, at the jitter of `balanced`, no causal filter was found whose error in the image
 is below the raw one (`balanced`: 1.039). Nearly all of that error is an offset that lasts as long

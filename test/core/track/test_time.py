@@ -354,7 +354,7 @@ def test_biomechanics_marks_what_it_changed_when_it_is_asked_for():
         def read(self, region):
             estimate = super().read(region)
             shape = np.concatenate([JOINTS * 0.1, np.zeros((21, 1))], axis=1).astype(np.float32)
-            shape[8] *= 1 + 0.5 * np.sin(self.stamp_ns * 1e-8)
+            shape[8] *= 1 + 0.5 * np.sin(self.stamp_ns * 2e-8)
             return replace(estimate, shape_xyz=shape)
 
     def corrected(camera):
