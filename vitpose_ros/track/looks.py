@@ -102,7 +102,9 @@ class TwoLooks:
                 estimates[i], turns[i] = again, 0.0
         before, self._past = self._past, {}
         return [
-            self._mean(region.track_id, found, before, stamp_ns) if turn and found else found
+            self._mean(region.track_id, found, before, stamp_ns)
+            if found is not None and turn and found.presence >= _SEEN
+            else found
             for region, turn, found in zip(regions, turns, estimates, strict=True)
         ]
 
