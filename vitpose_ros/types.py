@@ -160,6 +160,20 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """A region of one image, for a network to read. Crops of several images share one batch.
+
+    Attributes
+    ----------
+    image : (H, W, 3) uint8, BGR.
+    region : the part of it to read, px; it may reach beyond the image.
+    """
+
+    image: ByteArray
+    region: Region
+
+
+@dataclass(frozen=True)
 class Keypoints:
     """The joints of one object, in its layout's order.
 
