@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import Layout
 
 FloatArray = npt.NDArray[np.float32]
@@ -78,24 +79,70 @@ def _check_shape(
     owner: str, name: str, array: npt.NDArray, shape: tuple[int, ...], dtype: type
 ) -> None:
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
-        given = (
-            f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else repr(type(array))
+        raise ValueError(
+            f"{owner}.{name}: expected {np.dtype(dtype).name} {shape}, got {_described(array)}"
         )
-        raise ValueError(f"{owner}.{name}: expected {np.dtype(dtype).name} {shape}, got {given}")
+
+
+def _described(given: object) -> str:
+    """What was given in place of an array, for an error."""
+    return f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else repr(type(given))
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A depth image, pixel for pixel that of its colour image.
+
+    Attributes
+    ----------
+    image : (H, W) uint16 or float32: distance along the optical axis. A 0, and in float32 every
+        number that is not finite and positive, is no measurement.
+    unit_m : metres per unit: 0.001 for 16UC1, 1.0 for 32FC1 (REP 118).
+    """
+
+    image: npt.NDArray[np.uint16] | FloatArray
+    unit_m: float
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if (
+            not isinstance(image, np.ndarray)
+            or image.ndim != 2
+            or image.dtype not in (np.uint16, np.float32)
+        ):
+            raise ValueError(
+                f"Depth.image: expected uint16 or float32 (H, W), got {_described(image)}"
+            )
+        if not math.isfinite(self.unit_m) or self.unit_m <= 0:
+            raise ValueError(f"Depth.unit_m: expected a positive number, got {self.unit_m}")
+
+    def metres(self, rows: slice = slice(None), columns: slice = slice(None)) -> FloatArray:
+        """Depth in metres of a part of the image, (rows, columns) float32; NaN where there is no
+        measurement.
+        """
+        values = self.image[rows, columns].astype(np.float32) * np.float32(self.unit_m)
+        values[~(np.isfinite(values) & (values > 0))] = np.nan
+        return values
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a camera.
+    """One image of a camera, with what is known of that camera.
 
     Attributes
     ----------
     image : (H, W, 3) uint8, BGR as OpenCV has it.
     stamp_ns : time of capture, ns. Every temporal step uses this and no other clock.
+    frame_id : the camera's optical frame, in which metric positions are given; '' if not named.
+    camera : its geometry, for images of this size; None if not known.
+    depth : the depth image of the same moment and size; None if there is none.
     """
 
     image: ByteArray
     stamp_ns: int = 0
+    frame_id: str = ""
+    camera: CameraModel | None = None
+    depth: Depth | None = None
 
     def __post_init__(self) -> None:
         image = self.image
@@ -105,15 +152,22 @@ class Frame:
             or image.shape[2] != 3
             or image.dtype != np.uint8
         ):
-            given = (
-                f"{image.dtype} {image.shape}"
-                if isinstance(image, np.ndarray)
-                else repr(type(image))
-            )
-            raise ValueError(f"Frame.image: expected uint8 (H, W, 3) in BGR order, got {given}")
-        if image.shape[0] == 0 or image.shape[1] == 0:
             raise ValueError(
-                f"Frame.image: an image of {image.shape[1]}x{image.shape[0]} pixels has no content"
+                f"Frame.image: expected uint8 (H, W, 3) in BGR order, got {_described(image)}"
+            )
+        size = f"{self.width}x{self.height}"
+        if self.width == 0 or self.height == 0:
+            raise ValueError(f"Frame.image: an image of {size} pixels has no content")
+        camera, depth = self.camera, self.depth
+        if camera is not None and (camera.width, camera.height) != (self.width, self.height):
+            raise ValueError(
+                f"Frame.camera: expected a camera model for {size} px, as the image has, got one "
+                f"for {camera.width}x{camera.height}; CameraModel.scaled_to may convert it"
+            )
+        if depth is not None and depth.image.shape != image.shape[:2]:
+            raise ValueError(
+                f"Frame.depth: expected {size} px, as the image has, got "
+                f"{depth.image.shape[1]}x{depth.image.shape[0]}"
             )
 
     @property

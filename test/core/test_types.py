@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import COCO17, HAND21
 from vitpose_ros.types import (
     NO_ID,
+    Depth,
     Frame,
     Instance,
     JointState,
@@ -70,6 +72,57 @@ def test_a_frame_is_an_image_of_three_bytes_per_pixel(image: Any, given: str) ->
 def test_a_frame_knows_its_size() -> None:
     frame = Frame(np.zeros((4, 5, 3), np.uint8), 7)
     assert (frame.width, frame.height, frame.stamp_ns) == (5, 4, 7)
+
+
+def test_what_a_frame_is_not_told_is_missing_not_guessed() -> None:
+    frame = Frame(np.zeros((4, 5, 3), np.uint8))
+    assert (frame.frame_id, frame.camera, frame.depth) == ("", None, None)
+
+
+def test_a_frames_camera_and_depth_are_of_the_images_size() -> None:
+    image, depth = np.zeros((4, 6, 3), np.uint8), Depth(np.ones((4, 6), np.float32), 1.0)
+    model = CameraModel(6, 4, 5.0, 5.0, 2.5, 1.5)
+    assert Frame(image, camera=model, depth=depth).camera == model
+    with pytest.raises(ValueError, match="model for 6x4 px, as the image has, got one for 3x2; Ca"):
+        Frame(image, camera=model.scaled_to(3, 2))
+    with pytest.raises(ValueError, match="depth: expected 6x4 px, as the image has, got 4x6"):
+        Frame(image, depth=Depth(np.ones((6, 4), np.uint16), 0.001))
+
+
+# --- Depth
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 6)), np.zeros((4, 6, 1), np.uint16), np.zeros((4, 6), np.uint8), [[1]]],
+    ids=["double", "three axes", "bytes", "list"],
+)
+def test_depth_is_an_image_of_one_known_type(image: Any) -> None:
+    with pytest.raises(ValueError, match=r"Depth.image: expected uint16 or float32 \(H, W\), got"):
+        Depth(image, 1.0)
+
+
+@pytest.mark.parametrize("unit_m", [0.0, -0.001, math.nan, math.inf])
+def test_depth_has_a_unit(unit_m: float) -> None:
+    with pytest.raises(ValueError, match="unit_m: expected a positive number"):
+        Depth(np.zeros((4, 6), np.uint16), unit_m)
+
+
+def test_depth_in_metres_is_nan_where_nothing_was_measured() -> None:
+    whole = Depth(np.array([[0, 1500], [65535, 1]], np.uint16), 0.001)
+    np.testing.assert_allclose(whole.metres(), [[np.nan, 1.5], [65.535, 0.001]], rtol=1e-6)
+    floats = np.array([[np.nan, 1.5], [np.inf, -np.inf], [0.0, -1.0]], np.float32)
+    metres = Depth(floats, 1.0).metres()
+    assert metres[0, 1] == 1.5
+    assert np.isnan(metres).sum() == 5
+    assert metres.dtype == np.float32
+
+
+def test_depth_in_metres_of_a_part_leaves_the_image_alone() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    depth = Depth(values, 2.0)
+    np.testing.assert_array_equal(depth.metres(slice(1, 3), slice(2, 4)), [[12, 14], [20, 22]])
+    np.testing.assert_array_equal(values, np.arange(12).reshape(3, 4))
 
 
 # --- Region
