@@ -134,7 +134,6 @@ class CameraModel:
             x, y = self._undistorted_pinhole(x, y)
             lens = np.stack([x, y, np.ones_like(x)], axis=-1)
         lens /= np.linalg.norm(lens, axis=-1, keepdims=True)
-        lens[np.isnan(lens).any(axis=-1)] = np.nan
         return lens if self.rotation is None else lens @ self._rotation().T
 
     def undistort(self, uv: npt.ArrayLike) -> Points:
@@ -317,7 +316,7 @@ class _Profile:
         n, d = np.poly1d(numerator), np.poly1d(denominator)
         rising = n * d + np.poly1d([2.0, 0.0]) * (n.deriv() * d - n * d.deriv())
         ends = [math.sqrt(root) for part in (rising, d) for root in _positive_roots(part)]
-        limit = min([farthest, *ends])
+        limit = (1 - 1e-9) * min([farthest, *ends])  # short of a pole, where f has no value
         free = cls(tuple(numerator), tuple(denominator), limit, math.inf)
         return replace(free, most=float(free(np.array(limit))))
 

@@ -234,6 +234,56 @@ def test_a_pixel_that_no_direction_reaches_has_no_ray() -> None:
     assert np.isnan(rays[1]).all()
 
 
+# Lenses whose model ends at a known angle: name, model, coefficients, the point on the x axis (as
+# x / z, or as an angle) up to which it holds.
+ENDS = [
+    ("barrel", "plumb_bob", (-0.3, 0.0, 0.0, 0.0, 0.0), np.sqrt(1 / 0.9)),
+    # 1 - 1.8 s + 0.6 s^2 has its first root there and rises again from its second, at r = 1.504.
+    ("rises again", "plumb_bob", (-0.6, 0.12, 0.0, 0.0, 0.0), np.sqrt(1.5 - np.sqrt(7 / 12))),
+    ("pole", "rational_polynomial", (0.0, 0.0, 0.0, 0.0, 0.0, -0.5, 0.0, 0.0), np.sqrt(2.0)),
+    ("tangential", "plumb_bob", (0.0, 0.0, 0.0, -0.2, 0.0), 1 / 1.2),
+    ("fisheye", "equidistant", (-0.2, 0.0, 0.0, 0.0), np.sqrt(1 / 0.6)),
+]
+
+
+@pytest.mark.parametrize(("name", "model", "distortion", "end"), ENDS, ids=[e[0] for e in ENDS])
+def test_a_lens_model_holds_up_to_where_it_folds_and_no_farther(
+    name: str, model: str, distortion: tuple[float, ...], end: float
+) -> None:
+    lens = camera(model, distortion)
+    at = end * np.array([0.5, 0.9, 0.99, 1.01, 1.3, 1.75])
+    if model == "equidistant":
+        rays = np.stack([np.sin(at), np.zeros(6), np.cos(at)], axis=1)
+    else:
+        rays = np.stack([at, np.zeros(6), np.ones(6)], axis=1)
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    uv = lens.project(rays)
+    np.testing.assert_array_equal(np.isnan(uv[:, 0]), at > end)
+    np.testing.assert_allclose(lens.rays(uv[:3]), rays[:3], atol=1e-9)
+
+
+def test_tangential_distortion_reaches_farther_than_the_radial_part_alone() -> None:
+    lens = camera("plumb_bob", (-0.3, 0.0, 0.0, 0.02, 0.0))
+    x = np.linspace(0.9, 1.05, 20)
+    xyz = np.stack([x, np.zeros(20), np.ones(20)], axis=1)
+    uv = lens.project(xyz)
+    assert ((uv[:, 0] - lens.cx) / lens.fx).max() > lens._profile.most + 0.05
+    np.testing.assert_allclose(lens.undistort(uv), xyz[:, :2], atol=1e-9)
+
+
+def test_the_slopes_behind_newtons_method_are_those_of_the_lens() -> None:
+    lens = PINHOLES["strong tangential"]
+    x, y = np.random.default_rng(5).uniform(-0.5, 0.5, (2, 20))
+    step = 1e-6
+    _, _, (xx, xy, yy) = lens._lens_and_slopes(x, y)
+    right, left = lens._lens_and_slopes(x + step, y), lens._lens_and_slopes(x - step, y)
+    below, above = lens._lens_and_slopes(x, y + step), lens._lens_and_slopes(x, y - step)
+    np.testing.assert_allclose(xx, (right[0] - left[0]) / (2 * step), atol=1e-8)
+    np.testing.assert_allclose(xy, (right[1] - left[1]) / (2 * step), atol=1e-8)
+    np.testing.assert_allclose(xy, (below[0] - above[0]) / (2 * step), atol=1e-8)
+    np.testing.assert_allclose(yy, (below[1] - above[1]) / (2 * step), atol=1e-8)
+
+
 # --- what is refused
 
 REFUSED = [
