@@ -25,10 +25,16 @@ FINE = FlowReport(
 
 
 def status(
-    flow: FlowReport = FINE, state: str = "active", reason: str = "", silent: bool = False
+    flow: FlowReport = FINE,
+    state: str = "active",
+    reason: str = "",
+    failure: str = "",
+    silent: bool = False,
 ) -> DiagnosticStatus:
     details = {"model": "a-model", "engine": "an engine"}
-    return node_status("/pose_node", "/camera/image_raw", state, reason, flow, details, silent)
+    return node_status(
+        "/pose_node", "/camera/image_raw", state, reason, failure, flow, details, silent
+    )
 
 
 def counted(**counts: int) -> FlowReport:
@@ -40,6 +46,13 @@ LEVELS = [
     ("well", status(), OK, "29.5 of 30.0 images per second"),
     ("waiting", status(state="inactive"), WARN, "inactive"),
     ("refused", status(state="unconfigured", reason="no file"), ERROR, "unconfigured: no file"),
+    ("worker gone", status(failure="no thread", silent=True), ERROR, "no thread"),
+    (
+        "worker restarted",
+        status(counted(**{"worker failures": 1})),
+        ERROR,
+        "the worker thread ended and was restarted: see the log",
+    ),
     ("silent", status(silent=True), ERROR, "no images on /camera/image_raw"),
     ("failed", status(counted(failed=2)), ERROR, "2 images failed: see the log"),
     (
@@ -108,6 +121,7 @@ def test_rates_ages_counts_model_and_engine_are_among_the_values() -> None:
         "skipped for newer": "10",
         "lost before arrival": "0",
         "failed": "0",
+        "worker failures": "0",
         "rejected: data": "4",
     }
 

@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from vitpose_ros.ros import pose_node
+from vitpose_ros.ros import processor
 from vitpose_ros.ros.images import decode_image
 from vitpose_ros.types import Instance
 
@@ -79,7 +79,7 @@ def test_markers_and_the_debug_image_are_built_only_while_somebody_subscribes(
     built = {"marker_array": 0, "draw_instances": 0}
 
     def counting(name: str) -> Any:
-        original = getattr(pose_node, name)
+        original = getattr(processor, name)
 
         def wrapper(*arguments: Any, **named: Any) -> Any:
             built[name] += 1
@@ -88,7 +88,7 @@ def test_markers_and_the_debug_image_are_built_only_while_somebody_subscribes(
         return wrapper
 
     for name in built:
-        monkeypatch.setattr(pose_node, name, counting(name))
+        monkeypatch.setattr(processor, name, counting(name))
     graph.start_pose_node()
     fakes[0].instances = (hand,)
     for _ in range(3):
@@ -120,7 +120,7 @@ def test_markers_follow_the_cameras_own_calibration_when_it_has_one(
     graph.wait_for(lambda: info.get_subscription_count() > 0, "the subscription to camera_info")
     info.publish(CameraInfo(header=Header(), k=[0.0] * 9))  # not calibrated: passed over
     info.publish(CameraInfo(k=[80.0, 0.0, 30.0, 0.0, 70.0, 20.0, 0.0, 0.0, 1.0]))
-    graph.wait_for(lambda: node._intrinsics is not None, "the node to take the calibration")
+    graph.wait_for(lambda: node._processor.intrinsics, "the node to take the calibration")
     camera.process()
     drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
     joints = next(marker for marker in drawn.markers if marker.ns == "joints")

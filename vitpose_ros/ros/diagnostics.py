@@ -23,6 +23,7 @@ def node_status(
     hardware_id: str,
     state: str,
     reason: str,
+    failure: str,
     flow: FlowReport,
     details: dict[str, str],
     silent: bool,
@@ -35,6 +36,7 @@ def node_status(
     hardware_id : the image topic.
     state : the lifecycle state's label: "unconfigured", "inactive", "active", ...
     reason : why the node is not active, or ''.
+    failure : why no images are processed although the node is active; or ''.
     flow : counts and times since the status before.
     details : models, engine and whatever else identifies the configuration.
     silent : whether the image topic has been silent for too long.
@@ -47,6 +49,11 @@ def node_status(
     if state != "active":
         level = DiagnosticStatus.ERROR if reason else DiagnosticStatus.WARN
         message = f"{state}: {reason}" if reason else state
+    elif failure:
+        level, message = DiagnosticStatus.ERROR, failure
+    elif flow.new["worker failures"]:
+        level = DiagnosticStatus.ERROR
+        message = "the worker thread ended and was restarted: see the log"
     elif silent:
         level, message = DiagnosticStatus.ERROR, f"no images on {hardware_id}"
     elif flow.new["failed"]:
@@ -84,6 +91,7 @@ def node_status(
         "skipped for newer": str(flow.total["skipped"]),
         "lost before arrival": str(flow.total["lost"]),
         "failed": str(flow.total["failed"]),
+        "worker failures": str(flow.total["worker failures"]),
         **{kind: str(n) for kind, n in sorted(flow.total.items()) if kind.startswith("rejected")},
     }
     return DiagnosticStatus(

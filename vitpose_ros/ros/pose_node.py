@@ -1,23 +1,21 @@
 """The node: a camera topic goes in, skeletons come out.
 
-This module wires: subscriptions, the worker thread, publishers and the life cycle. What is in a
-message is decided in messages.py, markers.py and diagnostics.py, what a parameter may be in
-parameters.py, what a hand is in the core.
+This module wires the life cycle, subscriptions, publishers and parameters. What happens to an image
+is in processor.py, what is checked once a second in supervisor.py, the contents of messages in
+messages.py, markers.py and diagnostics.py, the parameters in parameters.py.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -25,42 +23,32 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from vitpose_ros.draw import draw_instances
 from vitpose_ros.load import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
-from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.declare import DeclaredParameters
-from vitpose_ros.ros.diagnostics import node_status
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import TRANSPORTS, ImageError
-from vitpose_ros.ros.markers import Intrinsics, marker_array
-from vitpose_ros.ros.messages import image_message, layouts_message, skeleton_array_message
-from vitpose_ros.ros.offers import describe_offers
+from vitpose_ros.ros.markers import Intrinsics
+from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.parameters import TABLE, Parameters
+from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
 from vitpose_ros.ros.stamps import StampGate
-from vitpose_ros.ros.throttle import Throttle
-from vitpose_ros.ros.transitions import RefusalError, reported
+from vitpose_ros.ros.supervisor import Supervisor
+from vitpose_ros.ros.transitions import RefusalError, refuse_impossible_requests, reported
 from vitpose_ros.ros.worker import Worker
-from vitpose_ros.types import Frame
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 IMAGE_CLASSES = {"raw": Image, "compressed": CompressedImage}
-
-
-@dataclass(frozen=True)
-class _Arrival:
-    """An image on its way through the node."""
-
-    message: Any
-    received_s: float
+STOP_S = 10.0
+"""How long a deactivation waits for the image in work."""
 
 
 class PoseNode(LifecycleNode):
-    """Hand skeletons from a camera topic.
+    """Hand and body skeletons from a camera topic.
 
     Subscribes to `image` (or `image`/compressed) and to the `camera_info` beside it. Publishes
     `skeletons`, `skeleton_layouts` (latched), `skeleton_markers` and `~/debug_image` (both only
@@ -69,29 +57,26 @@ class PoseNode(LifecycleNode):
 
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__("pose_node", **node_arguments)
+        refuse_impossible_requests(self)
         self._declared = DeclaredParameters(self, TABLE)
         self._settings: Parameters = Parameters(**self._declared.values())
-        self._applied: Parameters | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         for name in self._declared.unknown():
             self.get_logger().warning(
-                f"parameter '{name}' was given, but this node has none of that name: "
+                f"parameter '{name}' was given, but this node has no parameter of that name: "
                 f"ros2 param list {self.get_fully_qualified_name()}"
             )
-        self._pipeline: Pipeline | None = None
-        self._worker: Worker[_Arrival] | None = None
+        self._processor: Processor | None = None
+        self._worker: Worker[Arrival] | None = None
+        self._gate = StampGate()
         self._phase = "unconfigured"
         self._reason = ""
         self._flow = Flow()
-        self._throttle = Throttle(period_s=5.0)
-        self._intrinsics: Intrinsics | None = None
-        self._last_image_s = 0.0
-        self._silent = False
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._second = self.create_timer(1.0, self._on_second)
+        self._supervisor = Supervisor(self, self._flow)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._second = self.create_timer(1.0, self._on_second, clock=steady)
         self._outputs: list[Any] = []
         self._inputs: list[Any] = []
-        self._image_topic = ""
 
     @property
     def autostart(self) -> bool:
@@ -102,7 +87,7 @@ class PoseNode(LifecycleNode):
 
     @reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take up the parameters, load the models, create the publishers."""
+        """Read the parameters, load the models, create the publishers."""
         if self._declared.problems:
             raise RefusalError("; ".join(self._declared.problems.values()))
         self._settings = parameters = Parameters(**self._declared.values())
@@ -122,12 +107,14 @@ class PoseNode(LifecycleNode):
             tell=self.get_logger().info,
         )
         pipeline.warm_up()  # here, where no robot waits for it
-        self._pipeline, self._applied = pipeline, parameters
-        self._skeletons = self._publish_on(SkeletonArray, "skeletons", 10)
-        self._layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
-        self._markers = self._publish_on(MarkerArray, "skeleton_markers", 1)
-        self._debug_image = self._publish_on(Image, "~/debug_image", 1)
-        self._layouts.publish(layouts_message(pipeline.layouts))
+        outputs = Outputs(
+            skeletons=self._publish_on(SkeletonArray, "skeletons", 10),
+            markers=self._publish_on(MarkerArray, "skeleton_markers", 1),
+            debug_image=self._publish_on(Image, "~/debug_image", 1),
+        )
+        layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
+        layouts.publish(layouts_message(pipeline.layouts))
+        self._processor = Processor(self, pipeline, parameters, outputs, self._flow)
         if remark := parameters.without_effect(TABLE):
             self.get_logger().warning(remark)
         self._become("inactive")
@@ -139,44 +126,46 @@ class PoseNode(LifecycleNode):
 
     @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the camera and start to work."""
+        """Subscribe to the camera and start to process its images."""
+        assert self._processor is not None
+        assert self._worker is None  # its handle is kept until its thread has ended
         transport = TRANSPORTS[self._settings.image_transport]
         image_class = IMAGE_CLASSES[self._settings.image_transport]
-        self._transport, self._gate = transport, StampGate()
         base = self.resolve_topic_name("image")
-        self._image_topic = base + transport.topic_suffix
-        assert self._pipeline is not None
-        self._pipeline.reset()
-        self._intrinsics = None
-        self._last_image_s, self._silent = time.monotonic(), False
-        self._flow.restart(time.monotonic())
-        self._worker = Worker(self._work, name="pose_worker")
-        self._listen_to(image_class, self._image_topic, self._on_image)
-        camera_info = f"{base.rpartition('/')[0]}/camera_info"
-        self._listen_to(CameraInfo, camera_info, self._on_camera_info)
+        topic = base + transport.topic_suffix
+        self._gate = StampGate()
+        self._processor.start(transport, topic)
+        self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}")
+        self._worker = Worker(self._processor, name="pose_worker")
+        self._listen_to(image_class, topic, self._on_image)
+        self._listen_to(CameraInfo, f"{base.rpartition('/')[0]}/camera_info", self._on_camera_info)
         self._become("active")
-        self.get_logger().info(f"active: waiting for images on {self._image_topic}")
+        self.get_logger().info(f"active: waiting for images on {topic}")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop to work and let go of the camera."""
+        """Stop processing and unsubscribe from the camera."""
         self._stop()
         self._become("inactive")
+        self.get_logger().info("inactive: no images are processed; the models stay loaded")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of models and topics; parameters may change after this."""
+        """Release models and topics; every parameter may change after this."""
         self._release()
         self._become("unconfigured")
+        self.get_logger().info("unconfigured: models and topics are released")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of everything."""
-        self._release()
+        """Release everything. No transition leads out of this state."""
+        self._unsubscribe()  # also while the worker hangs, which _release refuses
         self._become("finalized")
+        self._release()
+        self.get_logger().info("shut down: models and topics are released")
         return TransitionCallbackReturn.SUCCESS
 
     @reported
@@ -187,7 +176,7 @@ class PoseNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def refuse(self, reason: str) -> None:
-        """Say why the node does not go on, in the log and in diagnostics."""
+        """Report why a transition was not made, in the log and in diagnostics."""
         self._reason = reason.splitlines()[0]
         command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
         remedies = {
@@ -195,13 +184,13 @@ class PoseNode(LifecycleNode):
             "inactive": f"{command} activate",
         }
         if self._phase in remedies:
-            advice = f"The node is not active. When this is mended: {remedies[self._phase]}"
+            advice = f"The node is not active. Once this is corrected: {remedies[self._phase]}"
         else:
             advice = f"The node is still {self._phase}."
         self.get_logger().error(f"{reason}\n{advice}")
 
     def undo(self, transition: str) -> None:
-        """Let go of what a transition that failed halfway had already taken up."""
+        """Release what a transition that failed halfway had already acquired."""
         if transition == "configure":
             self._release()
         elif transition == "activate":
@@ -217,23 +206,35 @@ class PoseNode(LifecycleNode):
     def _listen_to(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         self._inputs.append(self.create_subscription(kind, topic, callback, NEWEST))
 
-    def _stop(self) -> None:
+    def _unsubscribe(self) -> None:
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs = []
-        worker, self._worker = self._worker, None
-        if worker is not None and not worker.stop():
-            raise RefusalError("the image in work did not end within 10 s; try again")
+
+    def _stop(self) -> None:
+        """Stop the worker, then unsubscribe.
+
+        While its thread hangs in the pipeline this is refused, and the node stays as it is: a
+        second worker would enter the same pipeline.
+        """
+        if self._worker is not None and not self._worker.stop(STOP_S):
+            raise RefusalError(
+                f"the image in work has not finished for {self._worker.busy_s:.0f} s; the node "
+                "goes on with it. Try again later, or end the process"
+            )
+        self._worker = None
+        self._unsubscribe()
 
     def _release(self) -> None:
         self._stop()
         for publisher in self._outputs:
             self.destroy_publisher(publisher)
         self._outputs = []
-        self._pipeline = None
+        self._processor = None
 
     def destroy_node(self) -> None:
-        """Stop the worker before its publishers go."""
+        """Stop the worker before its publishers are destroyed."""
+        self._unsubscribe()
         try:
             self._stop()
         except RefusalError as refusal:  # the process ends all the same
@@ -243,14 +244,16 @@ class PoseNode(LifecycleNode):
     # --- parameters
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        changed, reason = self._declared.preview(changes, configured=self._pipeline is not None)
+        changed, reason = self._declared.preview(changes, configured=self._processor is not None)
         if changed is None:
             return SetParametersResult(successful=False, reason=reason)
         parameters = Parameters(**changed)
         if problem := parameters.problem():
             return SetParametersResult(successful=False, reason=problem)
         self._declared.accept(changes)
-        self._settings = parameters  # the worker takes it up with the next image
+        self._settings = parameters
+        if self._processor is not None:
+            self._processor.parameters = parameters  # used from the next image on
         if remark := self._settings.without_effect([change.name for change in changes]):
             self.get_logger().info(remark)
         return SetParametersResult(successful=True)
@@ -258,145 +261,73 @@ class PoseNode(LifecycleNode):
     # --- images
 
     def _on_camera_info(self, message: CameraInfo) -> None:
+        if self._processor is None:
+            return
         if message.k[0] > 0.0 and message.k[4] > 0.0:  # an uncalibrated camera publishes zeros
-            self._intrinsics = Intrinsics(message.k[0], message.k[4], message.k[2], message.k[5])
+            self._processor.intrinsics = Intrinsics(
+                message.k[0], message.k[4], message.k[2], message.k[5]
+            )
 
     def _on_image(self, message: Any) -> None:
-        """Refuse what can be seen to be unusable; else leave it to the worker."""
+        """Refuse an image that cannot be used; leave the others to the worker."""
         received_s = time.perf_counter()
-        self._flow.count("received")
-        if self._silent:
-            silence_s = time.monotonic() - self._last_image_s
-            self.get_logger().info(f"{self._image_topic}: images again, after {silence_s:.1f} s")
-        self._last_image_s, self._silent = time.monotonic(), False
+        worker, processor = self._worker, self._processor
+        if worker is None or processor is None:
+            return
+        self._supervisor.received()
         try:
-            self._transport.check(message)
-            arrival = self._gate.check(_stamp_ns(message))
+            processor.transport.check(message)
+            arrival = self._gate.check(stamp_ns(message))
         except ImageError as error:
-            self._reject(error)
+            processor.reject(error)
             return
         self._flow.count("lost", arrival.lost)
         if arrival.went_back:
             self.get_logger().warning(
-                f"{self._image_topic}: time went back (a bag that starts again?): "
-                "tracking starts anew"
+                f"{processor.topic}: time went back (a bag that starts again?): tracking restarts"
             )
-        if self._worker is not None and self._worker.put(_Arrival(message, received_s)):
+        self._look_after_worker(worker, processor)
+        if worker.put(Arrival(message, received_s)):
             self._flow.count("skipped")
 
-    def _reject(self, error: ImageError) -> None:
-        self._flow.count(f"rejected: {error.kind}")
-        self._throttle.say(
-            self.get_logger().warning, error.kind, f"{self._image_topic}: image not used: {error}"
+    def _look_after_worker(self, worker: Worker[Arrival], processor: Processor) -> None:
+        """Restart the worker's thread when it has failed for the first time; later, report it."""
+        if worker.running or self._supervisor.failure:
+            return
+        self._flow.count("worker failures")
+        reason = f"the worker thread ended with {worker.last_failure!r}"
+        if worker.failures == 1:
+            self.get_logger().error(f"{reason}; it was restarted, and tracking restarts")
+            processor.pipeline.reset()
+            worker.start()
+            return
+        self._supervisor.failure = f"{reason}, for the second time: no images are processed"
+        command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
+        self.get_logger().error(
+            f"{self._supervisor.failure}. To start it again: {command} deactivate, then: "
+            f"{command} activate"
         )
 
-    def _work(self, arrival: _Arrival) -> None:
-        """One image, on the worker's thread."""
-        try:
-            self._process(arrival)
-        except ImageError as error:
-            self._reject(error)
-        except Exception as error:  # noqa: BLE001 - one bad image must not end the others
-            if not self.context.ok():
-                return  # the process is ending, and with it the publishers
-            self._flow.count("failed")
-            self._throttle.say(
-                self.get_logger().error,
-                type(error).__name__,
-                f"{self._image_topic}: an image failed: {error}\n{traceback.format_exc()}"
-                "Tracking starts anew with the next image.",
-            )
-            if self._pipeline is not None:
-                self._pipeline.reset()
-
-    def _process(self, arrival: _Arrival) -> None:
-        pipeline, parameters = self._pipeline, self._settings
-        assert pipeline is not None
-        if parameters is not self._applied:
-            self._apply(parameters, pipeline)
-        message = arrival.message
-        frame = Frame(self._transport.decode(message), _stamp_ns(message))
-        begun_s = time.perf_counter()
-        result = pipeline(frame)
-        inference_s = time.perf_counter() - begun_s
-        skeletons = skeleton_array_message(
-            message.header,
-            (frame.width, frame.height),
-            result.instances,
-            result.models,
-            result.reset,
-            result.view,
-            parameters.smoothing_text,
-            parameters.prediction_horizon,
-        )
-        skeletons.processing_time = time.perf_counter() - arrival.received_s
-        self._skeletons.publish(skeletons)
-        processing_s = time.perf_counter() - arrival.received_s
-        age_s = 1e-9 * (self.get_clock().now().nanoseconds - frame.stamp_ns)
-        self._flow.processed(age_s, inference_s, processing_s - inference_s)
-        self._publish_views(message, frame, result, parameters)
-
-    def _apply(self, parameters: Parameters, pipeline: Pipeline) -> None:
-        """Take over what was changed while the node runs, from the image in work on."""
-        pipeline.update(parameters.settings())
-        before, self._applied = self._applied, parameters
-        if before is not None and before.smoothing_text != parameters.smoothing_text:
-            self.get_logger().info(
-                f"smoothing: {parameters.smoothing_text} (before: {before.smoothing_text})"
-            )
-
-    def _publish_views(
-        self, message: Any, frame: Frame, result: Result, parameters: Parameters
-    ) -> None:
-        """What people look at, only while somebody does."""
-        if self._markers.get_subscription_count() > 0:
-            intrinsics = self._intrinsics or Intrinsics.guess(frame.width, frame.height)
-            self._markers.publish(
-                marker_array(
-                    message.header, result.instances, intrinsics, parameters.marker_distance
-                )
-            )
-        if self._debug_image.get_subscription_count() > 0:
-            drawn = draw_instances(frame.image.copy(), result.instances)
-            self._debug_image.publish(image_message(message.header, drawn, "bgr8"))
-
-    # --- diagnostics
+    # --- once a second
 
     def _on_second(self) -> None:
-        now_s = time.monotonic()
-        waiting = self._phase == "active" and not self._silent
-        if waiting and now_s - self._last_image_s > self._settings.silence_timeout:
-            self._silent = True
-            kind = IMAGE_CLASSES[self._settings.image_transport].__name__
-            offers = describe_offers(self, self._image_topic, f"sensor_msgs/msg/{kind}")
-            self.get_logger().warning(
-                f"{self._image_topic}: no image for {self._settings.silence_timeout:g} s: {offers}"
-            )
-        status = node_status(
-            name=self.get_fully_qualified_name(),
-            hardware_id=self._image_topic or self.resolve_topic_name("image"),
-            state=self._phase,
-            reason=self._reason,
-            flow=self._flow.report(now_s),
-            details={
-                "models": ", ".join(self._pipeline.models) if self._pipeline else "not loaded",
-                "engine": self._pipeline.engine if self._pipeline else "not loaded",
+        processor = self._processor
+        if self._worker is not None and processor is not None:
+            self._look_after_worker(self._worker, processor)
+            self._supervisor.check(self._settings.silence_timeout, self._worker.busy_s)
+        self._supervisor.publish(
+            self._phase,
+            self._reason,
+            {
+                "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
+                "engine": processor.pipeline.engine if processor else "not loaded",
                 "smoothing": self._settings.smoothing_text,
             },
-            silent=self._silent,
         )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
-
-
-def _stamp_ns(message: Any) -> int:
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end."""
+    """Run the node until the process is asked to end."""
     rclpy.init(args=list(arguments) if arguments is not None else None)
     node = PoseNode()
     try:
@@ -405,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except RuntimeError:  # rclpy's own, where Ctrl-C came in the middle of a transition
+    except RuntimeError:  # raised by rclpy when Ctrl-C interrupts a transition
         if node.context.ok():
             raise
     finally:

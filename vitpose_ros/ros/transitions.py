@@ -1,25 +1,25 @@
-"""Transitions of a lifecycle node that say what went wrong in them."""
+"""Life-cycle transitions that report why they failed or are refused."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rclpy.context import Context
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import ModelError
 
 
 class RefusalError(RuntimeError):
-    """A transition cannot be made, for a reason that the text explains to the user."""
+    """A transition is not possible; the text tells the user why."""
 
 
 class Reporting(Protocol):
-    """What a node needs for its transitions to be reported."""
+    """What `reported` needs of a node."""
 
     @property
     def context(self) -> Context:
@@ -27,11 +27,11 @@ class Reporting(Protocol):
         ...
 
     def refuse(self, reason: str) -> None:
-        """Say why a transition was not made."""
+        """Report why a transition was not made."""
         ...
 
     def undo(self, transition: str) -> None:
-        """Let go of what "configure" or "activate" had taken up before it failed."""
+        """Release what "configure" or "activate" had acquired before it failed."""
         ...
 
 
@@ -40,9 +40,9 @@ Transition = Callable[[NodeType, LifecycleState], TransitionCallbackReturn]
 
 
 def reported(transition: Transition[NodeType]) -> Transition[NodeType]:
-    """Make an exception in a transition a failed transition with its reason in the log.
+    """Turn an exception in a transition into a failed transition, with its reason in the log.
 
-    rclpy by itself turns it into an error state without a word.
+    rclpy by itself goes to the error state and logs nothing.
     """
 
     @wraps(transition)
@@ -52,8 +52,8 @@ def reported(transition: Transition[NodeType]) -> Transition[NodeType]:
             return transition(node, state)
         except (RefusalError, ModelError, EngineError) as refusal:
             node.refuse(f"{name} refused: {refusal}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and says so
-            if not node.context.ok():  # Ctrl-C while it was at work: nothing is wrong
+        except Exception as error:  # noqa: BLE001 - whatever it is, the node survives and reports it
+            if not node.context.ok():  # Ctrl-C during the transition: nothing is wrong
                 return TransitionCallbackReturn.FAILURE
             node.refuse(
                 f"{name} failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
@@ -64,3 +64,32 @@ def reported(transition: Transition[NodeType]) -> Transition[NodeType]:
         return TransitionCallbackReturn.FAILURE
 
     return wrapper
+
+
+def refuse_impossible_requests(node: LifecycleNode) -> None:
+    """Refuse a request for a transition that the node's state does not have, and log the reason.
+
+    In rclpy, such a request ends the process when it names the transition by its id alone, as
+    nav2's lifecycle manager does (`Failed to trigger lifecycle state machine transition`).
+    """
+    # rclpy offers no public way to do this. Without these attributes, the request is answered as
+    # rclpy answers it.
+    service: Any = getattr(node, "_service_change_state", None)
+    machine: Any = getattr(node, "_state_machine", None)
+    if service is None or machine is None:
+        return
+    answer = service.callback
+
+    def guarded(request: Any, response: Any) -> Any:
+        possible = {entry[0]: entry[1] for entry in machine.available_transitions}
+        wanted = request.transition
+        if wanted.label in possible.values() or (not wanted.label and wanted.id in possible):
+            return answer(request, response)
+        node.get_logger().error(
+            f"transition {repr(wanted.label) if wanted.label else wanted.id} is not possible in "
+            f"state '{machine.current_state[1]}'; possible are: {', '.join(possible.values())}"
+        )
+        response.success = False
+        return response
+
+    service.callback = guarded

@@ -1,0 +1,161 @@
+"""From an image message to published skeletons: what runs on the worker's thread."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+
+from vitpose_ros.draw import draw_instances
+from vitpose_ros.pipeline import Pipeline, Result
+from vitpose_ros.ros.flow import Flow
+from vitpose_ros.ros.images import ImageError, Transport
+from vitpose_ros.ros.markers import Intrinsics, marker_array
+from vitpose_ros.ros.messages import image_message, skeleton_array_message
+from vitpose_ros.ros.parameters import Parameters
+from vitpose_ros.ros.throttle import Throttle
+from vitpose_ros.types import Frame
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image message and when it was received, by time.perf_counter."""
+
+    message: Any
+    received_s: float
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The publishers of what is found in an image."""
+
+    skeletons: Publisher
+    markers: Publisher
+    debug_image: Publisher
+
+
+class Processor:
+    """Runs the pipeline on one image at a time and publishes the result.
+
+    Parameters
+    ----------
+    node : for its clock and its log.
+    pipeline : finds the instances.
+    parameters : in use at the start.
+    outputs : where results go.
+    flow : counts and times of the images.
+
+    Attributes
+    ----------
+    pipeline : as given.
+    parameters : set by the node when somebody changes them; taken up with the next image.
+    intrinsics : of the camera; None while it has sent no calibration.
+    transport, topic : how images arrive, and where from; set by the node when it subscribes.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        pipeline: Pipeline,
+        parameters: Parameters,
+        outputs: Outputs,
+        flow: Flow,
+    ) -> None:
+        self.pipeline, self.parameters = pipeline, parameters
+        self.intrinsics: Intrinsics | None = None
+        self.transport: Transport
+        self.topic = ""
+        self._node, self._outputs, self._flow = node, outputs, flow
+        self._applied = parameters
+        self._throttle = Throttle(period_s=5.0)
+
+    def start(self, transport: Transport, topic: str) -> None:
+        """Prepare for the images of a topic, which have nothing to do with earlier ones."""
+        self.transport, self.topic = transport, topic
+        self.intrinsics = None
+        self.pipeline.reset()
+
+    def reject(self, error: ImageError) -> None:
+        """Count an image that cannot be used, and log why."""
+        self._flow.count(f"rejected: {error.kind}")
+        self._throttle.say(
+            self._node.get_logger().warning, error.kind, f"{self.topic}: image not used: {error}"
+        )
+
+    def __call__(self, arrival: Arrival) -> None:
+        """Process one image. An error is logged, counted, and ends with this image."""
+        try:
+            self._process(arrival)
+        except ImageError as error:
+            self.reject(error)
+        except Exception as error:  # noqa: BLE001 - one bad image must not affect the others
+            if not self._node.context.ok():
+                return  # the process is ending, and its publishers are gone
+            self._flow.count("failed")
+            self._throttle.say(
+                self._node.get_logger().error,
+                type(error).__name__,
+                f"{self.topic}: an image failed: {error}\n{traceback.format_exc()}"
+                "Tracking restarts with the next image.",
+            )
+            self.pipeline.reset()
+
+    def _process(self, arrival: Arrival) -> None:
+        parameters = self.parameters
+        if parameters is not self._applied:
+            self._apply(parameters)
+        message = arrival.message
+        frame = Frame(self.transport.decode(message), stamp_ns(message))
+        begun_s = time.perf_counter()
+        result = self.pipeline(frame)
+        inference_s = time.perf_counter() - begun_s
+        skeletons = skeleton_array_message(
+            message.header,
+            (frame.width, frame.height),
+            result.instances,
+            result.models,
+            result.reset,
+            result.view,
+            parameters.smoothing_text,
+            parameters.prediction_horizon,
+        )
+        skeletons.processing_time = time.perf_counter() - arrival.received_s
+        self._outputs.skeletons.publish(skeletons)
+        processing_s = time.perf_counter() - arrival.received_s
+        age_s = 1e-9 * (self._node.get_clock().now().nanoseconds - frame.stamp_ns)
+        self._flow.processed(age_s, inference_s, processing_s - inference_s)
+        self._publish_views(message, frame, result, parameters)
+
+    def _apply(self, parameters: Parameters) -> None:
+        """Use parameters that were changed while the node runs, from this image on."""
+        self.pipeline.update(parameters.settings())
+        before, self._applied = self._applied, parameters
+        if before.smoothing_text != parameters.smoothing_text:
+            self._node.get_logger().info(
+                f"smoothing: {parameters.smoothing_text} (before: {before.smoothing_text})"
+            )
+
+    def _publish_views(
+        self, message: Any, frame: Frame, result: Result, parameters: Parameters
+    ) -> None:
+        """Publish what people look at, but only while somebody subscribes."""
+        if self._outputs.markers.get_subscription_count() > 0:
+            intrinsics = self.intrinsics or Intrinsics.guess(frame.width, frame.height)
+            self._outputs.markers.publish(
+                marker_array(
+                    message.header, result.instances, intrinsics, parameters.marker_distance
+                )
+            )
+        if self._outputs.debug_image.get_subscription_count() > 0:
+            drawn = draw_instances(frame.image.copy(), result.instances)
+            self._outputs.debug_image.publish(image_message(message.header, drawn, "bgr8"))
+
+
+def stamp_ns(message: Any) -> int:
+    """The time in a message's header, ns."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
