@@ -65,7 +65,7 @@ from vitpose_ros.keypoints.warp import (
     map_points,
 )
 from vitpose_ros.layouts import COCO17, HAND21
-from vitpose_ros.types import ByteArray, FloatArray, Region
+from vitpose_ros.types import ByteArray, Crop, FloatArray, Region
 
 INSTALLS = (
     ("torch==2.13.0", "transformers==5.23.0", "onnx>=1.19", "onnxscript>=0.5", "tqdm", "pillow"),
@@ -160,8 +160,9 @@ def around_engine(
     topdown = TopDown(
         InstantEngine(engine, np.repeat(maps, len(regions), axis=0)), CODEC, COCO17, "instant"
     )
-    topdown(image, regions)
-    seconds = timed(lambda: topdown(image, regions), 300 // len(regions), time.thread_time)
+    crops = [Crop(image, region) for region in regions]
+    topdown(crops)
+    seconds = timed(lambda: topdown(crops), 300 // len(regions), time.thread_time)
     cv2.setNumThreads(threads)
     return 1e3 * statistics.median(seconds) / len(regions)
 
@@ -195,8 +196,7 @@ def distances(
 ) -> FloatArray:
     """How far the joints that float32 is sure of lie from float32's, px of the crop."""
     given, true = (
-        codec.decode(list(one.run({one.inputs[0].name: crops}).values()))
-        for one in (engine, exact)
+        codec.decode(list(one.run({one.inputs[0].name: crops}).values())) for one in (engine, exact)
     )
     apart: FloatArray = np.linalg.norm(given.xy - true.xy, axis=-1)[true.score >= SURE]
     return apart
@@ -248,11 +248,12 @@ def main() -> None:
         engines, gate = load(onnx, crop)
         engines_trained, gate_trained = trained()
 
+        persons = [Crop(image, region) for region in regions]
         topdowns = {p: TopDown(e, CODEC, COCO17, "vitpose-s") for p, e in engines.items()}
         reference = map_points(matrices, official(maps[0])[None] * CODEC.px_per_map_px)[0]
         differences = {}
         for precision, topdown in topdowns.items():
-            found = topdown(image, regions[:1])[0]
+            found = topdown(persons[:1])[0]
             differences[precision] = float(np.linalg.norm(found.uv - reference, axis=1).max())
         around = {
             count: around_engine(engines["fp32"], image, regions[:count], maps) for count in PERSONS
@@ -262,7 +263,7 @@ def main() -> None:
             kind, _, precision = who.partition(" ")
             if kind == "vitpose_ros":
                 topdown = topdowns[precision]
-                return timed(lambda: topdown(image, regions[:count]), times)
+                return timed(lambda: topdown(persons[:count]), times)
             if kind == "openvino":
                 engine = engines[precision]
                 crops = {engine.inputs[0].name: np.repeat(crop, count, axis=0)}

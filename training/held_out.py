@@ -25,7 +25,7 @@ from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.evaluate import palm_length
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.synthetic.scene import SCRIPTS, Scene, TrueHand
-from vitpose_ros.types import ByteArray, Region
+from vitpose_ros.types import ByteArray, Crop, Region
 
 FIRST_SEED = HELD_OUT_SEED + 500_000
 """The scenes that are measured here are also not those that are watched while training."""
@@ -83,7 +83,7 @@ def measure(
     visible = []
     for image, hand in unseen_hands(hands):
         regions = regions_of(hand, rng)
-        found = top_down(image, list(regions.values()))
+        found = top_down([Crop(image, region) for region in regions.values()])
         for kind, keypoints in zip(regions, found, strict=True):
             distance = np.linalg.norm(keypoints.uv - hand.uv, axis=1) / palm_length(hand.uv)
             errors.setdefault(kind, []).append(np.where(np.isfinite(distance), distance, np.inf))

@@ -26,7 +26,7 @@ from vitpose_ros.track.assign import assign, body_costs
 from vitpose_ros.track.lost import as_lost
 from vitpose_ros.track.tracks import Reading, Tracks
 from vitpose_ros.track.work import Work
-from vitpose_ros.types import NO_ID, ByteArray, Frame, Instance, Keypoints, Region
+from vitpose_ros.types import NO_ID, ByteArray, Crop, Frame, Instance, Keypoints, Region
 
 SAME_PERSON_IOU = 0.5
 """A detected person whose region overlaps that of a followed body more than this is that body."""
@@ -166,7 +166,7 @@ class TopDownBodies:
 
     def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[BodyReading | None]:
         """Read each region; a body's score is the mean of its joints' scores, where they count."""
-        found = self._model(image, regions)
+        found = self._model([Crop(image, region) for region in regions])
         return [_reading(k, region) for k, region in zip(found, regions, strict=True)]
 
 

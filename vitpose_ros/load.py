@@ -12,7 +12,6 @@ from vitpose_ros.detect.load import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.hands import HandFinder, HandReader
-from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
@@ -71,17 +70,16 @@ def load_pipeline(
     if view != "third_person":
         palms = _hand_detector(store, models.hand_detector, threads)
     how = topdown or TopDownOptions()
-    images = SharedImages()
-    load = partial(load_top_down, store, threads=threads, how=how, tell=tell, images=images)
+    load = partial(load_top_down, store, threads=threads, how=how, tell=tell)
     reader = _hand_reader(store, models.hand_model, threads, load)
     hands = HandFinder(palms, reader, settings.hands, ids)
     over_time = settings.smoothing, settings.biomechanics
     if view == "egocentric":
-        return Pipeline(hands, None, view, *over_time, images, settings.prediction_horizon_s)
+        return Pipeline(hands, None, view, *over_time, settings.prediction_horizon_s)
     persons = load_person_detector(store, models.person_detector, threads)
     body_reader = _body_reader(store, models.body_model, threads, load)
     bodies = BodyFinder(persons, body_reader, settings.persons, ids)
-    return Pipeline(hands, bodies, view, *over_time, images, settings.prediction_horizon_s)
+    return Pipeline(hands, bodies, view, *over_time, settings.prediction_horizon_s)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:

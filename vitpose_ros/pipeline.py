@@ -12,7 +12,6 @@ import numpy as np
 
 from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
 from vitpose_ros.hands import HandFinder, HandSettings
-from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.smooth.instances import InstanceSmoother
 from vitpose_ros.smooth.predict import check_horizon
@@ -89,7 +88,6 @@ class Pipeline:
     bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
     view : "egocentric", "third_person" or "auto"; see `views`.
     smoothing, biomechanics : see `Settings`; changed by `update`.
-    images : what the keypoint models share on a GPU.
     horizon_s : as Settings.prediction_horizon_s.
 
     Raises
@@ -105,10 +103,8 @@ class Pipeline:
         view: str = "egocentric",
         smoothing: SmoothingSettings | None = None,
         biomechanics: bool = False,
-        images: SharedImages | None = None,
         horizon_s: float = 0.0,
     ) -> None:
-        self._images = images or SharedImages()
         self._views = ViewChooser(view)
         if bodies is None and view != "egocentric":
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
@@ -180,7 +176,6 @@ class Pipeline:
 
     def __call__(self, frame: Frame) -> Result:
         """Find what is in an image."""
-        self._images.next_frame()
         static = self._hands.settings.static
         reset = False if static else self._clock.start(frame)
         if reset:

@@ -14,7 +14,7 @@ from tiny_vitpose import LAYOUT, make_codec
 
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.topdown import TopDown
-from vitpose_ros.types import Region
+from vitpose_ros.types import Crop, Region
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "vitpose-tiny-synthetic"
 MAX_BYTES = 3_000_000
@@ -52,7 +52,7 @@ def test_pictures_without_a_hand_get_low_scores(network):
     top_down = TopDown(OpenVinoEngine(network), make_codec(), LAYOUT, "tiny", padding=1.0)
     region = Region(144.0, 144.0, 200.0, 200.0)
     pictures = make_backgrounds(777, 40)
-    middle = [np.median(top_down(picture, [region])[0].score) for picture in pictures]
+    middle = [np.median(top_down([Crop(picture, region)])[0].score) for picture in pictures]
     assert np.median(middle) < 0.1 and np.percentile(middle, 90) < 0.3
 
 

@@ -6,14 +6,14 @@ only. The codec also decides the warp, so that the two never disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.engines.base import DeviceEngine, Engine, EngineError, TensorSpec
-from vitpose_ros.keypoints.backend import Backend, CpuBackend, SharedImages
+from vitpose_ros.keypoints.backend import Backend, CpuBackend
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.warp import (
     IMAGENET,
@@ -25,7 +25,7 @@ from vitpose_ros.keypoints.warp import (
     shows_image,
 )
 from vitpose_ros.layouts import Layout
-from vitpose_ros.types import ByteArray, FloatArray, JointState, Keypoints, Region
+from vitpose_ros.types import Crop, FloatArray, JointState, Keypoints
 
 VISIBLE_THRESHOLD = 0.3
 """A joint of at least this score is taken for seen; the usual threshold of top-down models."""
@@ -42,9 +42,7 @@ class TopDown:
     inferred, when its score is below `visible_threshold` or it lies outside the image; VISIBLE
     otherwise. Scores of a network are no probabilities and may exceed 1; they are cut there.
 
-    Where the engine's tensors are on a GPU, crops and decoding are too. `submit` begins with an
-    image and gives a function that collects the joints, so that the next image's upload and crops
-    can go on meanwhile; a call does both.
+    Where the engine's tensors are on a GPU, crops are made and decoded there, too.
 
     Not for use from several threads at a time.
 
@@ -61,7 +59,6 @@ class TopDown:
     max_batch : most crops that go through the network at once.
     on_device : whether to crop and decode in torch where the engine's tensors are, for an
         `engines.base.DeviceEngine`; None does so where that is a GPU.
-    images : lets several models share the images that they upload; None to upload each.
 
     Raises
     ------
@@ -82,7 +79,6 @@ class TopDown:
         present_threshold: float = PRESENT_THRESHOLD,
         max_batch: int = 16,
         on_device: bool | None = None,
-        images: SharedImages | None = None,
     ) -> None:
         if not 0 <= present_threshold <= visible_threshold <= 1:
             raise ValueError(
@@ -101,7 +97,6 @@ class TopDown:
         self._visible, self._present = visible_threshold, present_threshold
         self._backend = _backend(
             on_device,
-            images,
             engine=engine,
             codec=codec,
             input_name=_input_name(engine, codec, name),
@@ -111,64 +106,47 @@ class TopDown:
             max_batch=max_batch,
         )
 
-    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[Keypoints]:
-        """Find the joints in each region.
+    def __call__(self, crops: Sequence[Crop]) -> list[Keypoints]:
+        """Find the joints in each crop. Crops of several images share the network's batches.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8, BGR.
-        regions : around one object each; they may be turned, and reach beyond the image, where the
-            network sees zeros (black before the normalisation).
+        crops : regions around one object each. They may be rotated and reach beyond the image,
+            where the network sees black.
 
         Returns
         -------
-        One set of joints for each region, in their order. A region that lies outside the image, or
-        is so large that the image vanishes in it, has every joint absent, and no network is run.
+        The joints of each crop, in order, px of its image. Where a region lies outside its image,
+        or is so large that the image vanishes in it, every joint is absent and no network runs.
 
         Raises
         ------
         EngineError : when the network fails.
         """
-        return self.submit(image, regions)()
-
-    def submit(
-        self, image: ByteArray, regions: Sequence[Region]
-    ) -> Callable[[], list[Keypoints]]:
-        """Begin to find the joints in each region; the function that is given waits for them.
-
-        Parameters and errors are those of a call, errors of the network may come from the function
-        too. The image may be changed as soon as this returns.
-        """
-        height, width = image.shape[:2]
-        shown = [crop_region(r, self._codec.input_size, self._padding) for r in regions]
-        seen = [
+        shown = [crop_region(c.region, self._codec.input_size, self._padding) for c in crops]
+        sizes = np.array([crop.image.shape[1::-1] for crop in crops]).reshape(-1, 2)
+        readable = [
             i
-            for i, (region, crop) in enumerate(zip(regions, shown, strict=True))
-            if shows_image(region, crop, width, height)
+            for i, (crop, (width, height)) in enumerate(zip(crops, sizes, strict=True))
+            if shows_image(crop.region, shown[i], width, height)
         ]
-        found = [Keypoints.absent(self.layout)] * len(regions)
-        if not seen:
-            return lambda: found
-        matrices = crop_to_image([shown[i] for i in seen], self._codec.input_size, self._codec.udp)
-        pending = self._backend.submit(image, matrices)
-
-        def collect() -> list[Keypoints]:
-            decoded = pending()
-            uv = map_points(matrices, decoded.xy).astype(np.float32)
-            joints = self._keypoints(uv, decoded.score, width, height)
-            for i, keypoints in zip(seen, joints, strict=True):
-                found[i] = keypoints
+        found = [Keypoints.absent(self.layout)] * len(crops)
+        if not readable:
             return found
+        matrices = crop_to_image(
+            [shown[i] for i in readable], self._codec.input_size, self._codec.udp
+        )
+        decoded = self._backend([crops[i].image for i in readable], matrices)
+        uv = map_points(matrices, decoded.xy).astype(np.float32)
+        joints = self._keypoints(uv, decoded.score, sizes[readable])
+        for i, keypoints in zip(readable, joints, strict=True):
+            found[i] = keypoints
+        return found
 
-        return collect
-
-    def _keypoints(
-        self, uv: FloatArray, score: FloatArray, width: int, height: int
-    ) -> list[Keypoints]:
-        """Joints of a batch, (N, K, 2) px of the image, with their states."""
+    def _keypoints(self, uv: FloatArray, score: FloatArray, sizes: npt.NDArray) -> list[Keypoints]:
+        """Joints with their states, from (N, K, 2) px of images of the (N, 2) sizes."""
         present = (score >= self._present) & np.isfinite(uv).all(axis=2)
-        u, v = uv[..., 0], uv[..., 1]
-        inside = (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
+        inside = ((uv >= -0.5) & (uv < sizes[:, None] - 0.5)).all(axis=2)
         state = np.where(inside & (score >= self._visible), JointState.VISIBLE, JointState.OCCLUDED)
         state = np.where(present, state, JointState.ABSENT).astype(np.uint8)
         uv = np.where(present[..., None], uv, np.float32(np.nan))
@@ -178,7 +156,6 @@ class TopDown:
 
 def _backend(
     on_device: bool | None,
-    images: SharedImages | None,
     engine: Engine,
     max_batch: int,
     **options: Any,
@@ -198,7 +175,7 @@ def _backend(
         )
     from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch is not everywhere
 
-    return TorchBackend(cast(DeviceEngine, engine), images=images, **options)
+    return TorchBackend(cast(DeviceEngine, engine), **options)
 
 
 def _input_name(engine: Engine, codec: Codec, name: str) -> str:

@@ -13,7 +13,7 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.types import ByteArray, JointState, Keypoints, Region
+from vitpose_ros.types import ByteArray, Crop, JointState, Keypoints, Region
 
 
 class TopDownHands:
@@ -56,7 +56,8 @@ class TopDownHands:
         One estimate for each region, in their order; None where no joint was found.
         """
         looked_at = [r if self._turned else replace(r, rotation_rad=0.0) for r in regions]
-        return [_estimate(keypoints) for keypoints in self._model(image, looked_at)]
+        crops = [Crop(image, region) for region in looked_at]
+        return [_estimate(keypoints) for keypoints in self._model(crops)]
 
 
 def _estimate(keypoints: Keypoints) -> HandEstimate | None:

@@ -13,8 +13,23 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from vitpose_ros.keypoints.torch_frames import upload
 from vitpose_ros.keypoints.warp import Matrices, Normalisation, Size
+from vitpose_ros.types import ByteArray
+
+
+def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy an array to a device, on the current stream; the array may change once this returns."""
+    if device.type == "cpu":
+        return torch.from_numpy(array.copy())
+    kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    pinned = torch.empty(array.shape, dtype=kind, pin_memory=True)
+    pinned.numpy()[...] = array
+    return pinned.to(device, non_blocking=True)  # torch keeps `pinned` until the copy is done
+
+
+def upload_planes(image: ByteArray, device: torch.device) -> torch.Tensor:
+    """Upload a BGR image; return (1, 3, H, W) float32 planes, 0 .. 255, channels in BGR order."""
+    return upload(image, device).permute(2, 0, 1)[None].float().contiguous()
 
 
 class TorchCrops:
@@ -44,7 +59,7 @@ class TorchCrops:
 
         Parameters
         ----------
-        planes : (1, 3, H, W) float32: blue, green, red.
+        planes : (1, 3, H, W), from `upload_planes`.
         matrices : (N, 2, 3), from `warp.crop_to_image`.
         out : (N, 3, height, width) float32, written: RGB planes, normalised; outside the image as
             black pixels.

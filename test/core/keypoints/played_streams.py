@@ -96,11 +96,6 @@ class Watch(TorchDispatchMode):
                 self.races.append(f"{func} on {stream.name} writes what others still use")
             self._written[place], self._read[place] = work, []
 
-    def host_reads(self, tensor):
-        """The CPU looks at a tensor."""
-        if not self.host.knows(self._written.get(_place(tensor))):
-            self.races.append("the CPU reads what is still written")
-
     @contextlib.contextmanager
     def on(self, stream):
         before, self.current = self.current, stream
@@ -155,31 +150,3 @@ def play(watch, torch):
             return cuda if name == "cuda" else getattr(torch, name)
 
     return Played(), graphs
-
-
-def make_lane(watch):
-    """A `Lane` of played streams."""
-    names = iter(("upload", "results", *(f"lane {i}" for i in range(9))))
-
-    class PlayedLane:
-        def __init__(self, device):
-            self._stream = Stream(next(names), watch)
-
-        def __enter__(self):
-            self._context = watch.on(self._stream)
-            self._context.__enter__()
-            return self
-
-        def __exit__(self, *error):
-            self._context.__exit__(*error)
-
-        def mark(self):
-            return self._stream.record_event()
-
-        def wait(self, event):
-            self._stream.wait_event(event)
-
-        def follow(self):
-            self._stream.wait_stream(watch.current)
-
-    return PlayedLane

@@ -14,7 +14,7 @@ from vitpose_ros.layouts import HAND21
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.types import Region
+from vitpose_ros.types import Crop, Region
 
 CATALOGUE = load_catalogue()
 VITPOSES = [
@@ -46,7 +46,7 @@ def test_every_top_down_model_of_the_catalogue_has_its_recipe(name):
     entry = CATALOGUE.get(name)
     model = top_down(engine_for(entry), entry)
     assert model.name == name and model.layout is entry.layout
-    (found,) = model(np.zeros((90, 90, 3), np.uint8), [Region(45, 45, 30, 40)])
+    (found,) = model([Crop(np.zeros((90, 90, 3), np.uint8), Region(45, 45, 30, 40))])
     assert len(found.score) == len(entry.layout)
 
 

@@ -10,10 +10,14 @@ from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.warp import IMAGENET
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
-from vitpose_ros.types import JointState, Region
+from vitpose_ros.types import Crop, JointState, Region
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 REGION = Region(320, 240, 120, 160)
+
+
+def crops(image, *regions):
+    return [Crop(image, region) for region in regions]
 
 
 class FakeEngine:
@@ -85,7 +89,7 @@ def image_of_a_dot(u, v, sigma_px):
 def test_what_the_network_sees_is_where_it_is_in_the_image(region, codec, limit_px, flip_test):
     topdown = TopDown(SeeingEngine(codec, COCO17), codec, COCO17, "seeing", flip_test=flip_test)
     u, v = 341.7, 219.2
-    (found,) = topdown(image_of_a_dot(u, v, 9.0), [region])
+    (found,) = topdown(crops(image_of_a_dot(u, v, 9.0), region))
     assert np.linalg.norm(found.uv - (u, v), axis=1).max() < limit_px
     assert found.score.min() > 0.9 and (found.state == JointState.VISIBLE).all()
     assert found.uv.dtype == np.float32 and found.layout is COCO17
@@ -97,24 +101,63 @@ def test_crops_of_one_image_go_through_together_in_order_and_as_if_alone():
     rng = np.random.default_rng(0)
     regions = [Region(*rng.uniform([310, 210, 90, 120], [350, 240, 200, 200])) for _ in range(7)]
     engine = SeeingEngine(codec, COCO17)
-    together = TopDown(engine, codec, COCO17, "seeing", max_batch=3)(image, regions)
+    together = TopDown(engine, codec, COCO17, "seeing", max_batch=3)(crops(image, *regions))
     alone = TopDown(engine, codec, COCO17, "seeing")
     for region, found in zip(regions, together, strict=True):
-        assert found.uv == pytest.approx(alone(image, [region])[0].uv, abs=1e-4)
+        assert found.uv == pytest.approx(alone(crops(image, region))[0].uv, abs=1e-4)
+
+
+@pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
+@pytest.mark.parametrize("flip_test", [False, True], ids=["direct", "flip test"])
+def test_crops_of_several_images_share_batches_and_give_what_each_gives_alone(codec, flip_test):
+    large, small = image_of_a_dot(341.7, 219.2, 9.0), image_of_a_dot(51.0, 80.5, 9.0)[:150, :200]
+    mixed = [
+        Crop(large, Region(330, 225, 100, 170, -0.4)),
+        Crop(small, Region(60, 80, 120, 140)),
+        Crop(small, Region(700, 400, 90, 120)),  # inside the large image, outside this one
+        Crop(large, Region(330, 225, 180, 160)),
+        Crop(small, Region(150, 80, 260, 140)),  # joints beyond this image, inside the large one
+    ]
+    engine = SeeingEngine(codec, COCO17)
+    topdown = TopDown(engine, codec, COCO17, "seeing", flip_test=flip_test, max_batch=3)
+    batches = []
+    run = engine.run
+    engine.run = lambda tensors: batches.append(len(tensors["image"])) or run(tensors)
+    together = topdown(mixed)
+    assert batches == ([3, 3, 1, 1] if flip_test else [3, 1])
+    assert (together[2].state == JointState.ABSENT).all()
+    for crop, found in zip(mixed, together, strict=True):
+        (alone,) = topdown([crop])
+        np.testing.assert_array_equal(found.uv, alone.uv)
+        np.testing.assert_array_equal(found.score, alone.score)
+        np.testing.assert_array_equal(found.state, alone.state)
+    for found, place in ((together[0], (341.7, 219.2)), (together[1], (51.0, 80.5))):
+        assert np.linalg.norm(found.uv - place, axis=1).max() < 0.9
+
+
+@pytest.mark.parametrize(("width", "state"), [(400, "VISIBLE"), (341, "OCCLUDED")])
+def test_a_joint_is_inside_or_outside_its_own_image(width, state):
+    codec = HeatmapCodec()
+    outputs = codec.encode(np.full((1, 17, 2), [127.5, 95.5]))  # right of the middle
+    topdown = TopDown(FakeEngine(codec, COCO17, outputs), codec, COCO17, "fake")
+    other, own = np.zeros((600, 340, 3), np.uint8), np.zeros((480, width, 3), np.uint8)
+    found = topdown([*crops(other, REGION), *crops(own, REGION)])[1]
+    assert 341 < found.uv[0, 0] < 346
+    assert (found.state == JointState[state]).all()
 
 
 def test_a_batch_is_split_at_its_largest_size():
     codec = HeatmapCodec()
     engine = FakeEngine(codec, COCO17)
     topdown = TopDown(engine, codec, COCO17, "fake", max_batch=3)
-    assert len(topdown(IMAGE, [REGION] * 7)) == 7
+    assert len(topdown(crops(IMAGE, *[REGION] * 7))) == 7
     assert engine.batches == [3, 3, 1]
 
 
 def test_no_region_needs_no_network():
     codec = HeatmapCodec()
     engine = FakeEngine(codec, COCO17)
-    assert TopDown(engine, codec, COCO17, "fake")(IMAGE, []) == []
+    assert TopDown(engine, codec, COCO17, "fake")([]) == []
     assert engine.batches == []
 
 
@@ -125,24 +168,24 @@ def test_a_region_without_any_image_has_every_joint_absent_and_needs_no_network(
     codec = HeatmapCodec()
     engine = FakeEngine(codec, COCO17)
     topdown = TopDown(engine, codec, COCO17, "fake")
-    nothing, something = topdown(IMAGE, [outside, REGION])
+    nothing, something = topdown(crops(IMAGE, outside, REGION))
     assert (nothing.state == JointState.ABSENT).all()
     assert np.isnan(nothing.uv).all() and not nothing.score.any()
     assert (something.state != JointState.ABSENT).all()
-    topdown(IMAGE, [outside])
+    topdown(crops(IMAGE, outside))
     assert engine.batches == [1]
 
 
 @pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
 def test_an_image_smaller_than_a_crop_is_read(codec):
     topdown = TopDown(FakeEngine(codec, COCO17), codec, COCO17, "fake")
-    (found,) = topdown(np.zeros((1, 2, 3), np.uint8), [Region(0.5, 0, 2, 1)])
+    (found,) = topdown(crops(np.zeros((1, 2, 3), np.uint8), Region(0.5, 0, 2, 1)))
     left, crop_px = 0.5 - 1.25, 2.5 / (191 if codec.udp else 192)
     assert found.uv[:, 0] == pytest.approx(np.full(17, left + 90 * crop_px), abs=0.01)
     bright = np.zeros((8, 8, 3), np.uint8)
     bright[3, 5] = 255
     seeing = TopDown(SeeingEngine(codec, COCO17), codec, COCO17, "seeing", padding=1.0)
-    (found,) = seeing(bright, [Region(3.5, 3.5, 8, 8)])
+    (found,) = seeing(crops(bright, Region(3.5, 3.5, 8, 8)))
     assert found.uv == pytest.approx(np.tile([5.0, 3.0], (17, 1)), abs=0.1)
 
 
@@ -152,7 +195,8 @@ def test_a_value_that_is_not_finite_makes_its_joint_absent_and_no_other(codec, v
     outputs = codec.encode(np.full((1, 17, 2), 90.0))
     for output in outputs:
         output[0, 4].flat[7] = value
-    (found,) = TopDown(FakeEngine(codec, COCO17, outputs), codec, COCO17, "fake")(IMAGE, [REGION])
+    topdown = TopDown(FakeEngine(codec, COCO17, outputs), codec, COCO17, "fake")
+    (found,) = topdown(crops(IMAGE, REGION))
     absent = found.state == JointState.ABSENT
     assert list(np.flatnonzero(absent)) == [4]
     assert np.isnan(found.uv[4]).all() and found.score[4] == 0
@@ -169,7 +213,8 @@ def test_states_tell_seen_from_inferred_from_unknown():
     maps[0, 4] = np.nan
     maps[0, 5] = -1
     maps[0, 6] *= np.float32(1.4)
-    (found,) = TopDown(FakeEngine(codec, COCO17, [maps]), codec, COCO17, "fake")(IMAGE, [REGION])
+    topdown = TopDown(FakeEngine(codec, COCO17, [maps]), codec, COCO17, "fake")
+    (found,) = topdown(crops(IMAGE, REGION))
     seen, inferred, unknown = JointState.VISIBLE, JointState.OCCLUDED, JointState.ABSENT
     expected = [seen, inferred, inferred, unknown, unknown, unknown, seen]
     assert list(found.state[:7]) == expected
@@ -181,7 +226,7 @@ def test_a_joint_outside_the_image_is_inferred_however_sure_the_network_is():
     codec = HeatmapCodec()
     (maps,) = codec.encode(np.full((1, 17, 2), 10.0))
     topdown = TopDown(FakeEngine(codec, COCO17, [maps]), codec, COCO17, "fake")
-    (found,) = topdown(IMAGE, [Region(20, 240, 120, 160)])
+    (found,) = topdown(crops(IMAGE, Region(20, 240, 120, 160)))
     assert (found.uv[:, 0] < -0.5).all()
     assert (found.state == JointState.OCCLUDED).all() and found.score.min() > 0.9
 
@@ -191,7 +236,7 @@ def test_thresholds_are_the_callers():
     (maps,) = codec.encode(np.full((1, 17, 2), 90.0))
     engine = FakeEngine(codec, COCO17, [maps * np.float32(0.04)])
     topdown = TopDown(engine, codec, COCO17, "fake", visible_threshold=0.03, present_threshold=0.0)
-    assert (topdown(IMAGE, [REGION])[0].state == JointState.VISIBLE).all()
+    assert (topdown(crops(IMAGE, REGION))[0].state == JointState.VISIBLE).all()
 
 
 @pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
@@ -229,7 +274,7 @@ def test_the_two_curves_are_told_apart_by_name_where_their_sizes_are_equal():
     engine = FakeEngine(codec, HAND21, [y, x])
     engine.outputs = engine.outputs[::-1]
     (found,) = TopDown(engine, codec, HAND21, "hand", padding=1.0)(
-        IMAGE, [Region(128, 128, 256, 256)]
+        crops(IMAGE, Region(128, 128, 256, 256))
     )
     assert found.uv == pytest.approx(np.tile([60.0, 200.0], (21, 1)))
 

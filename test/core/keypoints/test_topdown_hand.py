@@ -31,9 +31,9 @@ class Model:
         self.absent, self.occluded = list(absent), list(occluded)
         self.regions = []
 
-    def __call__(self, image, regions):
-        self.regions.append(list(regions))
-        return [self.keypoints(region) for region in regions]
+    def __call__(self, crops):
+        self.regions.append([crop.region for crop in crops])
+        return [self.keypoints(crop.region) for crop in crops]
 
     def keypoints(self, region):
         fingers, steps = np.divmod(np.arange(20), 4)

@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
-from vitpose_ros.keypoints.backend import SharedImages
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.keypoints.load import load_top_down
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import COCO17, HAND21
-from vitpose_ros.models.store import ModelStore
-from vitpose_ros.types import JointState, Region
+from vitpose_ros.types import Crop, JointState, Region
 
 pytestmark = pytest.mark.torch
 
@@ -94,8 +91,9 @@ def both(torch):
 
     def find(codec, layout, image, regions, **options):
         engine = BrightEngine(torch, codec, layout)
+        crops = [Crop(image, region) for region in regions]
         expected, found = (
-            TopDown(engine, codec, layout, "bright", on_device=on_device, **options)(image, regions)
+            TopDown(engine, codec, layout, "bright", on_device=on_device, **options)(crops)
             for on_device in (False, True)
         )
         return found, expected, engine.batches
@@ -130,74 +128,53 @@ def test_on_any_crop_they_differ_by_opencvs_rounding_only(codec, limit_px, flip_
     assert_alike(found, expected, limit_px)
 
 
-def test_frames_may_overlap_and_their_images_may_be_reused(torch):
+@pytest.mark.parametrize("flip_test", [False, True], ids=["direct", "flip test"])
+def test_crops_of_several_images_share_batches_and_give_what_each_gives_alone(flip_test, torch):
     codec = HeatmapCodec()
-    topdown = TopDown(BrightEngine(torch, codec, COCO17), codec, COCO17, "bright", on_device=True)
-    images = [image_of_dots(seed) for seed in range(3)]
-    alone = [topdown(image, REGIONS) for image in images]
-    camera = np.empty_like(images[0])
-    pending = []
-    for image in images:
-        camera[:] = image
-        pending.append(topdown.submit(camera, REGIONS))
-    camera[:] = 0
-    for collect, expected in zip(reversed(pending), reversed(alone), strict=True):
-        assert_alike(collect(), expected, 0.0)
-    assert np.abs(alone[0][0].uv - alone[1][0].uv).max() > 1
+    engine = BrightEngine(torch, codec, COCO17)
+    topdown = TopDown(
+        engine, codec, COCO17, "bright", on_device=True, flip_test=flip_test, max_batch=4
+    )
+    images = image_of_dots(0), image_of_dots(1)[:460, :600], image_of_dots(2)
+    order = [0, 0, 1, 2, 1, 1, 0]
+    crops = [Crop(images[n], REGIONS[i % 2]) for i, n in enumerate(order)]
+    together = topdown(crops)
+    assert engine.batches == ([4, 4, 3, 3] if flip_test else [4, 3])
+    alone = [topdown([crop])[0] for crop in crops]
+    assert_alike(together, alone, 1e-4)
+    assert np.abs(alone[0].uv - alone[2].uv).max() > 1
 
 
-def test_models_that_share_frames_upload_an_image_once(torch, monkeypatch):
-    from vitpose_ros.keypoints import torch_frames
+def test_each_image_is_uploaded_once_in_a_call_and_anew_in_the_next(torch, monkeypatch):
+    from vitpose_ros.keypoints import torch_backend
 
     uploads = []
-    upload = torch_frames.upload
+    upload = torch_backend.upload_planes
     monkeypatch.setattr(
-        torch_frames, "upload", lambda array, *rest: uploads.append(array) or upload(array, *rest)
+        torch_backend, "upload_planes", lambda image, to: uploads.append(image) or upload(image, to)
     )
     codec = HeatmapCodec()
-    shared = SharedImages()
-    body, hand = (
-        TopDown(BrightEngine(torch, codec, COCO17), codec, COCO17, "x", on_device=True, images=i)
-        for i in (shared, shared)
+    topdown = TopDown(
+        BrightEngine(torch, codec, COCO17), codec, COCO17, "x", on_device=True, max_batch=2
     )
-    image = image_of_dots()
-    shared.next_frame()
-    first, second = body(image, REGIONS), hand(image, REGIONS)
-    assert len(uploads) == 1
-    assert_alike(first, second, 0.0)
-    image[:] = 0
-    shared.next_frame()
-    assert (hand(image, REGIONS)[0].score < first[0].score / 2).all()
-    assert len(uploads) == 2
-
-
-def test_a_pipeline_forgets_the_image_before_each_frame(torch, monkeypatch):
-    from vitpose_ros.load import Models, load_pipeline
-    from vitpose_ros.pipeline import Frame
-
-    forgotten = []
-    monkeypatch.setattr(SharedImages, "next_frame", lambda self: forgotten.append(self))
-    monkeypatch.setattr("vitpose_ros.load.load_top_down", remember := Remember())
-    models = Models(hand_model="vitpose-tiny-synthetic")
-    pipeline = load_pipeline(ModelStore(), models)
-    pipeline(Frame(np.zeros((480, 640, 3), np.uint8)))
-    pipeline(Frame(np.zeros((480, 640, 3), np.uint8)))
-    assert forgotten == [remember.images] * 2
-
-
-class Remember:
-    """`load_top_down`, with a look at what is shared."""
-
-    def __call__(self, *arguments, images, **options):
-        self.images = images
-        return load_top_down(*arguments, images=images, **options)
+    first, second = image_of_dots(0), image_of_dots(1)
+    crops = [Crop(image, REGIONS[0]) for image in (first, second, first, second, first)]
+    before = topdown(crops)
+    assert len(uploads) == 2 and uploads[0] is first and uploads[1] is second
+    first[:] = 0
+    after = topdown(crops)
+    assert len(uploads) == 4
+    assert (after[0].score < before[0].score / 2).all()
+    assert_alike(after[1:2], before[1:2], 0.0)
 
 
 def test_a_largest_batch_of_the_engine_bounds_that_of_the_model(torch):
     codec = HeatmapCodec()
     engine = BrightEngine(torch, codec, COCO17)
     engine.max_batch = 3
-    TopDown(engine, codec, COCO17, "bright", on_device=True)(image_of_dots(), [REGIONS[0]] * 7)
+    TopDown(engine, codec, COCO17, "bright", on_device=True)(
+        [Crop(image_of_dots(), REGIONS[0])] * 7
+    )
     assert engine.batches == [3, 3, 1]
 
 

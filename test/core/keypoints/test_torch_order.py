@@ -15,7 +15,7 @@ from vitpose_ros.engines.torch import TorchEngine
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.types import Region
+from vitpose_ros.types import Crop, Region
 
 pytestmark = pytest.mark.torch
 
@@ -25,9 +25,11 @@ REGIONS = [Region(320, 240, 200, 200, 0.4), Region(100, 90, 150, 150), Region(40
 OPTIONS = {"padding": 1.0, "visible_threshold": 0.0, "present_threshold": 0.0}
 
 
-def images(count):
+def frames(count):
+    """Crops of two images each."""
     rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(count)]
+    images = [rng.integers(0, 256, (2, 480, 640, 3), np.uint8) for _ in range(count)]
+    return [[Crop(pair[i % 2], region) for i, region in enumerate(REGIONS)] for pair in images]
 
 
 @pytest.fixture
@@ -36,12 +38,7 @@ def played(torch, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     import played_streams
 
-    from vitpose_ros.keypoints import torch_backend, torch_frames
-
     watch = played_streams.Watch()
-    lane = played_streams.make_lane(watch)
-    monkeypatch.setattr(torch_frames, "Lane", lane)
-    monkeypatch.setattr(torch_backend, "Lane", lane)
     # record_stream is CUDA's own: the watch keeps all memory anyway.
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
 
@@ -67,23 +64,15 @@ def played(torch, monkeypatch):
 @pytest.mark.parametrize("flip_test", [False, True], ids=["direct", "flip test"])
 @pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "plain"])
 @pytest.mark.parametrize("max_batch", [16, 2], ids=["one batch", "parts"])
-def test_frames_in_work_together_never_touch_each_others_memory(
-    flip_test, graphs, max_batch, played
-):
+def test_runs_in_a_row_never_touch_each_others_memory(flip_test, graphs, max_batch, played):
     reference = TopDown(
         TorchEngine(TINY, "cpu"), CODEC, HAND21, "tiny",
         on_device=True, flip_test=flip_test, **OPTIONS,
     )  # fmt: skip
-    frames = images(5)
-    expected = [reference(image, REGIONS) for image in frames]
+    expected = [reference(crops) for crops in frames(5)]
     with played.watch:
         gpu = played.make(graphs, max_batch, flip_test=flip_test)
-        waiting, found = [], []
-        for image in frames:
-            waiting.append(gpu.topdown.submit(image, REGIONS))
-            if len(waiting) == 3:  # more than there are sets of buffers
-                found.append(waiting.pop(0)())
-        found += [collect() for collect in waiting]
+        found = [gpu.topdown(crops) for crops in frames(5)]
     assert played.watch.races == []
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -109,35 +98,12 @@ def test_numpy_runs_and_runs_on_the_callers_own_tensors_are_ordered_too(played):
     assert later.numpy() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("broken", ["wait", "over", "caller", "results"])
+@pytest.mark.parametrize("broken", ["the network waits", "the caller waits"])
 def test_the_watch_sees_each_order_that_is_left_out(broken, played, monkeypatch):
-    from vitpose_ros.keypoints import torch_backend
-
     with played.watch as watch:
         gpu = played.make()
-        if broken == "wait":  # the network does not wait for the crops
-            monkeypatch.setattr(torch_backend.Lane, "wait", lambda self, event: None)
-        elif broken == "over":  # crops are written while a run still reads them
-            engine_buffers = gpu.engine.buffers
-
-            def buffers(batch):
-                for one in gpu.engine._sets.get(batch, []):
-                    one.over = None
-                return engine_buffers(batch)
-
-            monkeypatch.setattr(gpu.engine, "buffers", buffers)
-        elif broken == "caller":  # the engine waits for nobody
-            monkeypatch.setattr(gpu.engine._stream, "wait_stream", lambda other: None)
-        else:  # the results are read while they come
-            monkeypatch.setattr(torch_backend, "wait_for", lambda event: None)
-            to_host = torch_backend._to_host
-            kept = []
-            monkeypatch.setattr(
-                torch_backend, "_to_host", lambda t: kept.append(to_host(t)) or kept[-1]
-            )
-        waiting = [gpu.topdown.submit(image, REGIONS) for image in images(4)]
-        for collect in waiting:
-            collect()
-            if broken == "results":
-                watch.host_reads(kept.pop(0))
+        stream = gpu.engine._stream if broken == "the network waits" else watch.default
+        monkeypatch.setattr(stream, "wait_stream", lambda other: None)
+        for crops in frames(2):
+            gpu.topdown(crops)
     assert watch.races

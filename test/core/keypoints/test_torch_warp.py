@@ -27,13 +27,12 @@ REGIONS = {
 @pytest.fixture
 def grey_levels(torch):
     """The crops in grey levels, RGB: (N, 3, height, width)."""
-    from vitpose_ros.keypoints.torch_frames import DeviceFrames
-    from vitpose_ros.keypoints.torch_warp import TorchCrops
+    from vitpose_ros.keypoints.torch_warp import TorchCrops, upload_planes
 
     def cut(image, regions, size=SIZE, udp=True):
         device = torch.device("cpu")
         out = torch.full((len(regions), 3, size[1], size[0]), np.nan)
-        planes = DeviceFrames(device).planes(image)
+        planes = upload_planes(image, device)
         matrices = crop_to_image(regions, size, udp)
         TorchCrops(size, IMAGENET, device)(planes, matrices, out)
         return levels(out.numpy())
@@ -120,18 +119,11 @@ def test_a_read_only_view_of_an_image_is_taken(grey_levels):
     )
 
 
-def test_a_shared_image_is_uploaded_once_and_anew_for_the_next_frame(torch):
-    from vitpose_ros.keypoints.torch_frames import DeviceFrames
+def test_an_uploaded_image_does_not_change_with_the_array(torch):
+    from vitpose_ros.keypoints.torch_warp import upload_planes
 
-    frames = DeviceFrames(torch.device("cpu"))
     image = image_of(3)
-    first = frames.planes(image)
-    assert frames.planes(image) is first
-    assert frames.planes(image.copy()) is not first
-    frames.next_frame()
+    planes = upload_planes(image, torch.device("cpu"))
+    before = planes.clone()
     image[:] = 7
-    assert float(frames.planes(image).max()) == 7
-    own = DeviceFrames(torch.device("cpu"), shared=False)
-    own.planes(image)
-    image[:] = 9
-    assert float(own.planes(image).max()) == 9
+    assert torch.equal(planes, before)

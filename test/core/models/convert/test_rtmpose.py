@@ -22,7 +22,7 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.manifest import Output, read_manifest
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
-from vitpose_ros.types import Frame, JointState, Region, Side
+from vitpose_ros.types import Crop, Frame, JointState, Region, Side
 
 onnx = pytest.importorskip("onnx", reason="the tests' own networks need it: pip install onnx")
 
@@ -283,7 +283,8 @@ def test_a_network_in_a_published_archive_is_pulled_and_found_by_its_name(
     pull(store, ["whole"])
     how = TopDownOptions("openvino", precision="fp32")
     model = load_top_down(store, "whole", "body_keypoints", how=how, padding=1.0)
-    (found,) = model(image() // 2, [Region(*DOT, 144.0, 192.0)])  # two pixels of the crop for each
+    # Two pixels of the crop for each of the image.
+    (found,) = model([Crop(image() // 2, Region(*DOT, 144.0, 192.0))])
     inside = (np.abs(bins) < (280, 376)).all(axis=1)
     assert inside.sum() > 100
     expected = np.array(DOT) + bins / 4
