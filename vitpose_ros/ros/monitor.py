@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image
 
 from vitpose_ros.draw import draw_caption, draw_instances
 from vitpose_ros.evaluate import HandScore
-from vitpose_ros.lens import Lens
+from vitpose_ros.magnifier import Magnifier
 from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.ros.camera import LEFT_OUT, PUBLISHED
 from vitpose_ros.ros.film import Film
@@ -58,7 +58,7 @@ class Monitor(Node):
         self.node_status, self.node_failed, self.engine = "", False, ""
         self.published, self.left_out = 0, 0
         self.last_image_s = time.monotonic()
-        self._film, self._lens = film, Lens()
+        self._film, self._magnifier = film, Magnifier()
         self._images: dict[int, Any] = {}
         self._unfilmed: dict[int, list[Instance]] = {}
         self._truths: dict[int, SkeletonArray] = {}
@@ -106,7 +106,7 @@ class Monitor(Node):
         self.hands_now = len(_live(instances))
         self.smoothing = message.smoothing
         self.steadiness.add_found(stamp_ns, instances)
-        self._lens.add(stamp_ns, instances)
+        self._magnifier.add(stamp_ns, instances)
         truth = self._truths.get(stamp_ns)
         if truth is not None:
             self._compare(message, truth)
@@ -125,7 +125,7 @@ class Monitor(Node):
         plain = decode_image(image)
         drawn = draw_instances(plain.copy(), instances)
         caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
-        draw_caption(self._lens.draw(drawn, plain), [caption])
+        draw_caption(self._magnifier.draw(drawn, plain), [caption])
         self._film.add(_stamp_ns(image), drawn, instances)
 
     def _compare(self, found: SkeletonArray, truth: SkeletonArray) -> None:

@@ -1,5 +1,5 @@
-"""A magnifying glass in the corner of an overlay: one fingertip, with the way that it took as the
-network saw it, and as it is published.
+"""An inset in the corner of an overlay: one fingertip enlarged, with its raw and its published
+trail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vitpose_ros.types import ByteArray, Instance, Side, TrackState
 
 TIP = "index_tip"
 TRAIL_S = 0.7
-"""How long a way is shown."""
+"""Length of the trails."""
 
 _ZOOM = 6
 _SHARE = 0.33  # of the image's shorter side
@@ -29,8 +29,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A fingertip at one time, px: as published and as the network gave it (NaN where it did
+class _Position:
+    """A fingertip at one time, px: as published, and as the network measured it (NaN if it did
     not).
     """
 
@@ -39,16 +39,16 @@ class _Place:
     raw: npt.NDArray[np.float32]
 
 
-class Lens:
-    """Follows the index fingertip of one hand, and shows it enlarged."""
+class Magnifier:
+    """Follows the index fingertip of one hand and draws it enlarged."""
 
     def __init__(self) -> None:
         self._track_id: int | None = None
         self._side = Side.UNKNOWN
-        self._trail: deque[_Place] = deque()
+        self._trail: deque[_Position] = deque()
 
     def add(self, stamp_ns: int, instances: Iterable[Instance]) -> None:
-        """Take in what was found in an image."""
+        """Add the skeletons of an image."""
         hands = [
             one
             for one in instances
@@ -57,7 +57,7 @@ class Lens:
         seen = [hand for hand in hands if hand.track_state is TrackState.CONFIRMED]
         same = [hand for hand in hands if hand.track_id == self._track_id]
         lost = bool(same) and same[0].track_state is TrackState.LOST
-        if not same or (lost and seen):  # a hand that is seen is worth more
+        if not same or (lost and seen):  # prefer a hand that is visible
             same = seen[:1]
             self._trail.clear()
         if not same:
@@ -66,19 +66,19 @@ class Lens:
         (hand,) = same
         self._track_id, self._side = hand.track_id, hand.side
         if self._trail and stamp_ns <= self._trail[-1].stamp_ns:
-            self._trail.clear()  # time went back
+            self._trail.clear()  # time jumped back
         tip = HAND21.index(TIP)
-        self._trail.append(_Place(stamp_ns, hand.keypoints.uv[tip], hand.raw.uv[tip]))
+        self._trail.append(_Position(stamp_ns, hand.keypoints.uv[tip], hand.raw.uv[tip]))
         while stamp_ns - self._trail[0].stamp_ns > TRAIL_S * 1e9:
             self._trail.popleft()
 
     def draw(self, overlay: ByteArray, image: ByteArray) -> ByteArray:
-        """Draw the glass into the lower right corner of an overlay.
+        """Draw the inset into the lower right corner of an overlay.
 
         Parameters
         ----------
-        overlay : (H, W, 3) uint8, BGR; drawn into.
-        image : the image without anything drawn in, of the same size; it is what is enlarged.
+        overlay : (H, W, 3) uint8, BGR; changed in place.
+        image : the image without overlay, of the same size; the source of the enlarged part.
 
         Returns
         -------
@@ -91,25 +91,25 @@ class Lens:
         centre = self._trail[-1].published
         if not np.isfinite(centre).all():
             return overlay
-        # As cv2 wants it: from the glass's pixels to the image's.
+        # For WARP_INVERSE_MAP: from pixels of the inset to pixels of the image.
         corner = centre - (side - 1) / 2 / _ZOOM
         matrix = np.array([[1 / _ZOOM, 0, corner[0]], [0, 1 / _ZOOM, corner[1]]])
-        glass = np.empty((side, side, 3), np.uint8)
+        inset = np.empty((side, side, 3), np.uint8)
         cv2.warpAffine(
-            image, matrix, (side, side), glass, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            image, matrix, (side, side), inset, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
         for name, colour in (("raw", _RAW), ("published", SIDE_COLOURS[self._side])):
-            points = [(getattr(place, name) - corner) * _ZOOM for place in self._trail]
-            _draw_trail(glass, points, colour)
+            points = [(getattr(position, name) - corner) * _ZOOM for position in self._trail]
+            _draw_trail(inset, points, colour)
         scale = side / 260
         for row, (text, colour) in enumerate(
             (("raw", _RAW), ("published", SIDE_COLOURS[self._side]))
         ):
             at = (round(8 * scale), round((22 + 24 * row) * scale))
-            cv2.putText(glass, text, at, _FONT, 0.7 * scale, (20, 20, 20), 3, cv2.LINE_AA)
-            cv2.putText(glass, text, at, _FONT, 0.7 * scale, colour, 1, cv2.LINE_AA)
-        glass[:2], glass[-2:], glass[:, :2], glass[:, -2:] = ((230, 230, 230),) * 4
-        overlay[height - side :, width - side :] = glass
+            cv2.putText(inset, text, at, _FONT, 0.7 * scale, (20, 20, 20), 3, cv2.LINE_AA)
+            cv2.putText(inset, text, at, _FONT, 0.7 * scale, colour, 1, cv2.LINE_AA)
+        inset[:2], inset[-2:], inset[:, :2], inset[:, -2:] = ((230, 230, 230),) * 4
+        overlay[height - side :, width - side :] = inset
         return overlay
 
 
