@@ -8,7 +8,8 @@ LIMIT = 60
 
 def quoted(text: str) -> str:
     """Text in quotes, without line breaks, control characters or more than LIMIT characters."""
-    shown, length = [], 0
+    shown: list[str] = []
+    length = 0
     for character in text:
         piece = character
         if not character.isprintable() or character in "\\'":
