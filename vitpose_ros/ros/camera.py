@@ -1,5 +1,6 @@
-"""What the package's own cameras share: pace, stamps, camera_info and the count of published
-images.
+"""What the package's own cameras share: pace, stamps, camera_info and the count of images.
+
+Images are paced by steady time, so that a simulated clock that stands still does not stop them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy.typing as npt
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -30,11 +33,10 @@ from vitpose_ros.ros.messages import image_message
 NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 DISCOVERY_S = 0.5
+CLOCK_PATIENCE_S = 5.0
 PUBLISHED = "published"
 LEFT_OUT = "left out"
-"""Keys of the camera's diagnostic status: images published, and images for which there was no
-time.
-"""
+"""Keys of the camera's diagnostic status: images published, images left out for lack of time."""
 
 COMMON_TABLE: Mapping[str, ParameterSpec] = {
     "frame_id": ParameterSpec(
@@ -44,7 +46,11 @@ COMMON_TABLE: Mapping[str, ParameterSpec] = {
         0, "End after this many images; 0 goes on.", low=0, high=2**31 - 1, changes=START
     ),
     "wait_for_subscribers": ParameterSpec(
-        0, "Publish nothing before so many subscribe to the image.", low=0, high=16, changes=START
+        0,
+        "Publish nothing until the image has this many subscribers.",
+        low=0,
+        high=16,
+        changes=START,
     ),
 }
 
@@ -55,11 +61,22 @@ class CameraError(RuntimeError):
     """The camera cannot deliver images; the text says why and what to do."""
 
 
+@dataclass(frozen=True)
+class Timed(Generic[Shot]):
+    """A shot, and its time since the first one; None for one of a device, which is taken now."""
+
+    shot: Shot
+    time_ns: int | None = None
+
+
 class CameraNode(Node, ABC, Generic[Shot]):
     """A camera that publishes image_raw and whatever its kind adds.
 
-    A kind of camera says how a shot is taken, how long the time between two is, and what is
-    published of it.
+    A kind of camera defines how to take a shot and what to publish of it.
+
+    Attributes
+    ----------
+    left_out : images that were not taken because the one before took too long.
 
     Raises
     ------
@@ -72,56 +89,82 @@ class CameraNode(Node, ABC, Generic[Shot]):
         if declared.problems:
             raise CameraError("; ".join(declared.problems.values()))
         self.values: dict[str, Any] = declared.values()
-        self.period_ns = 0
-        """Time from image to image; 0 where a device sets the pace."""
         self.left_out = 0
-        """Images that were not taken since the one before took too long."""
         self._published = 0
         self._image = self.create_publisher(Image, "image_raw", LATEST)
         self._info = self.create_publisher(CameraInfo, "camera_info", LATEST)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._second = self.create_timer(1.0, self.publish_status)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._second = self.create_timer(1.0, self.publish_status, clock=steady)
         self._stop = threading.Event()
+        self._clock_checked = False
 
     @abstractmethod
-    def take(self, time_ns: int) -> Shot | None:
-        """The image of that time since the first one, or None at the end of the recording."""
+    def take(self, not_before_ns: int) -> Timed[Shot] | None:
+        """The next shot at or after that time since the first one, or None at the end."""
 
     @abstractmethod
     def publish(self, shot: Shot, header: Header) -> None:
         """Publish all that the camera gives for one shot."""
 
+    def finish(self) -> None:
+        """Release the source after the last image."""
+
     def run(self) -> None:
         """Take and publish until told to stop, or until the last image."""
         wanted, last = self.values["wait_for_subscribers"], self.values["images"]
-        while self._image.get_subscription_count() < wanted and not self._stop.wait(0.02):
+        while self._image.get_subscription_count() < wanted and not self.stopped(0.02):
             pass
         if wanted:
-            # A subscriber that we know does not know us yet: a best-effort image would miss it.
-            self._stop.wait(DISCOVERY_S)
-        begin_ns = self.get_clock().now().nanoseconds + self.period_ns
-        time_ns = 0
-        while not self._stop.is_set() and (not last or self._published < last):
-            # Taken ahead of its time, so that what taking costs is not in the image's age.
-            shot = self.take(time_ns)
-            if shot is None:
-                self.get_logger().info("the source has ended")
-                return
-            if self.period_ns:
-                stamp_ns = begin_ns + time_ns
-                time.sleep(max(0, stamp_ns - self.get_clock().now().nanoseconds) / NS)
-            else:
-                stamp_ns = self.get_clock().now().nanoseconds
+            # The subscribers that we know may not know us yet and would miss a best-effort image.
+            self.stopped(DISCOVERY_S)
+        simulated = self.get_parameter("use_sim_time").value
+        first_ns: int | None = None
+        not_before_ns = 0
+        while not self.stopped() and (not last or self._published < last):
+            # Taken ahead of its time, so that the image's age does not include it.
+            taken = self.take(not_before_ns)
+            if taken is None:
+                if not self.stopped():
+                    self.get_logger().info("the source has ended")
+                break
+            if first_ns is None:
+                first_ns, begin_ns = time.monotonic_ns(), self._now_ns()
+            stamp_ns = self._now_ns()
+            if taken.time_ns is not None:
+                if self.stopped((first_ns + taken.time_ns - time.monotonic_ns()) / NS):
+                    break
+                stamp_ns = self._now_ns() if simulated else begin_ns + taken.time_ns
+                not_before_ns = taken.time_ns + 1
+            if simulated:
+                self._check_clock(stamp_ns, time.monotonic_ns() - first_ns)
             stamp = Time(sec=stamp_ns // NS, nanosec=stamp_ns % NS)
-            self.publish(shot, Header(stamp=stamp, frame_id=self.values["frame_id"]))
+            self.publish(taken.shot, Header(stamp=stamp, frame_id=self.values["frame_id"]))
             self._published += 1
-            if self.period_ns:
-                behind = max(0, self.get_clock().now().nanoseconds - stamp_ns) // self.period_ns
-                self.left_out += behind
-                time_ns += (1 + behind) * self.period_ns
+            not_before_ns = max(not_before_ns, time.monotonic_ns() - first_ns)
+        self.finish()
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _check_clock(self, stamp_ns: int, elapsed_ns: int) -> None:
+        """Warn once if simulated time is asked for and nobody publishes it."""
+        if self._clock_checked or elapsed_ns < CLOCK_PATIENCE_S * NS:
+            return
+        self._clock_checked = True
+        if stamp_ns == 0:
+            self.get_logger().warning(
+                "use_sim_time is true, but nothing is published on /clock, so that images are "
+                "stamped 0 and nodes refuse them: play the bag with `ros2 bag play --clock`, or "
+                "set use_sim_time to false"
+            )
+
+    def stopped(self, wait_s: float = 0.0) -> bool:
+        """Whether the camera was told to stop, after at most that many seconds."""
+        return self._stop.wait(max(0.0, wait_s))
 
     def stop(self) -> None:
-        """End `run` after the image in work."""
+        """End `run` after the image in progress."""
         self._stop.set()
 
     def publish_image(self, image: npt.NDArray, header: Header) -> None:
@@ -147,7 +190,7 @@ class CameraNode(Node, ABC, Generic[Shot]):
         )
 
     def publish_status(self) -> None:
-        """Say on /diagnostics how many images were published."""
+        """Report the number of published images on /diagnostics."""
         status = DiagnosticStatus(
             level=DiagnosticStatus.OK,
             name=f"{self.get_fully_qualified_name()}: camera",
@@ -163,11 +206,11 @@ class CameraNode(Node, ABC, Generic[Shot]):
 
 
 def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | None) -> int:
-    """The main program of a camera: run it until it is told to end, or until its last image.
+    """The main program of a camera: run it until it is asked to end, or until its last image.
 
-    Returns the process's exit code: 0; 1 when the camera failed; 2 when it could not be made.
+    Returns the process's exit code: 0; 1 if the camera failed; 2 if it could not start.
     """
-    # rclpy's own handlers would take the publishers away while an image is being published.
+    # rclpy's own handlers would destroy the publishers while an image is being published.
     rclpy.init(
         args=list(arguments) if arguments is not None else None,
         signal_handler_options=SignalHandlerOptions.NO,
@@ -185,6 +228,9 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
     def work() -> None:
         try:
             camera.run()
+        except CameraError as error:
+            failures.append(error)
+            camera.get_logger().error(str(error))
         except Exception as error:  # noqa: BLE001 - reported here, and by the exit code
             failures.append(error)
             camera.get_logger().error(f"the camera failed: {error}\n{traceback.format_exc()}")
@@ -201,8 +247,8 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
     rclpy.spin_once(camera, timeout_sec=0.2)  # the last messages leave before their publishers do
     if camera.left_out:
         camera.get_logger().warning(
-            f"{camera.left_out} images were left out, since taking one takes longer than the time "
-            "between two: ask for a lower rate or a smaller image"
+            f"{camera.left_out} images were left out because taking one takes longer than the time "
+            "between two: lower the rate or the image size"
         )
     camera.destroy_node()
     rclpy.try_shutdown()

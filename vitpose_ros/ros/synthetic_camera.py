@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
-from vitpose_ros.ros.camera import LATEST, NS, CameraNode, run_camera
+from vitpose_ros.ros.camera import LATEST, NS, CameraNode, Timed, run_camera
 from vitpose_ros.ros.declare import START, ParameterSpec
 from vitpose_ros.ros.messages import image_message, layouts_message, skeleton_array_message
 from vitpose_ros.synthetic.scene import SCRIPTS, Rendering, Scene, TrueHand
@@ -33,7 +33,7 @@ TABLE: Mapping[str, ParameterSpec] = {
 
 
 def true_instances(hands: Sequence[TrueHand]) -> list[Instance]:
-    """The hands of a rendering as instances; one that is wholly outside the image is left out."""
+    """The hands of a rendering as instances; those wholly outside the image are left out."""
     return [_true_instance(hand) for hand in hands if hand.inside.any()]
 
 
@@ -68,19 +68,24 @@ class SyntheticCamera(CameraNode[Rendering]):
         super().__init__("synthetic_camera", TABLE)
         scene = ("script", "seed", "width", "height", "hands")
         self._scene = Scene(**{name: self.values[name] for name in scene})
-        self.period_ns = round(NS / self.values["rate"])
+        self._period_ns = round(NS / self.values["rate"])
+        self._next_ns = 0
         self._depth = self.create_publisher(Image, "depth/image_raw", LATEST)
         self._truth = self.create_publisher(SkeletonArray, "true_skeletons", 10)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._layouts = self.create_publisher(SkeletonLayoutArray, "skeleton_layouts", latched)
         self._layouts.publish(layouts_message([HAND21]))
 
-    def take(self, time_ns: int) -> Rendering:
-        """The scene at that time."""
-        return self._scene.render(time_ns / NS)
+    def take(self, not_before_ns: int) -> Timed[Rendering]:
+        """The scene at the first whole period from that time on."""
+        behind = max(0, -(-(not_before_ns - self._next_ns) // self._period_ns))
+        self.left_out += behind
+        time_ns = self._next_ns + behind * self._period_ns
+        self._next_ns = time_ns + self._period_ns
+        return Timed(self._scene.render(time_ns / NS), time_ns)
 
     def publish(self, shot: Rendering, header: Header) -> None:
-        """Image first: whoever waits for it should not wait for the rest."""
+        """Image first: its subscribers should not wait for the rest."""
         size = (self._scene.width, self._scene.height)
         self.publish_image(shot.image, header)
         self.publish_info(self._scene.camera_matrix, size, header)
@@ -91,7 +96,7 @@ class SyntheticCamera(CameraNode[Rendering]):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the camera until it is told to end, or until its last image."""
+    """Run the camera until it is asked to end, or until its last image."""
     return run_camera(SyntheticCamera, arguments)
 
 

@@ -1,7 +1,7 @@
 """A video file or a camera device as an image topic, for trying the package without a driver.
 
-A robot's camera should have its own driver: this one knows no calibration, and stamps a device's
-images when they have been read.
+Use a driver for a robot's camera: this program knows no calibration, and stamps a device's images
+when it has read them.
 """
 
 from __future__ import annotations
@@ -10,69 +10,106 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 from std_msgs.msg import Header
 
-from vitpose_ros.ros.camera import NS, CameraError, CameraNode, run_camera
+from vitpose_ros.ros.camera import CameraError, CameraNode, Timed, run_camera
 from vitpose_ros.ros.declare import START, ParameterSpec
 from vitpose_ros.types import ByteArray
+from vitpose_ros.video import VideoDevice, VideoError, VideoFile
 
 TABLE: Mapping[str, ParameterSpec] = {
     "source": ParameterSpec("", "A video file, or a device such as /dev/video0.", changes=START),
-    "loop": ParameterSpec(False, "Begin a file again when it ends.", changes=START),
+    "loop": ParameterSpec(False, "Play a file again when it ends.", changes=START),
 }
 
 
 class VideoCamera(CameraNode[ByteArray]):
-    """Publishes image_raw from a file, at the file's own rate, or from a device, at the device's.
+    """Publishes image_raw from a file, with the times in the file, or from a device, at its rate.
 
     Raises
     ------
-    CameraError : when the source cannot be opened.
+    CameraError : the source cannot be opened.
     """
 
     def __init__(self) -> None:
         super().__init__("video_camera", TABLE)
-        source = self.values["source"]
-        self._device = Path(source).is_char_device()
-        if not self._device and not Path(source).is_file():
+        self._source: str = self.values["source"]
+        device = Path(self._source).is_char_device()
+        if not device and not Path(self._source).is_file():
             raise CameraError(
-                f"video_camera: there is no file or device '{source}'; give the parameter "
+                f"video_camera: there is no file or device '{self._source}'; give the parameter "
                 "'source' a video file or a device such as /dev/video0"
             )
-        self._capture = cv2.VideoCapture(source)
-        if not self._capture.isOpened():
-            raise CameraError(
-                f"video_camera: OpenCV cannot open '{source}'; accepted are video files that it "
-                "can decode (try: "
-                "ffmpeg -i IN -c:v libx264 OUT.mp4) and capture devices that you may read (group "
-                "'video')"
-            )
-        if not self._device:
-            rate = self._capture.get(cv2.CAP_PROP_FPS)
-            self.period_ns = round(NS / rate) if 0.1 <= rate <= 1000.0 else NS // 30
-        self._taken_to_ns = 0
+        self._file: VideoFile | None = None
+        self._device: VideoDevice | None = None
+        try:
+            if device:
+                warn = self.get_logger().warning
+                self._device = VideoDevice(self._source, wait=self.stopped, tell=warn)
+            else:
+                self._file = VideoFile(self._source)
+        except VideoError as error:
+            raise CameraError(f"video_camera: {error}") from error
+        self._begin_ns, self._next_ns = 0, 0
+        self._usable, self._damaged = 0, 0
 
-    def take(self, time_ns: int) -> ByteArray | None:
-        """The next image; of a file the one of that time, so that a slow machine leaves images out
-        instead of lagging.
+    def take(self, not_before_ns: int) -> Timed[ByteArray] | None:
+        """The next image; of a file the first one at or after that time, so that a slow machine
+        leaves images out and does not fall behind.
         """
-        while self._taken_to_ns < time_ns and self._capture.grab():
-            self._taken_to_ns += self.period_ns
-        good, image = self._capture.read()
-        if not good and self.values["loop"] and not self._device:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            good, image = self._capture.read()
-        self._taken_to_ns += self.period_ns
-        return image if good else None  # type: ignore[return-value]
+        try:
+            if self._device is not None:
+                image = self._device.read()
+                return None if image is None else Timed(image)
+            while (taken := self._take_from_file(not_before_ns)) is None:
+                if not self._usable:
+                    raise CameraError(f"no frame of '{self._source}' can be decoded")
+                if not self.values["loop"]:
+                    return None
+                self._play_again()
+        except VideoError as error:
+            raise CameraError(str(error)) from error
+        return taken
+
+    def _take_from_file(self, not_before_ns: int) -> Timed[ByteArray] | None:
+        assert self._file is not None
+        while (time_ns := self._file.grab()) is not None:
+            time_ns += self._begin_ns
+            self._next_ns = time_ns + self._file.period_ns
+            if time_ns < not_before_ns:
+                self._usable += 1
+                self.left_out += 1
+            elif (image := self._file.decode()) is not None:
+                self._usable += 1
+                return Timed(image, time_ns)
+        return None
+
+    def _play_again(self) -> None:
+        assert self._file is not None
+        self._file.close()
+        self._damaged += self._file.damaged
+        self._file = VideoFile(self._source)
+        self._begin_ns, self._usable = self._next_ns, 0
+
+    def finish(self) -> None:
+        """Report damaged frames and close the source."""
+        if self._device is not None:
+            self._device.close()
+        if self._file is not None:
+            self._damaged += self._file.damaged
+            self._file.close()
+        if self._damaged:
+            self.get_logger().warning(
+                f"{self._damaged} frames of '{self._source}' are damaged; they were left out"
+            )
 
     def publish(self, shot: ByteArray, header: Header) -> None:
-        """Only the image: nothing is known of the lens."""
+        """The image alone: nothing is known about the lens."""
         self.publish_image(shot, header)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the camera until it is told to end, or until its last image."""
+    """Run the camera until it is asked to end, or until its last image."""
     return run_camera(VideoCamera, arguments)
 
 

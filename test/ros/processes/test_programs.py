@@ -3,90 +3,25 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
-from ament_index_python.packages import get_package_prefix
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import CameraInfo, Image
 
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.msg import Skeleton, SkeletonArray
-from vitpose_ros.ros.messages import instance_from_message
+from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.synthetic.scene import Scene
-from vitpose_ros.types import JointState, ZSource
 
 TIMEOUT_S = 45.0
 
 
-def program(name: str) -> str:
-    return str(Path(get_package_prefix("vitpose_ros")) / "lib" / "vitpose_ros" / name)
+Start = Finish = Callable[..., Any]
 
-
-class Started:
-    """A process of the test's own, with all that it has said.
-
-    In the background: as a script's `program &` starts it, which lets it ignore Ctrl-C at first.
-    """
-
-    def __init__(
-        self, name: str, arguments: tuple[str, ...], log: Path, in_background: bool = False
-    ) -> None:
-        self.log = log
-        self._file = log.open("w")
-        command = [program(name), *arguments]
-        if in_background:
-            command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
-        self.process = subprocess.Popen(command, stdout=self._file, stderr=subprocess.STDOUT)
-
-    def output(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def interrupt(self) -> int:
-        """Ctrl-C, and the exit code."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(TIMEOUT_S)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._file.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
-    """``start(name, *arguments)``: a program of the package, ended with the test."""
-    started: list[Started] = []
-
-    def run(name: str, *arguments: str, in_background: bool = False) -> Started:
-        log = tmp_path / f"{name}_{len(started)}.log"
-        started.append(Started(name, arguments, log, in_background))
-        return started[-1]
-
-    yield run
-    for one in started:
-        one.end()
-
-
-def finish(name: str, *arguments: str) -> tuple[int, str]:
-    """Run a program to its end: exit code and output."""
-    result = subprocess.run(
-        [program(name), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    return result.returncode, result.stdout
+TIMEOUT_S = 45.0
 
 
 def stamps(messages: list[Any]) -> set[tuple[int, int]]:
@@ -115,7 +50,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("models")
 def test_camera_and_node_work_as_processes_and_end_on_sigint_without_a_traceback(
-    graph: Any, start: Callable[..., Started]
+    graph: Any, start: Start
 ) -> None:
     skeletons = graph.listen(SkeletonArray, "skeletons")
     truths = graph.listen(SkeletonArray, "true_skeletons")
@@ -138,7 +73,7 @@ def test_camera_and_node_work_as_processes_and_end_on_sigint_without_a_traceback
 
 @pytest.mark.parametrize("name", ["synthetic_camera", "pose_node"])
 def test_a_program_that_a_script_started_in_the_background_ends_on_sigint(
-    graph: Any, start: Callable[..., Started], name: str
+    graph: Any, start: Start, name: str
 ) -> None:
     statuses = graph.listen(DiagnosticArray, "/diagnostics")
     one = start(name, "--ros-args", "-r", f"__ns:={graph.namespace}", in_background=True)
@@ -152,7 +87,7 @@ def test_a_program_that_a_script_started_in_the_background_ends_on_sigint(
 
 
 def test_a_node_that_may_not_start_stays_alive_says_why_and_ends_on_sigint(
-    graph: Any, start: Callable[..., Started]
+    graph: Any, start: Start
 ) -> None:
     remap = ("--ros-args", "-r", f"__ns:={graph.namespace}")
     node = start("pose_node", *remap, "-p", "max_hands:=40")
@@ -165,7 +100,9 @@ def test_a_node_that_may_not_start_stays_alive_says_why_and_ends_on_sigint(
 
 
 @pytest.mark.usefixtures("models")
-def test_the_demo_writes_overlay_and_summary_with_the_promised_keys(tmp_path: Path) -> None:
+def test_the_demo_writes_overlay_and_summary_with_the_promised_keys(
+    finish: Finish, tmp_path: Path
+) -> None:
     code, output = finish("demo", "--duration", "3", "--script", "still", "--output", str(tmp_path))
     assert code == 0, output
     assert "Traceback" not in output
@@ -188,7 +125,7 @@ def test_the_demo_writes_overlay_and_summary_with_the_promised_keys(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("models")
-def test_a_vitpose_runs_through_the_node_by_its_name(tmp_path: Path) -> None:
+def test_a_vitpose_runs_through_the_node_by_its_name(finish: Finish, tmp_path: Path) -> None:
     name = "vitpose-tiny-synthetic"
     try:
         ModelStore().get(name)
@@ -204,7 +141,7 @@ def test_a_vitpose_runs_through_the_node_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_the_demo_takes_a_video_file_as_source(tmp_path: Path, video: Path) -> None:
+def test_the_demo_takes_a_video_file_as_source(finish: Finish, tmp_path: Path, video: Path) -> None:
     arguments = ("--duration", "10", "--source", str(video), "--output", str(tmp_path))
     code, output = finish("demo", *arguments)
     assert code == 0, output
@@ -252,7 +189,7 @@ WRONG = [
     ids=[" ".join([row[0], *row[1][-1:]]) for row in WRONG],
 )
 def test_wrong_arguments_end_a_program_with_a_sentence_not_a_traceback(
-    name: str, arguments: list[str], code: int, said: list[str], tmp_path: Path
+    finish: Finish, name: str, arguments: list[str], code: int, said: list[str], tmp_path: Path
 ) -> None:
     if name == "demo":
         arguments = [*arguments, "--output", str(tmp_path)]
@@ -262,73 +199,12 @@ def test_wrong_arguments_end_a_program_with_a_sentence_not_a_traceback(
     assert "Traceback" not in output
 
 
-def test_a_file_that_is_no_video_is_named_with_what_is_accepted(tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_named_with_what_is_accepted(
+    finish: Finish, tmp_path: Path
+) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no video")
     code, output = finish("video_camera", "--ros-args", "-p", f"source:={text}")
     assert code == 2
     assert f"OpenCV cannot open '{text}'" in one_line(output)
     assert "Traceback" not in output
-
-
-def test_a_video_camera_publishes_the_files_images_and_ends_with_it(
-    graph: Any, start: Callable[..., Started], video: Path
-) -> None:
-    images = graph.listen(Image, "image_raw")
-    camera = start(
-        "video_camera",
-        *("--ros-args", "-r", f"__ns:={graph.namespace}"),
-        *("-p", f"source:={video}", "-p", "wait_for_subscribers:=1", "-p", "frame_id:=a_lens"),
-    )
-    first = images.wait(lambda m: True, "the first image")
-    assert (first.width, first.height, first.encoding) == (320, 240, "bgr8")
-    assert first.header.frame_id == "a_lens"
-    assert camera.process.wait(TIMEOUT_S) == 0, camera.output()
-    assert "the source has ended" in camera.output()
-    times_ns = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in images.messages]
-    steps = np.diff(times_ns)
-    assert (steps > 0).all()
-    # Multiples of the file's own period: images that there was no time for are left out.
-    assert np.abs(steps / (1e9 / 15) - np.round(steps / (1e9 / 15))).max() < 1e-3
-
-
-def test_the_synthetic_camera_publishes_image_depth_camera_and_truth_that_agree(
-    graph: Any, start: Callable[..., Started]
-) -> None:
-    image, depth = graph.listen(Image, "image_raw"), graph.listen(Image, "depth/image_raw")
-    info = graph.listen(CameraInfo, "camera_info")
-    truth = graph.listen(SkeletonArray, "true_skeletons")
-    camera = start(
-        "synthetic_camera",
-        *("--ros-args", "-r", f"__ns:={graph.namespace}", "-p", "frame_id:=a_lens"),
-        *("-p", "script:=still", "-p", "width:=320", "-p", "height:=240"),
-        *("-p", "wait_for_subscribers:=1"),
-    )
-    topics = (image, depth, info, truth)
-
-    def shared() -> set[tuple[int, int]]:
-        return set.intersection(*(stamps(topic.messages) for topic in topics))
-
-    graph.wait_for(shared, "all four messages of one image", TIMEOUT_S)
-    stamp = max(shared())
-    same = [next(m for m in topic.messages if stamps([m]) == {stamp}) for topic in topics]
-    assert camera.interrupt() == 0, camera.output()
-    assert {m.header.frame_id for m in same} == {"a_lens"}
-    true = same.pop()
-    assert [(m.width, m.height) for m in same] == [(320, 240)] * 3
-    assert (same[0].encoding, same[1].encoding) == ("bgr8", "32FC1")
-    k = np.array(same[2].k).reshape(3, 3)
-    np.testing.assert_array_equal(k, Scene("still", width=320, height=240).camera_matrix)
-    depth_m = np.frombuffer(same[1].data, np.float32).reshape(240, 320)
-    assert [s.side for s in true.skeletons] == [
-        Skeleton.SIDE_RIGHT,
-        Skeleton.SIDE_LEFT,
-    ]
-    for skeleton in true.skeletons:
-        hand = instance_from_message(skeleton).keypoints
-        assert set(hand.z_source) == {ZSource.TRUTH}
-        projected = hand.xyz @ k.T
-        assert np.abs(projected[:, :2] / projected[:, 2:] - hand.uv).max() < 0.01
-        seen = hand.state == JointState.VISIBLE
-        u, v = hand.uv[seen].round().astype(int).T
-        assert np.abs(depth_m[v, u] - hand.xyz[seen, 2]).max() < 0.05, "flesh is thinner than that"
