@@ -180,9 +180,8 @@ class Told:
     def __init__(self, image_topic: str = "/camera/image_raw") -> None:
         self.informed: list[str] = []
         self.warned: list[str] = []
-        self.calibration = Calibration(
-            "/camera/camera_info", image_topic, self.informed.append, self.warned.append
-        )
+        self.calibration = Calibration(self.informed.append, self.warned.append)
+        self.calibration.start("/camera/camera_info", image_topic)
 
     def model(self, size: tuple[int, int] = SIZE, choice: str = "auto") -> CameraModel | None:
         return self.calibration.model_for(size, choice, False)
@@ -228,6 +227,15 @@ def test_a_problem_is_said_once_and_again_when_it_changes() -> None:
     assert told.model((640, 480)) is None
     assert len(told.warned) == 2
     assert "the image has 640x480: not a whole multiple" in told.warned[1]
+
+
+def test_after_a_new_start_nothing_is_known_of_the_camera() -> None:
+    told = Told()
+    told.calibration.take(info())
+    assert told.model() == RAW
+    told.calibration.start("/camera/camera_info", "/camera/image_raw")
+    assert told.model() is None
+    assert told.calibration.state == "none received"
 
 
 def test_a_camera_that_is_calibrated_anew_is_taken_over() -> None:

@@ -9,11 +9,14 @@ import pytest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.ros.markers import Intrinsics, marker_array
-from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource
+from vitpose_ros.ros.markers import assumed_camera, marker_array
+from vitpose_ros.types import Frame, Instance, JointState, Keypoints, Side, TrackState, ZSource
 
-CAMERA = Intrinsics(500.0, 400.0, 320.0, 240.0)
+CAMERA = CameraModel(640, 480, 500.0, 400.0, 320.0, 240.0)
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+FRAME = Frame(IMAGE, camera=CAMERA)
 HEADER = Header(frame_id="camera_optical_frame")
 
 
@@ -41,34 +44,66 @@ def named(markers: MarkerArray, namespace: str) -> list[Marker]:
 
 
 def test_earlier_markers_are_removed_first_even_when_nothing_is_found() -> None:
-    markers = marker_array(HEADER, [], CAMERA, 0.5).markers
+    markers = marker_array(HEADER, [], FRAME, 0.5).markers
     assert [marker.action for marker in markers] == [Marker.DELETEALL]
 
 
-def test_a_joint_without_depth_lies_on_its_ray_at_the_given_distance() -> None:
+def points(marker: Marker) -> np.ndarray:
+    return np.array([(point.x, point.y, point.z) for point in marker.points])
+
+
+LENSES = {
+    "pinhole": CAMERA,
+    "distorted": replace(CAMERA, distortion=(-0.2, 0.05, 0.001, -0.002, 0.0)),
+    "wide": CameraModel(640, 480, 140.0, 141.0, 318.0, 242.0, "equidistant", (0.1, 0.0, 0.0, 0.0)),
+    "mirrored": replace(CAMERA, cx=300.0, mirrored=True),
+}
+
+
+@pytest.mark.parametrize("camera", LENSES.values(), ids=LENSES.keys())
+def test_a_joint_without_depth_projects_back_to_its_pixel_from_the_given_distance(
+    camera: CameraModel,
+) -> None:
     instance = hand()
-    joints = named(marker_array(HEADER, [instance], CAMERA, 0.5), "joints")[0]
-    for point, (u, v) in zip(joints.points, instance.keypoints.uv, strict=True):
-        assert point.z == 0.5
-        assert CAMERA.fx * point.x / point.z + CAMERA.cx == pytest.approx(u, abs=1e-3)
-        assert CAMERA.fy * point.y / point.z + CAMERA.cy == pytest.approx(v, abs=1e-3)
+    frame = Frame(IMAGE, camera=camera)
+    joints = named(marker_array(HEADER, [instance], frame, 0.5), "joints")[0]
+    np.testing.assert_allclose(np.linalg.norm(points(joints), axis=1), 0.5, atol=1e-9)
+    np.testing.assert_allclose(camera.project(points(joints)), instance.keypoints.uv, atol=1e-4)
+
+
+def test_a_wide_lens_shows_a_hand_beside_the_camera() -> None:
+    instance = hand()
+    instance.keypoints.uv[0] = (635.0, 242.0)
+    frame = Frame(IMAGE, camera=LENSES["wide"])
+    joints = named(marker_array(HEADER, [instance], frame, 0.5), "joints")[0]
+    assert points(joints)[0, 2] < 0 < points(joints)[0, 0], "more than 90 degrees to the right"
+
+
+def test_a_pixel_that_the_lens_does_not_reach_is_not_drawn() -> None:
+    instance = hand()
+    instance.keypoints.uv[:3] = (320.0 + 500.0 * 0.71, 240.0)
+    camera = replace(CAMERA, distortion=(-0.3, 0.0, 0.0, 0.0, 0.0))  # ends at 0.703
+    markers = marker_array(HEADER, [instance], Frame(IMAGE, camera=camera), 0.5)
+    joints, bones = named(markers, "joints")[0], named(markers, "bones")[0]
+    assert len(joints.points) == len(joints.colors) == 18
+    assert np.isfinite(points(bones)).all()
 
 
 def test_a_joint_with_a_known_position_is_drawn_there() -> None:
-    joints = named(marker_array(HEADER, [hand(known_m=0.25)], CAMERA, 0.5), "joints")[0]
+    joints = named(marker_array(HEADER, [hand(known_m=0.25)], FRAME, 0.5), "joints")[0]
     assert {(p.x, p.y, p.z) for p in joints.points} == {(0.25, 0.25, 0.25)}
 
 
 def test_the_label_says_whose_hand_it_is_and_whether_its_depth_is_unknown() -> None:
     texts = [
-        named(marker_array(HEADER, [one], CAMERA, 0.5), "labels")[0].text
+        named(marker_array(HEADER, [one], FRAME, 0.5), "labels")[0].text
         for one in (hand(), hand(known_m=0.4), hand(known_m=0.4, side=Side.UNKNOWN))
     ]
     assert texts == ["left 3 (depth unknown)", "left 3", "hand 3"]
 
 
 def test_absent_joints_and_their_bones_are_not_drawn() -> None:
-    markers = marker_array(HEADER, [hand(absent=(4, 8))], CAMERA, 0.5)
+    markers = marker_array(HEADER, [hand(absent=(4, 8))], FRAME, 0.5)
     joints, bones = named(markers, "joints")[0], named(markers, "bones")[0]
     assert len(joints.points) == len(joints.colors) == 19
     assert len(bones.points) == len(bones.colors) == 2 * (len(HAND21.edges) - 2)
@@ -76,14 +111,14 @@ def test_absent_joints_and_their_bones_are_not_drawn() -> None:
 
 
 def test_a_hand_without_any_joint_is_not_drawn() -> None:
-    markers = marker_array(HEADER, [hand(absent=tuple(range(21)))], CAMERA, 0.5).markers
+    markers = marker_array(HEADER, [hand(absent=tuple(range(21)))], FRAME, 0.5).markers
     assert len(markers) == 1
 
 
 def test_an_occluded_joint_is_fainter_than_a_visible_one() -> None:
     instance = hand()
     instance.keypoints.state[7] = JointState.OCCLUDED
-    joints = named(marker_array(HEADER, [instance], CAMERA, 0.5), "joints")[0]
+    joints = named(marker_array(HEADER, [instance], FRAME, 0.5), "joints")[0]
     assert joints.colors[7].a < joints.colors[6].a
 
 
@@ -93,7 +128,7 @@ def test_a_lost_hand_is_fainter_and_its_label_says_so() -> None:
     lost = replace(
         seen, keypoints=replace(seen.keypoints, state=state), track_state=TrackState.LOST
     )
-    markers = marker_array(HEADER, [seen, lost], CAMERA, 0.5)
+    markers = marker_array(HEADER, [seen, lost], FRAME, 0.5)
     for name in ("joints", "bones"):
         bright, faint = named(markers, name)
         assert max(c.a for c in faint.colors) < min(c.a for c in bright.colors)
@@ -103,7 +138,7 @@ def test_a_lost_hand_is_fainter_and_its_label_says_so() -> None:
 
 
 def test_two_hands_have_markers_of_their_own_in_the_images_frame() -> None:
-    markers = marker_array(HEADER, [hand(), hand(side=Side.RIGHT)], CAMERA, 0.5)
+    markers = marker_array(HEADER, [hand(), hand(side=Side.RIGHT)], FRAME, 0.5)
     identities = [(marker.ns, marker.id) for marker in markers.markers[1:]]
     assert len(set(identities)) == len(identities) == 6
     assert {marker.header.frame_id for marker in markers.markers} == {"camera_optical_frame"}
@@ -112,15 +147,23 @@ def test_two_hands_have_markers_of_their_own_in_the_images_frame() -> None:
 
 
 def test_markers_go_away_by_themselves() -> None:
-    for marker in marker_array(HEADER, [hand()], CAMERA, 0.5).markers[1:]:
+    for marker in marker_array(HEADER, [hand()], FRAME, 0.5).markers[1:]:
         assert marker.lifetime.sec == 1
         assert marker.pose.orientation.w == 1.0
 
 
-def test_a_guessed_camera_sees_sixty_degrees_across() -> None:
-    camera = Intrinsics.guess(640, 480)
-    left, right = camera.on_plane(np.array([[-0.5, 0.0], [639.5, 0.0]]), 1.0)
-    angle = np.arctan(right[0]) - np.arctan(left[0])
-    assert np.degrees(angle) == pytest.approx(60.0)
-    centre = camera.on_plane(np.array([[319.5, 239.5]]), 2.0)[0]
-    assert centre == pytest.approx([0.0, 0.0, 2.0])
+def test_without_a_camera_model_the_label_says_that_the_direction_is_assumed() -> None:
+    known, unknown = hand(known_m=0.4), hand()
+    markers = marker_array(HEADER, [known, unknown], Frame(IMAGE), 0.5)
+    texts = [label.text for label in named(markers, "labels")]
+    assert texts == ["left 3", "left 3 (depth and camera unknown)"]
+    expected = 0.5 * assumed_camera(640, 480).rays(unknown.keypoints.uv)
+    np.testing.assert_allclose(points(named(markers, "joints")[1]), expected)
+
+
+def test_the_assumed_camera_sees_sixty_degrees_across() -> None:
+    left, right, centre = assumed_camera(640, 480).rays(
+        [[-0.5, 239.5], [639.5, 239.5], [319.5, 239.5]]
+    )
+    assert np.degrees(np.arccos(left @ right)) == pytest.approx(60.0)
+    np.testing.assert_allclose(centre, [0.0, 0.0, 1.0])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.ros import processor
@@ -108,26 +107,6 @@ def test_markers_and_the_debug_image_are_built_only_while_somebody_subscribes(
     assert (view.width, view.height, view.encoding) == (64, 48, "bgr8")
     assert (decode_image(view) != grey).any(), "nothing was drawn"
     assert built == {"marker_array": 2, "draw_instances": 1}
-
-
-def test_markers_follow_the_cameras_own_calibration_when_it_has_one(
-    graph: Any, camera: Any, fakes: list[Any], hand: Instance
-) -> None:
-    node = graph.start_pose_node()
-    fakes[0].instances = (hand,)
-    markers = graph.listen(MarkerArray, "skeleton_markers")
-    info = graph.observer.create_publisher(CameraInfo, "camera_info", 1)
-    graph.wait_for(lambda: info.get_subscription_count() > 0, "the subscription to camera_info")
-    info.publish(CameraInfo(header=Header(), k=[0.0] * 9))  # not calibrated: passed over
-    info.publish(CameraInfo(k=[80.0, 0.0, 30.0, 0.0, 70.0, 20.0, 0.0, 0.0, 1.0]))
-    graph.wait_for(lambda: node._processor.intrinsics, "the node to take the calibration")
-    camera.process()
-    drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
-    joints = next(marker for marker in drawn.markers if marker.ns == "joints")
-    uv = hand.keypoints.uv
-    for point, (u, v) in zip(joints.points, uv, strict=True):
-        assert abs(80.0 * point.x / point.z + 30.0 - u) < 1e-3
-        assert abs(70.0 * point.y / point.z + 20.0 - v) < 1e-3
 
 
 def test_the_status_tells_rates_times_counts_model_and_engine(

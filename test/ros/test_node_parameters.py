@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.keypoints.load import TopDownOptions
@@ -118,7 +121,7 @@ def test_the_distance_of_markers_changes_at_once(
     camera.process()
     drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
     joints = next(marker for marker in drawn.markers if marker.ns == "joints")
-    assert {point.z for point in joints.points} == {2.0}
+    assert [math.hypot(p.x, p.y, p.z) for p in joints.points] == pytest.approx([2.0] * 21)
 
 
 # name, value, what the refusal must say: in our words, or in rclpy's (Jazzy | Kilted)
@@ -154,6 +157,53 @@ def test_a_value_that_does_not_fit_is_refused_with_the_reason_and_changes_nothin
     camera.process()
     assert {name: node.get_parameter(name).value for name in before} == before
     assert fakes[0].settings == settings
+
+
+def test_a_change_that_another_callback_refuses_changes_nothing(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    """rclpy asks its callbacks in turn, its own for use_sim_time last: any of them may refuse."""
+    node = graph.start_pose_node()
+    camera.process()
+    asked = []
+
+    def refuse(changes: list[Parameter]) -> SetParametersResult:
+        asked.extend(changes)
+        return SetParametersResult(successful=False, reason="not now")
+
+    node._on_set_parameters_callbacks.append(refuse)
+    assert graph.set_parameter("max_hands", 7).reason == "not now"
+    assert graph.set_parameter("smoothing_beta", 3.0).reason == "not now"
+    assert len(asked) == 2, "our own callback accepted them"
+    camera.process()
+    assert fakes[0].settings.hands.max_hands == 2
+    assert not any("without effect" in text for text in graph.logged())
+    node._on_set_parameters_callbacks.remove(refuse)
+    assert graph.set_parameter("max_hands", 7).successful
+    camera.process()
+    assert fakes[0].settings.hands.max_hands == 7
+
+
+def test_a_refused_correction_leaves_the_problem_of_the_start_in_place(
+    graph: Any, fakes: list[Any]
+) -> None:
+    node = graph.start_pose_node(max_hands=40)
+    graph.wait_for_log("configure refused")
+    node._on_set_parameters_callbacks.append(
+        lambda changes: SetParametersResult(successful=False, reason="not now")
+    )
+    assert not graph.set_parameter("max_hands", 2).successful
+    assert not graph.change_state("configure")
+
+
+def test_set_parameters_of_the_node_itself_takes_effect_too(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    node = graph.start_pose_node()
+    good, bad = Parameter("max_hands", value=5), Parameter("max_hands", value=99)
+    assert [result.successful for result in node.set_parameters([good, bad])] == [True, False]
+    camera.process()
+    assert fakes[0].settings.hands.max_hands == 5
 
 
 def assert_matches(pattern: str, text: str) -> None:

@@ -126,24 +126,29 @@ class Calibration:
 
     Parameters
     ----------
-    topic, image_topic : the resolved names.
-    inform, warn : where to say, once per change, how camera_info is used or why it is not.
+    inform, warn : log functions, told once per change how camera_info is used or why it is not.
+
+    Attributes
+    ----------
+    state : how camera_info is used, or why it is not, for diagnostics.
     """
 
-    def __init__(
-        self,
-        topic: str,
-        image_topic: str,
-        inform: Callable[[str], object],
-        warn: Callable[[str], object],
-    ) -> None:
-        self._topic, self._image_topic = topic, image_topic
+    def __init__(self, inform: Callable[[str], object], warn: Callable[[str], object]) -> None:
         self._inform, self._warn = inform, warn
+        self.start("", "")
+
+    def start(self, topic: str, image_topic: str) -> None:
+        """Forget earlier messages and expect those of a topic.
+
+        Parameters
+        ----------
+        topic, image_topic : resolved names of the camera_info and of the image beside it.
+        """
+        self._topic, self._image_topic = topic, image_topic
         self._message: Any = None
         self._resolved_for: Any = None
         self._model: CameraModel | None = None
         self.state = "none received"
-        """What is known of the camera, for diagnostics."""
 
     def take(self, message: Any) -> None:
         """Use this camera_info from the next image on."""
@@ -186,9 +191,7 @@ class Calibration:
         lens = "rectified" if rectified else f"raw, {self._model.distortion_model}"
         self.state = f"image is {lens}"
         if self.state != before:
-            self._inform(
-                f"{self._topic}: the image is taken as {lens} (parameter image_rectified)"
-            )
+            self._inform(f"{self._topic}: the image is taken as {lens} (parameter image_rectified)")
 
 
 def _content(message: Any) -> tuple[Any, ...]:

@@ -1,78 +1,64 @@
 """Skeletons as RViz markers: a pure builder.
 
-A joint whose metric position is known is drawn there. One that is known in the image only is drawn
-where its ray meets a plane in front of the camera: the picture is right, the depth is not, and the
-label says so.
+A joint with a known metric position is drawn there. A joint known only in the image is drawn on its
+ray, at a set distance: the direction is right, the depth is not, and the label says so. Without a
+camera model even the direction rests on an assumed field of view, and the label says that too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from vitpose_ros.camera import CameraModel
 from vitpose_ros.draw import SIDE_COLOURS
-from vitpose_ros.types import Instance, JointState, Side, TrackState
+from vitpose_ros.types import Frame, Instance, JointState, Side, TrackState
 
-_LIFETIME = Duration(sec=1)  # markers of a node that died go away by themselves
-_BONE_WIDTH = 0.008  # of the distance; so that a hand looks alike near and far
+_LIFETIME = Duration(sec=1)  # the markers of a node that died disappear by themselves
+_BONE_WIDTH = 0.008  # of the distance, so that near and far hands look alike
 _JOINT_WIDTH = 0.014
 _ALPHA = {JointState.VISIBLE: 1.0, JointState.OCCLUDED: 0.45, JointState.PREDICTED: 0.3}
 
 
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera: focal lengths and principal point, px."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    @classmethod
-    def guess(cls, width: int, height: int) -> Intrinsics:
-        """For a camera that publishes no camera_info: a horizontal field of view of 60 degrees."""
-        focal = 0.5 * width / np.tan(np.radians(30.0))
-        return cls(float(focal), float(focal), 0.5 * (width - 1), 0.5 * (height - 1))
-
-    def on_plane(self, uv: npt.NDArray, distance_m: float) -> npt.NDArray:
-        """(K, 3) points, metres in the optical frame, where the rays of (K, 2) pixels meet the
-        plane z = distance_m.
-        """
-        x = (uv[:, 0] - self.cx) / self.fx * distance_m
-        y = (uv[:, 1] - self.cy) / self.fy * distance_m
-        return np.stack([x, y, np.full(len(uv), distance_m)], axis=1)
+def assumed_camera(width: int, height: int) -> CameraModel:
+    """A pinhole that sees 60 degrees across, for images of a camera that is not known."""
+    focal_px = 0.5 * width / math.tan(math.radians(30.0))
+    return CameraModel(width, height, focal_px, focal_px, 0.5 * (width - 1), 0.5 * (height - 1))
 
 
 def marker_array(
     header: Header,
     instances: Iterable[Instance],
-    intrinsics: Intrinsics,
+    frame: Frame,
     distance_m: float,
 ) -> MarkerArray:
-    """Bones, joints and a label for each instance, in header.frame_id; markers of earlier images
+    """Bones, joints and a label for each instance, in header.frame_id. Markers of earlier images
     are removed.
 
     Parameters
     ----------
     header : the image's header.
-    instances : what was found.
-    intrinsics : of the image's camera, for joints without a metric position.
-    distance_m : where those are drawn.
+    instances : the skeletons found in it.
+    frame : the image, with its camera if known.
+    distance_m : distance from the camera at which joints without a metric position are drawn.
     """
+    camera = frame.camera or assumed_camera(frame.width, frame.height)
+    unknown = "depth unknown" if frame.camera else "depth and camera unknown"
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     for number, instance in enumerate(instances):
         keypoints = instance.keypoints
         positions = keypoints.xyz.astype(float)
         flat = np.isnan(positions).any(axis=1)
-        positions[flat] = intrinsics.on_plane(keypoints.uv[flat].astype(float), distance_m)
-        present = np.flatnonzero(keypoints.state != JointState.ABSENT)
+        positions[flat] = distance_m * camera.rays(keypoints.uv[flat])
+        # A pixel that the lens model does not reach has no ray.
+        drawable = (keypoints.state != JointState.ABSENT) & np.isfinite(positions).all(axis=1)
+        present = np.flatnonzero(drawable)
         if present.size == 0:
             continue
         blue, green, red = (channel / 255.0 for channel in SIDE_COLOURS[instance.side])
@@ -84,7 +70,7 @@ def marker_array(
             i: ColorRGBA(r=red, g=green, b=blue, a=_ALPHA[JointState(keypoints.state[i])])
             for i in points
         }
-        distance = float(np.median(positions[present, 2]))
+        distance = float(np.median(np.linalg.norm(positions[present], axis=1)))
         bones = _marker(header, number, "bones", Marker.LINE_LIST, _BONE_WIDTH * distance)
         for edge in instance.layout.edges:
             if edge[0] in points and edge[1] in points:
@@ -98,7 +84,7 @@ def marker_array(
         lost = instance.track_state is TrackState.LOST
         alpha = _ALPHA[JointState.PREDICTED if lost else JointState.VISIBLE]
         label.color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
-        label.text = _label(instance, bool(flat[present].all()))
+        label.text = _label(instance, unknown if flat[present].all() else "")
         markers += [bones, joints, label] if bones.points else [joints, label]
     return MarkerArray(markers=markers)
 
@@ -111,7 +97,7 @@ def _marker(header: Header, number: int, namespace: str, kind: int, size_m: floa
     return marker
 
 
-def _label(instance: Instance, flat: bool) -> str:
+def _label(instance: Instance, unknown: str) -> str:
     name = instance.layout.kind if instance.side is Side.UNKNOWN else instance.side.name.lower()
     lost = " lost" if instance.track_state is TrackState.LOST else ""
-    return f"{name} {instance.track_id}{lost}" + (" (depth unknown)" if flat else "")
+    return f"{name} {instance.track_id}{lost}" + (f" ({unknown})" if unknown else "")

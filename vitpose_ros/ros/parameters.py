@@ -15,6 +15,7 @@ from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.load import TopDownOptions
 from vitpose_ros.load import Models
 from vitpose_ros.pipeline import Settings
+from vitpose_ros.ros.camera_info import RECTIFIED_CHOICES
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
 from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.views import MODES
@@ -43,6 +44,7 @@ class Parameters(SmoothingParameters):
     detection_threshold: float
     presence_threshold: float
     input_mirrored: bool
+    image_rectified: str
     search: bool
     search_tiles_per_frame: int
     two_looks: bool
@@ -201,6 +203,14 @@ TABLE: Mapping[str, ParameterSpec] = {
         "and x in metres is turned round. Pixels stay those of the image.",
         changes=RUN,
     ),
+    "image_rectified": ParameterSpec(
+        "auto",
+        "Whether the image is rectified, so that camera_info's P describes it instead of K and D: "
+        "'always', 'never', or 'auto': when the image topic's name has the word 'rect' or "
+        "'rectified', as in image_rect_color.",
+        choices=RECTIFIED_CHOICES,
+        changes=RUN,
+    ),
     "search": ParameterSpec(
         _HANDS.search,
         "Search for small hands in tiles of the image while fewer than max_hands are followed.",
@@ -252,8 +262,7 @@ TABLE: Mapping[str, ParameterSpec] = {
     **SMOOTHING_TABLE,
     "marker_distance": ParameterSpec(
         0.5,
-        "Where markers are drawn for joints without a known depth: on a plane this far in front of "
-        "the camera, m.",
+        "Distance from the camera at which markers are drawn for joints without a known depth, m.",
         low=0.01,
         high=100.0,
         changes=RUN,

@@ -29,7 +29,6 @@ from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import TRANSPORTS, ImageError
-from vitpose_ros.ros.markers import Intrinsics
 from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
@@ -60,7 +59,7 @@ class PoseNode(LifecycleNode):
         refuse_impossible_requests(self)
         self._declared = DeclaredParameters(self, TABLE)
         self._settings: Parameters = Parameters(**self._declared.values())
-        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_on_set_parameters_callback(self._check_parameters)
         for name in self._declared.unknown():
             self.get_logger().warning(
                 f"parameter '{name}' was given, but this node has no parameter of that name: "
@@ -134,11 +133,12 @@ class PoseNode(LifecycleNode):
         base = self.resolve_topic_name("image")
         topic = base + transport.topic_suffix
         self._gate = StampGate()
-        self._processor.start(transport, topic)
+        camera_info = f"{base.rpartition('/')[0]}/camera_info"
+        self._processor.start(transport, topic, camera_info)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}")
         self._worker = Worker(self._processor, name="pose_worker")
         self._listen_to(image_class, topic, self._on_image)
-        self._listen_to(CameraInfo, f"{base.rpartition('/')[0]}/camera_info", self._on_camera_info)
+        self._listen_to(CameraInfo, camera_info, self._processor.calibration.take)
         self._become("active")
         self.get_logger().info(f"active: waiting for images on {topic}")
         return TransitionCallbackReturn.SUCCESS
@@ -243,30 +243,33 @@ class PoseNode(LifecycleNode):
 
     # --- parameters
 
-    def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+    def _check_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        """Whether these changes can be made. Changes nothing: another callback may refuse them."""
         changed, reason = self._declared.preview(changes, configured=self._processor is not None)
         if changed is None:
             return SetParametersResult(successful=False, reason=reason)
-        parameters = Parameters(**changed)
-        if problem := parameters.problem():
-            return SetParametersResult(successful=False, reason=problem)
-        self._declared.accept(changes)
-        self._settings = parameters
-        if self._processor is not None:
-            self._processor.parameters = parameters  # used from the next image on
-        if remark := self._settings.without_effect([change.name for change in changes]):
-            self.get_logger().info(remark)
-        return SetParametersResult(successful=True)
+        problem = Parameters(**changed).problem()
+        return SetParametersResult(successful=not problem, reason=problem)
+
+    # Humble has no callback for changes that were made; every distribution comes through these two.
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Set parameters, all or none, and use them from the next image on."""
+        result = super().set_parameters_atomically(parameter_list)
+        if result.successful:
+            self._declared.accept(parameter_list)
+            self._settings = Parameters(**self._declared.values())
+            if self._processor is not None:
+                self._processor.parameters = self._settings
+            if remark := self._settings.without_effect([p.name for p in parameter_list]):
+                self.get_logger().info(remark)
+        return result
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """Set parameters one by one."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     # --- images
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        if self._processor is None:
-            return
-        if message.k[0] > 0.0 and message.k[4] > 0.0:  # an uncalibrated camera publishes zeros
-            self._processor.intrinsics = Intrinsics(
-                message.k[0], message.k[4], message.k[2], message.k[5]
-            )
 
     def _on_image(self, message: Any) -> None:
         """Refuse an image that cannot be used; leave the others to the worker."""
@@ -322,6 +325,7 @@ class PoseNode(LifecycleNode):
                 "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
                 "engine": processor.pipeline.engine if processor else "not loaded",
                 "smoothing": self._settings.smoothing_text,
+                "camera_info": processor.calibration.state if processor else "not subscribed",
             },
         )
 

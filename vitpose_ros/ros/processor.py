@@ -12,9 +12,10 @@ from rclpy.publisher import Publisher
 
 from vitpose_ros.draw import draw_instances
 from vitpose_ros.pipeline import Pipeline, Result
+from vitpose_ros.ros.camera_info import Calibration
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import ImageError, Transport
-from vitpose_ros.ros.markers import Intrinsics, marker_array
+from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
 from vitpose_ros.ros.parameters import Parameters
 from vitpose_ros.ros.throttle import Throttle
@@ -53,7 +54,7 @@ class Processor:
     ----------
     pipeline : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
-    intrinsics : of the camera; None while it has sent no calibration.
+    calibration : what camera_info tells about the camera.
     transport, topic : how images arrive, and where from; set by the node when it subscribes.
     """
 
@@ -66,17 +67,24 @@ class Processor:
         flow: Flow,
     ) -> None:
         self.pipeline, self.parameters = pipeline, parameters
-        self.intrinsics: Intrinsics | None = None
+        log = node.get_logger()
+        self.calibration = Calibration(log.info, log.warning)
         self.transport: Transport
         self.topic = ""
         self._node, self._outputs, self._flow = node, outputs, flow
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
 
-    def start(self, transport: Transport, topic: str) -> None:
-        """Prepare for the images of a topic, which have nothing to do with earlier ones."""
+    def start(self, transport: Transport, topic: str, camera_info: str) -> None:
+        """Prepare for the images of a topic, which have nothing to do with earlier ones.
+
+        Parameters
+        ----------
+        transport : how the images arrive.
+        topic, camera_info : resolved names.
+        """
         self.transport, self.topic = transport, topic
-        self.intrinsics = None
+        self.calibration.start(camera_info, topic)
         self.pipeline.reset()
 
     def reject(self, error: ImageError) -> None:
@@ -109,7 +117,11 @@ class Processor:
         if parameters is not self._applied:
             self._apply(parameters)
         message = arrival.message
-        frame = Frame(self.transport.decode(message), stamp_ns(message))
+        image = self.transport.decode(message)
+        camera = self.calibration.model_for(
+            (image.shape[1], image.shape[0]), parameters.image_rectified, parameters.input_mirrored
+        )
+        frame = Frame(image, stamp_ns(message), message.header.frame_id, camera)
         begun_s = time.perf_counter()
         result = self.pipeline(frame)
         inference_s = time.perf_counter() - begun_s
@@ -144,11 +156,8 @@ class Processor:
     ) -> None:
         """Publish what people look at, but only while somebody subscribes."""
         if self._outputs.markers.get_subscription_count() > 0:
-            intrinsics = self.intrinsics or Intrinsics.guess(frame.width, frame.height)
             self._outputs.markers.publish(
-                marker_array(
-                    message.header, result.instances, intrinsics, parameters.marker_distance
-                )
+                marker_array(message.header, result.instances, frame, parameters.marker_distance)
             )
         if self._outputs.debug_image.get_subscription_count() > 0:
             drawn = draw_instances(frame.image.copy(), result.instances)
