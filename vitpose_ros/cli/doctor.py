@@ -15,7 +15,7 @@ from vitpose_ros.doctor.gpu import check_gpu
 from vitpose_ros.doctor.graph import check_ros
 from vitpose_ros.doctor.host import Host
 from vitpose_ros.doctor.system import check_system
-from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
+from vitpose_ros.models.files import STORE_ENVIRONMENT
 
 _TEXT = """Look at this machine as the node will find it, and say what is wrong and how to mend it.
 

@@ -21,44 +21,44 @@ _GOOD = (State.VERIFIED, State.RECORDED, State.CONVERTED)
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `models` and its actions to the tool's parser."""
-    text = "list, pull, convert and verify the networks' weights"
+    text = "list, pull, convert and verify models"
     parser = add_action(subparsers, "models", text, epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     action = add_action(
-        actions, "list", "show the catalogue, and which models are on this machine", epilog
+        actions, "list", "list all models, and which of them are on this machine", epilog
     )
-    action.add_argument("--task", choices=tuple(TASKS), help="only models of this task")
+    action.add_argument("--task", choices=tuple(TASKS), help="only models for this task")
     action.add_argument("--json", action="store_true", help="print JSON")
     add_store(action, _list)
 
-    action = add_action(actions, "pull", "bring models onto this machine", epilog)
+    action = add_action(actions, "pull", "download models to this machine", epilog)
     action.add_argument(
-        "names", nargs="*", metavar="NAME", help="a model's name, as in `vitpose_ros models list`"
+        "names", nargs="*", metavar="NAME", help="a model's name from `vitpose_ros models list`"
     )
-    action.add_argument("--all", action="store_true", help="every model of the catalogue")
+    action.add_argument("--all", action="store_true", help="pull every model in the catalogue")
     action.add_argument(
         "--force",
         action="store_true",
-        help="pull again what is there already, also what is damaged",
+        help="pull again even if the model is there; needed to replace a damaged one",
     )
     action.add_argument(
         "--mirror",
         type=Path,
         metavar="DIR",
-        help=f"a folder laid out like the store, looked at first (default: ${MIRROR_ENVIRONMENT})",
+        help=f"a copied store, used before any download (default: ${MIRROR_ENVIRONMENT})",
     )
-    action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+    action.add_argument("--quiet", action="store_true", help="print errors only")
     add_store(action, _pull)
 
-    text = "make the network of a checkpoint, and check it"
+    text = "convert a checkpoint to ONNX and check the result"
     action = add_action(actions, "convert", text, epilog)
     convert.add_options(action)
     add_store(action, convert.run)
 
-    action = add_action(actions, "verify", "hash every byte of the models on this machine", epilog)
+    action = add_action(actions, "verify", "hash the models on this machine completely", epilog)
     action.add_argument(
-        "names", nargs="*", metavar="NAME", help="models to verify (default: all that are present)"
+        "names", nargs="*", metavar="NAME", help="models to verify (default: all on this machine)"
     )
     action.add_argument("--json", action="store_true", help="print JSON")
     add_store(action, _verify)
@@ -70,22 +70,22 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
         return 0
-    columns = ("model", "task", "licence", "size", "state", "source")
+    columns = ("model", "task", "licence", "size", "sha256", "state", "source")
     rows = [
         (
             status.entry.name,
             status.entry.task,
             status.entry.licence.name,
             size_text(status.entry.size),
+            "known" if all(file.sha256 for file in status.entry.files) else "unknown",
             status.state.value,
-            ", ".join(
-                dict.fromkeys(str(source) for file in status.entry.files for source in file.sources)
-            ),
+            ", ".join(dict.fromkeys(s.place for file in status.entry.files for s in file.sources)),
         )
         for status in statuses
     ]
     print_table(columns, rows)
     print(f"store: {store.root}")
+    print("sha256 unknown: recorded at the first pull, and checked from then on")
     for status in statuses:
         if status.state in (State.DAMAGED, State.PULLED):
             print(status.problem)
@@ -94,7 +94,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _pull(options: argparse.Namespace) -> int:
     if options.all == bool(options.names):
-        options.parser.error("name the models to pull, or give --all (and not both)")
+        options.parser.error("name the models to pull, or use --all, not both")
     store = open_store(options)
     names = store.catalogue.names() if options.all else options.names
     progress = make_progress(sys.stderr, options.quiet)
@@ -112,14 +112,14 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
     elif not statuses:
-        print(f"no model is in the store {store.root}; see: vitpose_ros models pull --help")
+        print(f"the store {store.root} has no models; see: vitpose_ros models pull --help")
     for status in statuses:
         if status.problem:
             print(f"vitpose_ros: {status.problem}", file=sys.stderr)
         elif status.state is State.UNCHECKED:
             print(
-                f"vitpose_ros: no sha256 of the model '{status.entry.name}' is known, and the "
-                f"store {store.root} is read-only, so that none can be recorded.",
+                f"vitpose_ros: the model '{status.entry.name}' has no known sha256, and none can "
+                f"be recorded because the store {store.root} is read-only.",
                 file=sys.stderr,
             )
         elif not options.json:

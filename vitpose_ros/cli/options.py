@@ -1,17 +1,19 @@
-"""What the subcommands share: their parsers, the options of the model store, and tables."""
+"""Shared by the subcommands: parsers, the options of the model store, and tables."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from vitpose_ros.models.catalogue import ENVIRONMENT as CATALOGUE_ENVIRONMENT
 from vitpose_ros.models.catalogue import load_catalogue
-from vitpose_ros.models.store import ENVIRONMENT as STORE_ENVIRONMENT
+from vitpose_ros.models.files import STORE_ENVIRONMENT
 from vitpose_ros.models.store import ModelStore
 
 _DEFAULT_STORE = "~/.local/share/vitpose_ros/models"
@@ -31,18 +33,18 @@ def add_action(subparsers: Any, name: str, text: str, epilog: str) -> argparse.A
 
 
 def add_store(parser: argparse.ArgumentParser, run: Any) -> None:
-    """The options of every action on the model store, and the function that does it."""
+    """Add the options of an action on the model store, and the function that runs it."""
     parser.add_argument(
         "--catalogue",
         type=Path,
         metavar="FILE",
-        help=f"a second catalogue with models of your own (default: ${CATALOGUE_ENVIRONMENT})",
+        help=f"a second catalogue, with your own models (default: ${CATALOGUE_ENVIRONMENT})",
     )
     parser.add_argument(
         "--store",
         type=Path,
         metavar="DIR",
-        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else {_DEFAULT_STORE})",
+        help=f"the models' folder (default: ${STORE_ENVIRONMENT}, else {_DEFAULT_STORE})",
     )
     parser.add_argument(
         "--debug",
@@ -59,18 +61,14 @@ def open_store(options: argparse.Namespace) -> ModelStore:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of rich on a terminal; elsewhere, plain columns that grep and cut understand."""
+    """Print a table: with borders on a terminal, elsewhere plain columns for grep and cut."""
     rows = list(rows)
     if sys.stdout.isatty():
-        with contextlib.suppress(ImportError):
-            from rich.console import Console
-            from rich.table import Table
-
-            table = Table(*columns)
-            for row in rows:
-                table.add_row(*row)
-            Console().print(table)
-            return
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for row in [columns, *rows]:
         print(

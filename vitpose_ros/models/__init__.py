@@ -1,3 +1,1 @@
-"""The model catalogue: which networks exist, under which licence, and how their files come to this
-machine.
-"""
+"""The model catalogue: which networks exist, under which licence, and how to get their files."""

@@ -1,7 +1,7 @@
-"""Takes one file out of a zip archive that somebody else made: a wheel, or one behind an address.
+"""Extracts one file from an untrusted zip archive: a wheel, or one behind a URL.
 
-Nothing but that file is unpacked, and it goes where the caller says: no name inside the archive
-ever becomes a path.
+Only that file is extracted, to a path that the caller chooses: a name inside the archive never
+becomes a path.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from vitpose_ros.models.budget import Budget
 from vitpose_ros.models.errors import SourceError
 from vitpose_ros.models.files import copy_stream
 from vitpose_ros.models.progress import Progress
-
-LARGEST = 4 * 2**30
-"""Bytes that a member may have where its size is not known beforehand: more than any published
-network, and less than a disk.
-"""
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -30,7 +26,7 @@ _DAMAGES = (
     ValueError,
     NotImplementedError,
 )
-"""What zipfile raises for archives of random bytes."""
+"""What zipfile raises for damaged archives."""
 
 
 def take_member(
@@ -41,27 +37,27 @@ def take_member(
     progress: Progress,
     size: int | None = None,
 ) -> None:
-    """Write one member of a zip archive to `target`.
+    """Extract one member of a zip archive to `target`.
 
     Parameters
     ----------
-    member : its path inside, or the end of it (a file's name, folders before it) where only one
-        member ends so: publishers put a date into their folders' names.
-    label : what the archive is called in errors, such as "the wheel x-1.0.whl".
-    size : bytes that the member must have, if known; otherwise at most LARGEST.
+    member : its path in the archive, or the end of that path if it is unique: publishers put dates
+        into folder names.
+    label : the archive's name in errors, such as "the wheel x-1.0.whl".
+    size : the member's size in bytes if known; otherwise at most `budget.LARGEST` are accepted.
 
     Raises
     ------
-    SourceError : the archive is damaged, encrypted or none, or has no or several such members, or
-        the member is of another size. `target` may hold a part of it then.
+    SourceError : the archive is damaged, encrypted or not a zip archive, it has no or several such
+        members, or the member has another size. `target` may be incomplete then.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             info = _find(opened, member, label)
             _check(info, label, size)
-            progress.start(f"{Path(member).name} out of {label}", info.file_size)
+            progress.start(f"{Path(member).name} from {label}", info.file_size)
             try:
-                with opened.open(info) as stream:  # gives file_size bytes at most
+                with opened.open(info) as stream:  # yields at most file_size bytes
                     copy_stream(stream, target, progress.advance)  # type: ignore[arg-type]
             finally:
                 progress.finish()
@@ -84,16 +80,12 @@ def _find(archive: zipfile.ZipFile, member: str, label: str) -> zipfile.ZipInfo:
 def _check(info: zipfile.ZipInfo, label: str, size: int | None) -> None:
     if info.flag_bits & _ENCRYPTED or info.compress_type not in _COMPRESSIONS:
         raise SourceError(
-            f"the member '{info.filename}' of {label} is encrypted, or packed in a way that is not "
-            "read; accepted are members that are stored or deflated."
+            f"the member '{info.filename}' of {label} is encrypted or uses an unsupported "
+            "compression; accepted are stored and deflated members."
         )
     if size is not None and info.file_size != size:
         raise SourceError(
             f"the member '{info.filename}' of {label} has {info.file_size} bytes, expected are "
             f"{size}."
         )
-    if info.file_size > LARGEST:
-        raise SourceError(
-            f"the member '{info.filename}' of {label} would have {info.file_size} bytes; accepted "
-            f"are at most {LARGEST}."
-        )
+    Budget(f"the member '{info.filename}' of {label}", None).check_size(info.file_size)

@@ -1,9 +1,8 @@
-"""The catalogue of models: `config/models.yaml`, read once into frozen dataclasses, every field
+"""The catalogue of models: `config/models.yaml`, read into frozen dataclasses with every field
 checked.
 
-Users add entries of their own with a second file of the same format: the environment variable
-VITPOSE_ROS_CATALOGUE, or `--catalogue` on the command line. The format is explained in the shipped
-file itself.
+Users add their own models in a second file, named by the environment variable
+VITPOSE_ROS_CATALOGUE or by `--catalogue`. The shipped file explains the format.
 """
 
 from __future__ import annotations
@@ -18,21 +17,22 @@ from typing import Any
 import yaml
 
 from vitpose_ros.layouts import LAYOUTS, Layout
+from vitpose_ros.models.content import refuse_pickle_name
 from vitpose_ros.models.errors import CatalogueError, UnknownModelError
 from vitpose_ros.models.files import (
     MANIFEST_NAME,
     NETWORK_NAME,
     RECORD_NAME,
     WEIGHTS_NAME,
-    refuse_pickle_name,
     shipped,
+    user_path,
 )
 from vitpose_ros.models.parse_source import parse_sources
 from vitpose_ros.models.reader import Reader, load_yaml
 from vitpose_ros.models.sources import Source
 
 FORMAT = 1
-"""The version of the file format that this code reads."""
+"""The version of the file format."""
 
 ENVIRONMENT = "VITPOSE_ROS_CATALOGUE"
 
@@ -41,14 +41,12 @@ TASKS: Mapping[str, tuple[str, ...]] = {
     "hand_keypoints": ("hand",),
     "person_detector": (),
     "body_keypoints": ("body", "animal"),
-    "body_model": (),
 }
-"""What a model is for, and the kinds of layout that it may have (none: it has no layout)."""
+"""What a model is for, and the kinds of layout that it may have; a detector has none."""
 
 CONVERSIONS = ("huggingface", "vitpose_pth")
-"""Checkpoints that `vitpose_ros models convert` reads: a repository of the Hugging Face hub
-(config.json and model.safetensors), and a .pth file of ViTPose's authors, of easy_ViTPose or of
-MMPose."""
+"""Checkpoints that `vitpose_ros models convert` reads: a Hugging Face repository (config.json and
+model.safetensors), or a .pth file from ViTPose's authors, easy_ViTPose or MMPose."""
 
 EXPERTS: Mapping[str, str] = {
     "coco": "coco17",
@@ -58,18 +56,21 @@ EXPERTS: Mapping[str, str] = {
     "apt36k": "apt36k17",
     "wholebody": "coco_wholebody133",
 }
-"""The data sets that ViTPose+ was trained on, in the order of its experts, and their layouts."""
+"""ViTPose+'s training sets, in the order of its experts, and their layouts."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """What a model may be called."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+UNKNOWN = "unknown"
+"""The sha256 of a file whose hash nobody has published: the first pull records it."""
+
+_SHA256 = re.compile(rf"[0-9a-f]{{64}}|{UNKNOWN}")
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One published figure: what was measured, on which data, and who says so."""
+    """One published figure: the metric, the data set, and the publication."""
 
     metric: str
     value: float
@@ -80,9 +81,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which terms the weights are given: a short name (SPDX where one exists) and where the
-    text stands.
-    """
+    """The weights' licence: a short name (SPDX if there is one) and the address of its text."""
 
     name: str
     url: str
@@ -95,12 +94,11 @@ class ModelFile:
     Attributes
     ----------
     name : its name in the store.
-    sources : where it can be had, tried in this order.
-    size : bytes, or None where not known beforehand.
-    sha256 : 64 lower-case hexadecimal digits, or None where not known: then the first pull records
-        it.
-    pickle : True for a checkpoint that may be a pickle: it is kept for the conversion, which reads
-        it without running code (torch.load with weights_only), and given to nobody else.
+    sources : where to get it, tried in this order.
+    size : bytes, None if unknown.
+    sha256 : 64 lower-case hexadecimal digits, None if unknown: the first pull records it.
+    pickle : True for a checkpoint that may be a pickle. Only the conversion reads it, and without
+        running code (torch.load with weights_only).
     """
 
     name: str
@@ -112,8 +110,8 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How an entry's files become an ONNX file: one of CONVERSIONS, and which of EXPERTS is taken
-    where the checkpoint has several (None: it has only one).
+    """How an entry's files become an ONNX file: one of CONVERSIONS, and one of EXPERTS if the
+    checkpoint has several, else None.
     """
 
     format: str
@@ -126,27 +124,26 @@ class Entry:
 
     Attributes
     ----------
-    name : its name everywhere: command line, parameters, messages, folder in the store.
+    name : its name on the command line, in parameters, messages and the store.
     task : one of TASKS.
-    architecture : the recipe that reads it ("mediapipe", "vitpose", ...): preprocessing and
-        decoding follow from it.
+    architecture : "mediapipe", "vitpose", ...; it determines preprocessing and decoding.
     layout : the joints it gives; None for a detector.
-    input_width, input_height : the network's input, px; None where it has no image input.
-    parameters : number of weights, or None where not counted.
-    licence, origin : terms, and the page of whoever made it.
-    accuracy : published figures; empty where none is published.
-    verified_here : True when this project's tests run these very files.
-    files : at least one. Those of a model with a conversion are its checkpoint.
-    convert : how its checkpoint becomes a network; None where its files are the network.
-    settings : further numbers, words and lists that its architecture needs.
+    input_width, input_height : the network's input, px.
+    parameters : number of weights, None if not counted.
+    licence, origin : the weights' terms, and their authors' page.
+    accuracy : published figures, possibly none.
+    verified_here : True if this project's tests run these very files.
+    files : at least one; the checkpoint if the model has a conversion.
+    convert : how the checkpoint becomes a network; None if the files are the network.
+    settings : anything else the architecture needs.
     """
 
     name: str
     task: str
     architecture: str
     layout: Layout | None
-    input_width: int | None
-    input_height: int | None
+    input_width: int
+    input_height: int
     parameters: int | None
     licence: Licence
     origin: str
@@ -158,82 +155,75 @@ class Entry:
 
     @property
     def size(self) -> int | None:
-        """Bytes of all files together, or None when one is not known."""
+        """The total of all file sizes, bytes; None if one is unknown."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All entries, in the order of the files."""
+    """All entries, in the order in which they were read."""
 
     entries: tuple[Entry, ...]
 
     def names(self, task: str | None = None) -> list[str]:
-        """Names of all models, or of one task's."""
+        """The names of all models, or of those for one task."""
         return [entry.name for entry in self.entries if task is None or entry.task == task]
 
     def get(self, name: str, task: str | None = None) -> Entry:
-        """The entry of that name; UnknownModelError says what is accepted (for `task`, when
-        given).
-        """
+        """The entry of that name; UnknownModelError if there is none, or none for `task`."""
         entry = next((entry for entry in self.entries if entry.name == name), None)
         if entry is not None and task in (None, entry.task):
             return entry
         wanted = f" for the task {task}" if task else ""
         accepted = f"accepted{wanted}: {', '.join(self.names(task)) or 'none'}"
-        problem = (
-            f"the model '{name}' is not in the catalogue"
-            if entry is None
-            else f"the model '{name}' is for the task {entry.task}, not for {task}"
-        )
+        problem = f"the model '{name}' is not in the catalogue"
+        if entry is not None:
+            problem = f"the model '{name}' is for the task {entry.task}, not for {task}"
         raise UnknownModelError(
             f"{problem}; {accepted}. `vitpose_ros models list` shows all of them."
         )
 
 
 def shipped_path() -> Path:
-    """The catalogue that comes with the package: inside it where it is installed, beside it in a
-    checkout.
+    """The path of the catalogue that comes with the package.
 
     Raises
     ------
-    CatalogueError : when it is in neither place.
+    CatalogueError : it is missing.
     """
     path = shipped("config", "models.yaml")
     if path.is_file():
         return path
     raise CatalogueError(
-        f"the model catalogue models.yaml is neither at {path} nor beside the package; "
-        "build or install the package again."
+        f"the model catalogue {path} is missing; build or install the package again."
     )
 
 
 def load_catalogue(own: Path | None = None) -> Catalogue:
-    """The shipped catalogue, and the user's: `own`, or else the file that VITPOSE_ROS_CATALOGUE
-    names.
+    """The shipped catalogue and the user's: `own`, else the file in VITPOSE_ROS_CATALOGUE.
 
     Raises
     ------
-    CatalogueError : when a file cannot be read, is not of the format, or repeats a name.
+    CatalogueError : a file cannot be read, has an error, or repeats a name.
     """
     paths = [shipped_path()]
     if own is None and os.environ.get(ENVIRONMENT):
-        own = Path(os.environ[ENVIRONMENT]).expanduser()
+        own = user_path(os.environ[ENVIRONMENT])
     if own is not None:
         paths.append(own)
     return read_catalogue(paths)
 
 
 def read_catalogue(paths: Iterable[Path]) -> Catalogue:
-    """Exactly these files as one catalogue; CatalogueError as in `load_catalogue`."""
+    """These files as one catalogue; CatalogueError as for `load_catalogue`."""
     entries: dict[str, Entry] = {}
     for path in paths:
         for entry in _read_file(path):
             if entry.name in entries:
                 raise CatalogueError(
-                    f"{path}: model '{entry.name}': another catalogue has an entry of this name "
-                    "already; give yours another name."
+                    f"{path}: model '{entry.name}': another catalogue already has a model of this "
+                    "name; rename yours."
                 )
             entries[entry.name] = entry
     return Catalogue(tuple(entries.values()))
@@ -260,21 +250,21 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
     reader = Reader(f"{path}: model '{name}'", "", content)
     if not NAME.fullmatch(name):
         raise CatalogueError(
-            f"{path}: model '{name}': a name has lower-case letters, digits, '.', '_' and '-', "
-            "and begins with a letter or digit."
+            f"{path}: model '{name}': a name consists of lower-case letters, digits, '.', '_' and "
+            "'-', and starts with a letter or digit."
         )
     task = reader.choice("task", TASKS)
-    size = reader.child("input", optional=task == "body_model")
+    size = reader.child("input")
     convert = _read_conversion(reader)
     entry = Entry(
         name=name,
         task=task,
         architecture=reader.text("architecture"),
         layout=_read_layout(reader, task),
-        input_width=size.integer("width", least=1) if size else None,
-        input_height=size.integer("height", least=1) if size else None,
+        input_width=size.integer("width", least=1),
+        input_height=size.integer("height", least=1),
         parameters=reader.optional_integer("parameters", least=1),
-        licence=_read_licence(reader.required_child("licence")),
+        licence=_read_licence(reader.child("licence")),
         origin=reader.text("origin"),
         accuracy=tuple(_read_accuracy(child) for child in reader.children("accuracy")),
         verified_here=reader.boolean("verified_here"),
@@ -282,8 +272,7 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
         convert=convert,
         settings=reader.settings("settings"),
     )
-    if size:
-        size.finish()
+    size.finish()
     reader.finish()
     _check_files(reader, entry)
     return entry
@@ -293,19 +282,20 @@ def _read_layout(reader: Reader, task: str) -> Layout | None:
     kinds = TASKS[task]
     if not kinds:
         if reader.take("layout") is not None:
-            raise reader.error("layout", f"a model of the task {task} has none; leave it out")
+            raise reader.error("layout", f"a {task} has no layout; leave it out")
         return None
     layout = LAYOUTS[reader.choice("layout", LAYOUTS)]
     if layout.kind not in kinds:
         raise reader.error(
             "layout",
-            f"'{layout.name}' is of kind {layout.kind}; the task {task} takes {' or '.join(kinds)}",
+            f"'{layout.name}' is a layout for a {layout.kind}; {task} needs one for a "
+            f"{' or '.join(kinds)}",
         )
     return layout
 
 
 def _read_conversion(reader: Reader) -> Conversion | None:
-    child = reader.child("convert", optional=True)
+    child = reader.optional_child("convert")
     if child is None:
         return None
     conversion = Conversion(
@@ -342,15 +332,17 @@ def _read_model_file(reader: Reader, convert: Conversion | None) -> ModelFile:
     refusal = None if pickle else refuse_pickle_name(name)
     kept = (RECORD_NAME, MANIFEST_NAME) + ((NETWORK_NAME, WEIGHTS_NAME) if convert else ())
     if refusal or name in kept:
-        raise reader.error("name", refusal or f"'{name}' is kept for the store's own files")
-    sha256 = reader.take("sha256")
-    if sha256 is not None and not _SHA256.fullmatch(str(sha256)):
-        raise reader.error("sha256", f"expected 64 lower-case hexadecimal digits, got '{sha256}'")
+        raise reader.error("name", refusal or f"'{name}' is reserved for the store")
+    sha256 = reader.matching(
+        "sha256",
+        _SHA256,
+        f"64 lower-case hexadecimal digits or '{UNKNOWN}' (the first pull records it)",
+    )
     file = ModelFile(
         name=name,
         sources=parse_sources(reader),
         size=reader.optional_integer("size", least=1),
-        sha256=None if sha256 is None else str(sha256),
+        sha256=None if sha256 == UNKNOWN else sha256,
         pickle=pickle,
     )
     reader.finish()
@@ -359,31 +351,29 @@ def _read_model_file(reader: Reader, convert: Conversion | None) -> ModelFile:
 
 def _check_files(reader: Reader, entry: Entry) -> None:
     if not entry.files:
-        raise reader.error("files", "a model has at least one file")
+        raise reader.error("files", "a model needs at least one file")
     names = [file.name for file in entry.files]
     if len(set(names)) != len(names):
-        raise reader.error("files", f"names repeat: {', '.join(names)}")
+        raise reader.error("files", f"names must differ, got {', '.join(names)}")
     if entry.convert is not None:
         _check_conversion(reader, entry, entry.convert)
     if entry.verified_here and any(file.sha256 is None for file in entry.files):
-        raise reader.error(
-            "verified_here", "true needs the sha256 of every file: that is what was verified"
-        )
+        raise reader.error("verified_here", "true requires the sha256 of every file")
 
 
 def _check_conversion(reader: Reader, entry: Entry, convert: Conversion) -> None:
     names = {file.name for file in entry.files}
     if convert.format == "huggingface" and names != {"config.json", "model.safetensors"}:
         raise reader.error(
-            "files", "the conversion 'huggingface' takes config.json and model.safetensors"
+            "files", "the conversion 'huggingface' needs config.json and model.safetensors"
         )
     if convert.format == "vitpose_pth" and len(names) != 1:
-        raise reader.error("files", "the conversion 'vitpose_pth' takes one .pth file")
-    if entry.layout is None or entry.input_width is None:
-        raise reader.error("convert", f"a model of the task {entry.task} cannot be converted")
+        raise reader.error("files", "the conversion 'vitpose_pth' needs one .pth file")
+    if entry.layout is None:
+        raise reader.error("convert", f"a {entry.task} cannot be converted")
     if convert.expert is not None and EXPERTS[convert.expert] != entry.layout.name:
         raise reader.error(
             "convert.expert",
-            f"'{convert.expert}' gives the layout {EXPERTS[convert.expert]}, "
-            f"but the entry's is {entry.layout.name}",
+            f"'{convert.expert}' has the layout {EXPERTS[convert.expert]}, but the entry has "
+            f"{entry.layout.name}",
         )

@@ -1,20 +1,20 @@
-"""What can go wrong with models. Every text is a whole sentence for the person who has to act."""
+"""Errors about models. Each text is a complete sentence for the user."""
 
 from __future__ import annotations
 
 
 class ModelError(RuntimeError):
-    """A model cannot be had or used; the text says what was given, what is expected and which
+    """A model is missing or unusable. The text says what was given, what is expected and which
     command helps.
     """
 
 
 class CatalogueError(ModelError):
-    """A catalogue file cannot be read; the text names the file, the entry and the field."""
+    """A catalogue has an error; the text names the file, the entry and the field."""
 
 
 class UnknownModelError(ModelError):
-    """A name that no catalogue entry has, or that belongs to another task."""
+    """The catalogue has no model of this name, or not for this task."""
 
 
 class SourceError(ModelError):

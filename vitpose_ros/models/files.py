@@ -1,6 +1,4 @@
-"""Files in the store: hashing, atomic writing, the record of hashes, the lock, and the refusal of
-pickles.
-"""
+"""Files in the store: paths, hashes and their records, atomic writing, and the lock."""
 
 from __future__ import annotations
 
@@ -10,8 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import pickletools
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,29 +15,27 @@ from typing import BinaryIO
 
 from vitpose_ros.models.errors import ModelError
 
+STORE_ENVIRONMENT = "VITPOSE_ROS_MODELS"
+
 RECORD_NAME = "checksums.json"
-"""The file in each model's folder that says what was found when the model was last hashed in
-full.
-"""
+"""The file in each model's folder that holds the results of the last full hash."""
 
 MANIFEST_NAME, NETWORK_NAME, WEIGHTS_NAME = "model.json", "model.onnx", "model.onnx.data"
-"""What a conversion leaves in a model's folder: the manifest, the network, and, only where the
-network is larger than the 2 GiB that one ONNX file holds, its weights."""
+"""What a conversion writes into a model's folder: the manifest, the network, and its weights if the
+network is larger than the 2 GiB that one ONNX file can hold."""
 
 CHUNK = 1 << 20
-
-_PICKLE_SUFFIXES = (".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the last full hash of one file found.
+    """The result of the last full hash of one file.
 
     Attributes
     ----------
-    sha256, size, mtime_ns : of the file then; an unchanged size and time stand for an unchanged
-        file when it is too large to be hashed at every start.
-    source : where it came from, for people.
+    sha256, size, mtime_ns : of the file at that time. A file too large to hash at every start
+        counts as unchanged while its size and time are.
+    source : where the file came from, for the user.
     """
 
     sha256: str
@@ -50,9 +44,25 @@ class Record:
     source: str = ""
 
 
+def user_path(text: str) -> Path:
+    """A path that a user gave, with ~ replaced by their home.
+
+    Raises
+    ------
+    ModelError : ~ is used, but this user has no home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"'{text}' cannot be resolved: no home directory is known for user id {os.getuid()} "
+            "(HOME is not set, as is common in containers). Give an absolute path."
+        ) from error
+
+
 def shipped(folder: str, name: str) -> Path:
-    """Where a file that comes with the package lies: inside it where it is installed, beside it in
-    a checkout. The first of these places, whether the file is there or not, when it is in neither.
+    """The path of a file that comes with the package: inside it when installed, beside it in a
+    checkout. If it is in neither place, the first of them.
     """
     package = Path(__file__).parent.parent
     places = [package, package.parent, package.resolve().parent]
@@ -70,8 +80,8 @@ def sha256_of(path: Path) -> str:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """The records of a model's folder by file name; empty when there is none or it cannot be
-    understood.
+    """The records of a model's folder by file name; empty if there are none or they are
+    unreadable.
     """
     try:
         content = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
@@ -81,7 +91,7 @@ def read_records(folder: Path) -> dict[str, Record]:
 
 
 def write_record(folder: Path, name: str, record: Record) -> None:
-    """Add or replace one file's record; OSError when the folder cannot be written."""
+    """Add or replace one file's record; OSError if the folder cannot be written."""
     records = read_records(folder) | {name: record}
     text = json.dumps({key: asdict(records[key]) for key in sorted(records)}, indent=2) + "\n"
     part = folder / f".{RECORD_NAME}.{os.getpid()}.part"
@@ -94,8 +104,8 @@ def write_record(folder: Path, name: str, record: Record) -> None:
 
 
 def put_in_place(part: Path, target: Path) -> None:
-    """Make a complete temporary file the target at once: whoever looks sees the old file or the new
-    one, never half of it.
+    """Move a complete temporary file to the target atomically: a reader sees the old file or the
+    new one, never a part of it.
     """
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())
@@ -108,7 +118,7 @@ def put_in_place(part: Path, target: Path) -> None:
 
 
 def copy_stream(source: BinaryIO, target: Path, advance: Callable[[int], None]) -> None:
-    """Write a stream to a file, telling how many bytes are written so far."""
+    """Write a stream to a file and report the number of bytes written so far."""
     done = 0
     with target.open("wb") as out:
         while chunk := source.read(CHUNK):
@@ -119,8 +129,8 @@ def copy_stream(source: BinaryIO, target: Path, advance: Callable[[int], None]) 
 
 @contextlib.contextmanager
 def locked(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the store's lock; when another process has it, say so once and wait. It falls with the
-    process that holds it.
+    """Hold the store's lock; if another process has it, report that once and wait. The lock ends
+    with the process that holds it.
     """
     with (folder / ".lock").open("a+") as stream:
         try:
@@ -128,52 +138,25 @@ def locked(folder: Path, waiting: Callable[[str], None]) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            waiting(f"another pull is writing to {folder}; waiting until it is done")
+            waiting(f"another process is writing to {folder}; waiting for it to finish")
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
 def disk_sentences(folder: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into a sentence."""
+    """Turn OSErrors into a ModelError that says what the user can do."""
     try:
         yield
     except OSError as error:
         path = error.filename or folder
-        other = "choose another store with --store or VITPOSE_ROS_MODELS"
+        other = f"choose another folder for the models with --store or {STORE_ENVIRONMENT}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"the disk is full at {path}; free some space or {other}"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            problem = f"no permission for {path}; change its owner or mode, or {other}"
+            problem = f"the disk is full at {path}; free some space, or {other}"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            problem = f"no permission to write {path}; change its owner or mode, or {other}"
+        elif error.errno == errno.EROFS:
+            problem = f"{path} is read-only; {other}"
         else:
-            problem = f"cannot read or write {path}: {error.strerror or error}"
+            problem = f"cannot read or write {path}: {error.strerror or error}; {other}"
         raise ModelError(f"{problem}.") from error
-
-
-def refuse_pickle_name(name: str) -> str | None:
-    """Why a file of this name is refused, or None."""
-    suffix = Path(name).suffix.lower()
-    if suffix not in _PICKLE_SUFFIXES:
-        return None
-    return (
-        f"'{name}' may be a pickle, and loading one runs code of whoever wrote it; "
-        "use an ONNX, TFLite or safetensors file"
-    )
-
-
-def looks_like_pickle(path: Path) -> bool:
-    """Whether a file's content is a pickle (protocol 2 or later) or an archive that holds one, as
-    torch.save writes.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(256)
-    if head[:1] == b"\x80":
-        try:
-            opcodes = pickletools.genops(head)
-            return all(next(opcodes, None) is not None for _ in range(3))
-        except ValueError:
-            return False
-    if head[:2] == b"PK" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
-    return False

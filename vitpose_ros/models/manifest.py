@@ -1,8 +1,7 @@
-"""The manifest beside a converted network: what it was made from, what it is, and how it was
-checked.
+"""The manifest of a converted network: its origin, its inputs and outputs, and how it was checked.
 
-It is `model.json` in the model's folder. It makes the folder complete by itself: a robot needs the
-network and the manifest, and neither the checkpoint nor torch.
+It is `model.json` in the model's folder. A robot needs the network and the manifest, but neither
+the checkpoint nor torch.
 """
 
 from __future__ import annotations
@@ -21,20 +20,19 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import MANIFEST_NAME, put_in_place
 
 FORMAT = 2
-"""The version of the file format that is written. Format 1 is read too: it knew heatmaps only, and
-named them by output_name, output_width and output_height instead of `outputs`."""
+"""The version of the file format."""
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and deviation of red, green and blue in 0..1: every ViTPose and RTMPose was
-trained so."""
+"""ImageNet's mean and standard deviation of red, green and blue, in 0..1: ViTPose and RTMPose are
+trained with them."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HashedFile:
-    """A file as it was read or written: its name, bytes and sha256, and where it came from ("" for
-    what the conversion itself wrote).
+    """A file's name, size in bytes and sha256, and where it came from ("" if the conversion wrote
+    it).
     """
 
     name: str
@@ -45,7 +43,7 @@ class HashedFile:
 
 @dataclass(frozen=True)
 class Output:
-    """One of a network's output tensors, float32: its name, and its shape without the batch."""
+    """A network's output tensor, float32: its name, and its shape without the batch axis."""
 
     name: str
     shape: tuple[int, ...]
@@ -53,26 +51,26 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a conversion writes down.
+    """The record of a conversion.
 
     Attributes
     ----------
-    name, task, architecture, layout : as in a catalogue's entry; layout by name.
-    joints : K, the number of the network's joints.
+    name, task, architecture, layout : as in a catalogue entry; layout by name.
+    joints : K, the network's number of joints.
     input_name, input_width, input_height : the image tensor (N, 3, height, width), float32.
-    outputs : of a vitpose, the heatmaps (K, height, width); of an rtmpose, the curves over x
+    outputs : for a vitpose, the heatmaps (K, height, width); for an rtmpose, the curves over x
         (K, bins) and over y (K, bins).
-    mean, std : of red, green and blue in 0..1, subtracted and divided before the network.
-    parameters : number of weights, or None where they were not counted.
-    licence, licence_url, origin : terms of the weights and their maker's page; "" where unknown.
-    files : the network, its ONNX file first.
-    sources : the checkpoint.
-    settings : as in a catalogue's entry.
-    network : numbers of the architecture (width, layers, heads, head, expert), for people.
-    check : how the network was compared with the checkpoint's own model; empty for a ready one.
-    versions : of the tools.
-    date : of the conversion, ISO 8601, UTC.
-    notes : what else is worth knowing: keys that were left out and why.
+    mean, std : of red, green and blue in 0..1; the input is normalised with them.
+    parameters : number of weights, None if not counted.
+    licence, licence_url, origin : the weights' terms and their authors' page; "" if unknown.
+    files : the network's files, the ONNX file first.
+    sources : the checkpoint's files.
+    settings : as in a catalogue entry.
+    network : dimensions of the architecture (width, layers, heads, head, expert), for the user.
+    check : results of the comparison with the checkpoint; empty if there was none.
+    versions : versions of the tools.
+    date : date of the conversion, ISO 8601, UTC.
+    notes : remarks, such as ignored keys of the checkpoint and why they were ignored.
     """
 
     name: str
@@ -101,11 +99,11 @@ class Manifest:
 
     @property
     def model_files(self) -> tuple[ModelFile, ...]:
-        """The network's files, as the store checks them."""
+        """The network's files for the store's checks."""
         return tuple(ModelFile(file.name, (), file.size, file.sha256) for file in self.files)
 
     def entry(self) -> Entry:
-        """The catalogue's entry of a network that no catalogue has."""
+        """A catalogue entry for a network that is in no catalogue."""
         return Entry(
             name=self.name,
             task=self.task,
@@ -124,7 +122,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
-    """Write a folder's manifest at once or not at all; its path. OSError when that fails."""
+    """Write a folder's manifest atomically and return its path; OSError if that fails."""
     path = folder / MANIFEST_NAME
     part = folder / f".{MANIFEST_NAME}.{os.getpid()}.part"
     try:
@@ -137,11 +135,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a model's folder, None where there is none.
+    """The manifest of a model's folder, None if there is none.
 
     Raises
     ------
-    ModelError : when it cannot be read or is not of the format; the text names the file.
+    ModelError : it cannot be read or has an error.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -152,10 +150,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise ModelError(f"the manifest {path} cannot be read: {error}.") from error
     try:
         version = content.pop("format")
-        if version == 1:
-            content = _from_format_1(content)
-        elif version != FORMAT:
-            raise ValueError(f"it is of format {version!r}; this version reads 1 and {FORMAT}")
+        if version != FORMAT:
+            raise ValueError(f"its format is {version!r}, but this version reads {FORMAT}")
         content["outputs"] = tuple(
             Output(output["name"], tuple(output["shape"])) for output in content["outputs"]
         )
@@ -166,19 +162,12 @@ def read_manifest(folder: Path) -> Manifest | None:
         manifest = Manifest(**content)
         _check(manifest)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"the manifest {path} is not one of this package: {error}.") from error
+        raise ModelError(f"the manifest {path} is not valid: {error}.") from error
     return manifest
 
 
-def _from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of format 2; KeyError when one of format 1 is missing."""
-    fields = dict(content)
-    name, width, height = (fields.pop(f"output_{part}") for part in ("name", "width", "height"))
-    return {**fields, "outputs": [{"name": name, "shape": [fields["joints"], height, width]}]}
-
-
 def _check(manifest: Manifest) -> None:
-    """ValueError or KeyError when parts do not fit together."""
+    """ValueError if fields contradict each other."""
     names = [file.name for file in manifest.files]
     if not names or any(Path(name).name != name or name.startswith(".") for name in names):
         raise ValueError(f"its files are {names}")
@@ -187,15 +176,17 @@ def _check(manifest: Manifest) -> None:
     if manifest.layout not in LAYOUTS:
         raise ValueError(f"its layout '{manifest.layout}' is unknown")
     if len(LAYOUTS[manifest.layout]) != manifest.joints:
-        raise ValueError(f"its {manifest.joints} joints are not those of '{manifest.layout}'")
+        raise ValueError(
+            f"it has {manifest.joints} joints, but '{manifest.layout}' has another number"
+        )
     shapes = [output.shape for output in manifest.outputs]
     if not shapes or any(shape[:1] != (manifest.joints,) for shape in shapes):
-        raise ValueError(f"its outputs {shapes} are not of {manifest.joints} joints")
+        raise ValueError(f"its outputs {shapes} are not for {manifest.joints} joints")
 
 
 def own_entries(root: Path, catalogue: Catalogue) -> list[Entry]:
-    """Entries of the networks in a store that no catalogue has: those that were converted from
-    checkpoints of the user's own. One whose manifest cannot be read is warned of and left out.
+    """Entries for the networks in a store that are not in the catalogue: those that the user
+    converted. A network with an invalid manifest is skipped with a warning.
     """
     known = {entry.name for entry in catalogue.entries}
     entries = []
@@ -206,10 +197,10 @@ def own_entries(root: Path, catalogue: Catalogue) -> list[Entry]:
         try:
             manifest = read_manifest(folder)
         except ModelError as error:
-            _log.warning("the model in %s is left out: %s", folder, error)
+            _log.warning("the model in %s is ignored: %s", folder, error)
             continue
         if manifest is not None and manifest.name == folder.name:
             entries.append(manifest.entry())
         else:
-            _log.warning("the model in %s is left out: its manifest has another name", folder)
+            _log.warning("the model in %s is ignored: its manifest has another name", folder)
     return entries

@@ -1,13 +1,10 @@
-"""Reads the field `source` of a catalogue's file: one source, or a list of them in the order of
-trial.
-"""
+"""Reads the field `source` of a file in the catalogue: one source, or a list of them."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from vitpose_ros.models.files import shipped
+from vitpose_ros.models.files import shipped, user_path
 from vitpose_ros.models.reader import Reader
 from vitpose_ros.models.sources import (
     ArchiveSource,
@@ -26,7 +23,7 @@ _KINDS = ("wheel", "hub", "url", "file", "shipped")
 
 
 def parse_sources(reader: Reader) -> tuple[Source, ...]:
-    """The sources of one file; CatalogueError names the field that is wrong."""
+    """The sources of one file; CatalogueError names the wrong field."""
     value = reader.take("source")
     items = value if isinstance(value, list) else [value]
     if not items:
@@ -62,7 +59,7 @@ def _parse(owner: Reader, name: str, item: object) -> Source:
         member = reader.matching("shipped", _MEMBER, "a path inside the package's assets")
         source = FileSource(shipped("assets", member))
     else:
-        path = Path(reader.text("file").removeprefix("file://")).expanduser()
+        path = user_path(reader.text("file").removeprefix("file://"))
         if not path.is_absolute():
             raise reader.error("file", f"expected an absolute path, got '{path}'")
         source = FileSource(path)

@@ -14,9 +14,7 @@ from vitpose_ros.models.errors import CatalogueError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, except that a repeated key is an error: the later one would win in
-    silence.
-    """
+    """YAML's safe loader, with an error for a repeated key."""
 
 
 def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -25,7 +23,7 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(
-                None, None, f"'{key}' stands there twice", key_node.start_mark
+                None, None, f"the key '{key}' is repeated", key_node.start_mark
             )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
@@ -35,18 +33,18 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_
 
 
 def load_yaml(text: str) -> Any:
-    """Parse YAML of plain values; yaml.YAMLError says what is wrong and on which line."""
+    """Parse YAML of plain values; yaml.YAMLError names the problem and its line."""
     return yaml.load(text, Loader=_Loader)  # a SafeLoader, see above
 
 
 class Reader:
-    """The fields of one mapping, taken one by one; what is left at the end is unknown.
+    """Takes the fields of one mapping one by one; any field left at the end is an error.
 
     Parameters
     ----------
-    owner : how errors name the entry, e.g. "models.yaml: model 'x'".
-    prefix : the path of this mapping inside the entry, e.g. "files[0]"; "" for the entry itself.
-    content : what YAML gave.
+    owner : the entry's name in errors, e.g. "models.yaml: model 'x'".
+    prefix : the mapping's path inside the entry, e.g. "files[0]"; "" for the entry itself.
+    content : the parsed YAML.
     """
 
     def __init__(self, owner: str, prefix: str, content: Any) -> None:
@@ -64,33 +62,33 @@ class Reader:
         return f"{self._prefix}.{name}" if self._prefix else name
 
     def error(self, name: str, problem: str) -> CatalogueError:
-        """An error about one field, to be raised."""
+        """An error about one field, for the caller to raise."""
         return CatalogueError(f"{self._owner}: field '{self.path(name)}': {problem}.")
 
     def take(self, name: str) -> Any:
-        """A field as it is, None when absent."""
+        """Take a field of any type, None if absent."""
         self._known.append(name)
         return self._left.pop(name, None)
 
     def finish(self) -> None:
-        """CatalogueError when a field is left that nobody asked for."""
+        """CatalogueError if a field has not been taken."""
         if self._left:
             name = str(next(iter(self._left)))
-            raise self.error(name, f"unknown; known are {', '.join(self._known)}")
+            raise self.error(name, f"unknown field; known are {', '.join(self._known)}")
 
     def text(self, name: str) -> str:
-        """Take a text that is not empty."""
+        """Take a non-empty text."""
         value = self.take(name)
         if not isinstance(value, str) or not value.strip():
             raise self.error(name, f"expected a text, got {_shown(value)}")
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """Take a text, or None when absent."""
+        """Take a text, None if absent."""
         return self.text(name) if self._left.get(name) is not None else self.take(name)
 
     def matching(self, name: str, pattern: re.Pattern[str], meaning: str) -> str:
-        """Take a text that the whole pattern matches; `meaning` says so in words."""
+        """Take a text that matches the whole pattern; `meaning` describes it in words."""
         value = self.text(name)
         if not pattern.fullmatch(value):
             raise self.error(name, f"expected {meaning}, got '{value}'")
@@ -104,7 +102,7 @@ class Reader:
         return value
 
     def optional_choice(self, name: str, allowed: Iterable[str]) -> str | None:
-        """Take one of the allowed words, or None when absent."""
+        """Take one of the allowed words, None if absent."""
         return self.choice(name, allowed) if self._left.get(name) is not None else self.take(name)
 
     def url(self, name: str) -> str:
@@ -125,7 +123,7 @@ class Reader:
         return value
 
     def optional_integer(self, name: str, least: int | None = None) -> int | None:
-        """Take a whole number, or None when absent."""
+        """Take a whole number, None if absent."""
         return self.integer(name, least) if self._left.get(name) is not None else self.take(name)
 
     def number(self, name: str) -> float:
@@ -147,28 +145,26 @@ class Reader:
         return value
 
     def mapping(self, name: str) -> dict[Any, Any]:
-        """Take a mapping as it is."""
+        """Take a mapping."""
         value = self.take(name)
         if not isinstance(value, dict):
             raise self.error(name, f"expected a mapping, got {_shown(value)}")
         return value
 
     def nested(self, name: str, content: Any) -> Reader:
-        """A reader of a mapping that was taken out of this one, under the path `name`."""
+        """A reader for a mapping taken from this one, at the path `name`."""
         return Reader(self._owner, self.path(name), content)
 
-    def required_child(self, name: str) -> Reader:
-        """Take a mapping, to be read in its turn."""
+    def child(self, name: str) -> Reader:
+        """Take a mapping; returns its reader."""
         return self.nested(name, self.take(name))
 
-    def child(self, name: str, optional: bool) -> Reader | None:
-        """Take a mapping, to be read in its turn; None when absent, if it may be."""
-        if optional and self._left.get(name) is None:
-            return self.take(name)
-        return self.required_child(name)
+    def optional_child(self, name: str) -> Reader | None:
+        """Take a mapping; returns its reader, None if absent."""
+        return self.child(name) if self._left.get(name) is not None else self.take(name)
 
     def children(self, name: str) -> list[Reader]:
-        """A list of mappings; an absent list is an error, an empty one is not."""
+        """Take a list of mappings, possibly empty; returns their readers."""
         value = self.take(name)
         if not isinstance(value, list):
             raise self.error(name, f"expected a list, got {_shown(value)}")
@@ -177,7 +173,7 @@ class Reader:
         ]
 
     def settings(self, name: str) -> dict[str, Any]:
-        """A mapping, absent or not, of words to numbers, words, truth values and lists of them."""
+        """Take an optional mapping of words to numbers, words, booleans and lists of them."""
         value = self.take(name)
         if value is None:
             return {}

@@ -1,4 +1,4 @@
-"""The models on this machine: finding and checking them. Nothing is ever downloaded here."""
+"""The models on this machine: finds and checks them, and never downloads."""
 
 from __future__ import annotations
 
@@ -10,53 +10,49 @@ from enum import Enum
 from pathlib import Path
 
 from vitpose_ros.models.catalogue import Catalogue, Entry, ModelFile, load_catalogue
+from vitpose_ros.models.content import content_problem
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import (
     MANIFEST_NAME,
     NETWORK_NAME,
+    STORE_ENVIRONMENT,
     Record,
-    looks_like_pickle,
     read_records,
     sha256_of,
+    user_path,
     write_record,
 )
 from vitpose_ros.models.manifest import Manifest, own_entries, read_manifest
 
-ENVIRONMENT = "VITPOSE_ROS_MODELS"
-
 QUICK_LIMIT = 64 * 2**20
-"""Files up to this size (bytes) are hashed at every start: 0.2 s at most. Larger ones are trusted
-while their size and time of change are those of the last full hash."""
+"""Files up to this size, bytes, are hashed at every start, which takes up to 0.2 s. Larger ones are
+trusted while their size and modification time match the last full hash."""
 
 _log = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """How a model stands in the store."""
+    """A model's state in the store."""
 
     ABSENT = "absent"
-    """No file of it is there."""
+    """None of its files are there."""
     DAMAGED = "damaged"
     """A file is missing, truncated or altered."""
     UNCHECKED = "unchecked"
-    """All there, but no sha256 is known, and the store is read-only, so that none can be
-    recorded.
-    """
+    """Complete, but no sha256 is known, and a read-only store cannot record one."""
     RECORDED = "recorded"
-    """The sha256 is the one recorded when the model was pulled or used first."""
+    """The sha256 matches the one recorded when the model was first pulled or used."""
     VERIFIED = "verified"
-    """The sha256 is the catalogue's."""
+    """The sha256 matches the catalogue."""
     PULLED = "pulled"
-    """The checkpoint is there and as it should be, but not converted yet."""
+    """The checkpoint is intact, but not converted yet."""
     CONVERTED = "converted"
-    """The sha256 is the one that the conversion wrote down, after comparing the network with its
-    checkpoint.
-    """
+    """The sha256 matches the one that the conversion recorded."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """A model's state, and the sentence that says what is wrong ("" when nothing is)."""
+    """A model's state, and a sentence about what is wrong, "" if nothing is."""
 
     entry: Entry
     state: State
@@ -65,13 +61,13 @@ class Status:
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model whose files are there and were checked.
+    """A model whose files are there and passed their check.
 
     Attributes
     ----------
-    entry : what the catalogue says about it.
-    paths : its files, in the catalogue's order; of a converted model, the network's.
-    manifest : what the conversion wrote down; None for a model that needs none.
+    entry : its catalogue entry.
+    paths : its files in the catalogue's order; for a converted model, the network's files.
+    manifest : the conversion's manifest; None for a model that needs no conversion.
     """
 
     entry: Entry
@@ -80,9 +76,9 @@ class LocalModel:
 
     @property
     def path(self) -> Path:
-        """The file of a model that has only one; ModelError names them when there are several.
+        """The file of a single-file model; ModelError if it has several.
 
-        The weights that a large ONNX file keeps beside itself do not count.
+        The separate weights of a large ONNX file do not count.
         """
         if len(self.paths) != 1 and self.paths[0].name != NETWORK_NAME:
             names = ", ".join(path.name for path in self.paths)
@@ -93,7 +89,7 @@ class LocalModel:
         return self.paths[0]
 
     def file(self, name: str) -> Path:
-        """The file of that name; ModelError names those that there are."""
+        """The file of that name; ModelError if the model has no such file."""
         for path in self.paths:
             if path.name == name:
                 return path
@@ -104,22 +100,35 @@ class LocalModel:
 def default_root() -> Path:
     """The store's folder: VITPOSE_ROS_MODELS, else vitpose_ros/models in the user's data folder
     (XDG_DATA_HOME).
+
+    Raises
+    ------
+    ModelError : neither variable is set and the user has no home.
     """
-    if os.environ.get(ENVIRONMENT):
-        return Path(os.environ[ENVIRONMENT]).expanduser().absolute()
+    if os.environ.get(STORE_ENVIRONMENT):
+        return user_path(os.environ[STORE_ENVIRONMENT]).absolute()
     data = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share"
-    return base / "vitpose_ros" / "models"
+    if os.path.isabs(data):
+        return Path(data) / "vitpose_ros" / "models"
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise ModelError(
+            f"there is no folder for the models: no home directory is known for user id "
+            f"{os.getuid()} (HOME is not set, as is common in containers). Set {STORE_ENVIRONMENT} "
+            "to a folder."
+        ) from error
+    return home / ".local" / "share" / "vitpose_ros" / "models"
 
 
 class ModelStore:
-    """The folder `<root>/<model>/<file>` and the catalogue that says what should lie in it.
+    """The files `<root>/<model>/<file>`, and the catalogue that describes them.
 
     Parameters
     ----------
     root : the folder; by default `default_root()`. It need not exist.
     catalogue : by default the shipped one and the user's (`load_catalogue`). Networks in the folder
-        that it does not name, converted from checkpoints of the user's own, join it.
+        that the user converted from checkpoints outside of the catalogue are added to it.
     """
 
     def __init__(self, root: Path | None = None, catalogue: Catalogue | None = None) -> None:
@@ -135,13 +144,12 @@ class ModelStore:
         Parameters
         ----------
         name : its name in the catalogue.
-        task : what it is needed for; a model of another task is refused.
+        task : the task it is needed for; a model for another task is refused.
 
         Raises
         ------
-        ModelError : the name is unknown or of another task, a file is missing, truncated or
-            altered, or the checkpoint is not converted yet; the text says what is accepted and
-            which command helps.
+        ModelError : the name is unknown or for another task, a file is missing or damaged, or the
+            checkpoint is not converted yet.
         """
         entry = self.catalogue.get(name, task)
         status = self.status(entry)
@@ -152,44 +160,43 @@ class ModelStore:
         return LocalModel(entry, tuple(self.path(entry, file) for file in files), manifest)
 
     def checkpoint(self, entry: Entry) -> tuple[Path, ...]:
-        """The files of a model that is to be converted; ModelError as in `get`."""
+        """A checkpoint's files; ModelError as in `get`."""
         status = self._files_status(entry, full=False)
         if status.problem:
             raise ModelError(status.problem)
         return tuple(self.path(entry, file) for file in entry.files)
 
     def is_own(self, entry: Entry) -> bool:
-        """Whether a model was converted from the user's own checkpoint: no catalogue has it."""
+        """Whether the user converted the model from a checkpoint outside of the catalogue."""
         return entry.name in self._own
 
     def is_converted(self, entry: Entry) -> bool:
-        """Whether a model's network is what a conversion made, rather than what was pulled."""
+        """Whether the model's network comes from a conversion rather than from a pull."""
         return entry.convert is not None or self.is_own(entry)
 
     def list(self, task: str | None = None) -> list[Status]:
-        """Every model of the catalogue, or of one task, with its state as `get` sees it."""
+        """The state of every model in the catalogue, or of those for one task, as `get` sees it."""
         return [
             self.status(entry) for entry in self.catalogue.entries if task in (None, entry.task)
         ]
 
     def verify(self, name: str) -> Status:
-        """A model's state after hashing every byte of its files, however large."""
+        """A model's state after hashing all of its files completely."""
         return self.status(self.catalogue.get(name), full=True)
 
     def path(self, entry: Entry, file: ModelFile) -> Path:
-        """Where a model's file belongs."""
+        """The path of a model's file."""
         return self.root / entry.name / file.name
 
     def status(self, entry: Entry, full: bool = False) -> Status:
         """A model's state.
 
-        What a full hash found is written down in the model's folder: large files need not be hashed
-        again, and where the catalogue has no sha256, the one found first is what counts from then
-        on.
+        Results of full hashes are recorded in the model's folder, so that large files need not be
+        hashed again, and as the reference where the catalogue has no sha256.
 
         Parameters
         ----------
-        full : hash large files too, even when they look unchanged.
+        full : hash large files, too, even if they look unchanged.
         """
         if not self.is_converted(entry):
             return self._files_status(entry, full)
@@ -214,7 +221,7 @@ class ModelStore:
         return Status(entry, State.CONVERTED)
 
     def _files_status(self, entry: Entry, full: bool) -> Status:
-        """The state of what the catalogue names, whether or not it still has to be converted."""
+        """The state of the files in the catalogue, converted or not."""
         paths = [self.path(entry, file) for file in entry.files]
         try:
             missing = [path for path in paths if not path.is_file()]
@@ -247,9 +254,9 @@ class ModelStore:
         )
 
     def _check_made_for(self, entry: Entry, manifest: Manifest) -> None:
-        """_DamagedError when a network was made from another checkpoint, or for another entry."""
+        """_DamagedError if a network was converted from another checkpoint or for another entry."""
         if entry.convert is None:
-            return  # an own network's entry is its manifest
+            return  # the entry was made from the manifest
         path = self.root / entry.name / MANIFEST_NAME
         asked = (entry.name, entry.layout and entry.layout.name)
         size = (entry.input_width, entry.input_height)
@@ -259,7 +266,7 @@ class ModelStore:
             or size != (manifest.input_width, manifest.input_height)
             or entry.convert.expert not in (None, expert)
         ):
-            raise _DamagedError(f"{path} is of another network than the catalogue's entry.")
+            raise _DamagedError(f"{path} describes another network than the catalogue entry.")
         records = read_records(self.root / entry.name)
         sources = {source.name: source.sha256 for source in manifest.sources}
         for file in entry.files:
@@ -267,7 +274,8 @@ class ModelStore:
             expected = file.sha256 or (record.sha256 if record else None)
             if expected is not None and sources.get(file.name) != expected:
                 raise _DamagedError(
-                    f"the network of the model '{entry.name}' was made from another {file.name}."
+                    f"the network of the model '{entry.name}' was converted from another "
+                    f"{file.name}."
                 )
 
     def _check(self, entry: Entry, file: ModelFile, full: bool) -> State:
@@ -290,15 +298,15 @@ class ModelStore:
         else:
             sha256 = record.sha256
         if expected is not None and sha256 != expected:
-            if record and unchanged:  # only the full hash saw it: let no quick check trust it again
+            if record and unchanged:  # only a full hash reveals it: force one next time
                 self._remember(path, replace(record, mtime_ns=0))
             raise _DamagedError(
                 f"{path} is altered: its sha256 is {sha256}, expected is {expected}."
             )
-        if expected is None and not file.pickle and looks_like_pickle(path):
-            raise _DamagedError(
-                f"{path} is a pickle, and loading one runs code of whoever wrote it."
-            )
+        if expected is None:
+            problem = content_problem(path, file.name, file.pickle)
+            if problem:
+                raise _DamagedError(f"{path} {problem}.")
         if not unchanged:
             source = record.source if record else "found in the store"
             fresh = Record(sha256, found.st_size, found.st_mtime_ns, source)
@@ -310,18 +318,22 @@ class ModelStore:
         return State.RECORDED if recorded else State.UNCHECKED
 
     def _remember(self, path: Path, record: Record) -> bool:
-        """Write a record down; False where the store is read-only: it still works, only slower."""
+        """Write a record; False if the store is read-only, which makes later starts slower."""
         try:
             write_record(path.parent, path.name, record)
         except OSError as error:
             _log.warning(
-                "the check of %s cannot be recorded and is made at every start: %s", path, error
+                "%s will be hashed at every start, because the result cannot be stored: %s. If "
+                "this folder is read-only by mistake, make it writable or set %s to another one.",
+                path,
+                error,
+                STORE_ENVIRONMENT,
             )
             return False
         return True
 
     def convert_command(self, entry: Entry) -> str:
-        """The command that converts a pulled model in this store."""
+        """The command that converts a pulled model of this store."""
         return self._command("convert", entry)
 
     def _convert_again(self, entry: Entry) -> str:
@@ -330,15 +342,19 @@ class ModelStore:
         return f"Convert it again with: {self.convert_command(entry)}"
 
     def _command(self, action: str, entry: Entry) -> str:
-        """A command about a model in this store."""
+        """A command for a model of this store."""
         words = [f"vitpose_ros models {action}", entry.name]
-        if self.root != default_root():
+        try:
+            needs_store = self.root != default_root()
+        except ModelError:  # no home, hence no default
+            needs_store = True
+        if needs_store:
             words += ["--store", shlex.quote(str(self.root))]
         return " ".join(words)
 
 
 class _DamagedError(ModelError):
-    """A file is not what it should be."""
+    """A file fails its check."""
 
 
 def _unreadable(entry: Entry, error: OSError) -> Status:

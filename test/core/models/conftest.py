@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +31,11 @@ class Site:
     cuts : the next answers end after so many bytes of their body (negative: they are whole).
     half, gate : when `gate` is set to an Event, a body stops in the middle, sets `half`, and goes
         on once the gate opens.
+    header_gate : when set to an Event, headers stop in the middle until the gate opens.
+    pause_s : when positive, bodies are sent byte by byte with this pause.
+    length : whether bodies are announced with their length.
+    redirects : addresses to redirect to, by path.
+    sent : bytes of bodies that were sent.
     """
 
     def __init__(self) -> None:
@@ -38,6 +46,9 @@ class Site:
         self.asked: list[tuple[str, str, str | None]] = []
         self.half = threading.Event()
         self.gate: threading.Event | None = None
+        self.header_gate: threading.Event | None = None
+        self.pause_s, self.length, self.sent = 0.0, True, 0
+        self.redirects: dict[str, str] = {}
         self.url = ""
 
     def gets(self) -> list[str | None]:
@@ -59,6 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
         site.asked.append((self.command, self.path, span))
         if site.statuses:
             self.send_error(site.statuses.pop(0))
+            return
+        if self.path in site.redirects:
+            self.send_response(302)
+            self.send_header("Location", site.redirects[self.path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         content = site.files.get(self.path)
         if content is None:
@@ -83,7 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
         if site.modified:
             self.send_header("Last-Modified", site.modified)
         self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("Content-Length", str(len(content) - start))
+        if site.length:
+            self.send_header("Content-Length", str(len(content) - start))
+        if site.header_gate is not None:
+            self.flush_headers()
+            site.header_gate.wait(30)
         self.end_headers()
         if body:
             self._send(content[start:])
@@ -97,7 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.half.set()
             self.site.gate.wait(30)
             content = content[middle:]
-        self.wfile.write(content if cut < 0 else content[:cut])
+        content = content if cut < 0 else content[:cut]
+        step = 1 if self.site.pause_s else 1 << 16
+        with contextlib.suppress(ConnectionError):  # the client may stop reading
+            for start in range(0, len(content), step):
+                self.wfile.write(content[start : start + step])
+                self.site.sent += len(content[start : start + step])
+                if self.site.pause_s:
+                    time.sleep(self.site.pause_s)
         self.close_connection = True
 
     def log_message(self, *arguments: Any) -> None:
@@ -134,10 +162,36 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
+def onnx_of(size: int) -> bytes:
+    """The frame of an ONNX model, in `size` bytes: the IR version, and a graph of noise."""
+    body = (
+        size - 6
+    )  # one byte for the first tag, its value and the second tag, three for the length
+    length = bytes([body & 0x7F | 0x80, body >> 7 & 0x7F | 0x80, body >> 14])
+    return b"\x08\x08\x3a" + length + (bytes(range(256)) * (body // 256 + 1))[:body]
+
+
 @pytest.fixture
 def content() -> bytes:
-    """A model's file: 300 kB that are nobody's format."""
-    return b"MODL" + bytes(range(256)) * 1200
+    """A model's file of 300 kB; its format passes for ONNX."""
+    return onnx_of(307_204)
+
+
+@pytest.fixture
+def quick_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lets huggingface_hub, which runs in its own process, read in small pieces and never sleep."""
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "sitecustomize.py").write_text(
+        "import time\n"
+        "time.sleep = lambda seconds: None\n"
+        "try:\n"
+        "    from huggingface_hub import constants\n"
+        "    constants.DOWNLOAD_CHUNK_SIZE = 1000\n"
+        "except ImportError:\n"
+        "    pass\n"
+    )
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "quick"), before]))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ from vitpose_ros.models.manifest import (
     read_manifest,
     write_manifest,
 )
-from vitpose_ros.models.progress import PlainProgress
+from vitpose_ros.models.progress import LogProgress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
 
@@ -76,7 +77,7 @@ def store(site, make_store, make_entry, content):
 
 def test_a_checkpoint_is_pulled_and_the_next_command_is_told(store, content):
     told = io.StringIO()
-    (model,) = pull(store, ["net"], progress=PlainProgress(told))
+    (model,) = pull(store, ["net"], progress=LogProgress(told))
     assert [path.name for path in model.paths] == ["net.pth"]
     assert model.paths[0].read_bytes() == content
     assert f"vitpose_ros models convert net --store {store.root}" in told.getvalue()
@@ -89,7 +90,7 @@ def test_a_pickle_is_taken_where_it_is_converted_without_running_it(
     import pickle
 
     site.files["/net.pth"] = pickle.dumps({"weight": [1, 2]})
-    file = {"name": "net.pth", "sha256": "absent", "size": "absent"}
+    file = {"name": "net.pth", "sha256": "unknown", "size": "absent"}
     store = make_store({"net": make_entry({"url": f"{site.url}/net.pth"}, **PTH | {"file": file})})
     pull(store, ["net"])
     assert store.list()[0].state is State.PULLED
@@ -138,16 +139,16 @@ def test_a_network_needs_no_checkpoint_beside_it(store, content):
     [
         (
             {"layout": "aic14", "joints": 14, "outputs": (Output("heatmaps", (14, 64, 48)),)},
-            "is of another network than the catalogue's entry",
+            "describes another network than the catalogue entry",
         ),
-        ({"layout": "ap10k17"}, "is of another network than the catalogue's entry"),
-        ({"input_width": 256}, "is of another network than the catalogue's entry"),
-        ({"network": {"expert": "aic"}}, "is of another network than the catalogue's entry"),
-        ({"name": "nat"}, "is of another network than the catalogue's entry"),
-        ({"sources": ()}, "was made from another net.pth"),
-        ({"joints": 18}, "its 18 joints are not those of 'coco17'"),
-        ({"outputs": ()}, "its outputs .* are not of 17 joints"),
-        ({"outputs": (Output("heatmaps", (16, 64, 48)),)}, "its outputs .* are not of 17 joints"),
+        ({"layout": "ap10k17"}, "describes another network than the catalogue entry"),
+        ({"input_width": 256}, "describes another network than the catalogue entry"),
+        ({"network": {"expert": "aic"}}, "describes another network than the catalogue entry"),
+        ({"name": "nat"}, "describes another network than the catalogue entry"),
+        ({"sources": ()}, "was converted from another net.pth"),
+        ({"joints": 18}, "it has 18 joints, but 'coco17' has another number"),
+        ({"outputs": ()}, "its outputs .* are not for 17 joints"),
+        ({"outputs": (Output("heatmaps", (16, 64, 48)),)}, "its outputs .* are not for 17 joints"),
         ({"layout": "coco18"}, "its layout 'coco18' is unknown"),
         ({"files": (HashedFile("../net", 1, "0"),)}, "its files are"),
         ({"files": ()}, "its files are"),
@@ -203,16 +204,18 @@ def test_an_expert_found_in_the_file_need_not_be_in_the_catalogue(make_store, ma
 def test_a_checkpoint_pulled_anew_makes_the_old_network_stale(
     site, make_store, make_entry, content
 ):
+    content = pickle.dumps(content)
     site.files["/net.pth"] = content
-    file = {"name": "net.pth", "sha256": "absent", "size": "absent"}
+    file = {"name": "net.pth", "sha256": "unknown", "size": "absent"}
     store = make_store({"net": make_entry({"url": f"{site.url}/net.pth"}, **PTH | {"file": file})})
     pull(store, ["net"])
     install(store, manifest_of("net", content))
     assert store.get("net")
-    site.files["/net.pth"] = content[::-1]
+    site.files["/net.pth"] = content + b"more"
+    (store.root / "net" / "checksums.json").unlink()
     (model,) = pull(store, ["net"], force=True)
-    assert model.paths[0].read_bytes() == content[::-1]
-    with pytest.raises(ModelError, match=r"made from another net\.pth.*Convert it again with"):
+    assert model.paths[0].read_bytes() == content + b"more"
+    with pytest.raises(ModelError, match=r"from another net\.pth.*Convert it again with"):
         store.get("net")
 
 
@@ -231,7 +234,7 @@ def test_a_mirror_gives_its_converted_network_instead_of_the_checkpoint(
 def test_an_altered_network_in_a_mirror_is_refused(store, make_store, make_entry, content, site):
     install(store, manifest_of("net", content), NETWORK[::-1])
     robot = make_store({"net": make_entry({"url": f"{site.url}/net.pth"}, **PTH)}, root="robot")
-    with pytest.raises(ModelError, match=r"gave as model\.onnx has the sha256"):
+    with pytest.raises(ModelError, match=r"model\.onnx from mirror .* has the sha256"):
         pull(robot, ["net"], mirror=store.root)
     assert robot.list()[0].state is State.ABSENT
 
@@ -260,7 +263,7 @@ def test_a_folder_whose_manifest_has_another_name_is_left_out_and_told(store, co
 
 def test_a_name_of_the_catalogue_is_never_taken_by_a_network_of_ones_own(store, content):
     install(store, manifest_of("net", content, sources=()))
-    with pytest.raises(ModelError, match="was made from another"):
+    with pytest.raises(ModelError, match="was converted from another"):
         ModelStore(store.root, store.catalogue).get("net")
 
 
@@ -274,12 +277,12 @@ def test_a_name_of_the_catalogue_is_never_taken_by_a_network_of_ones_own(store, 
         ({"convert": {"format": "huggingface"}}, "'files[0].name'", "may be a pickle"),
         ({"convert": None}, "'files[0].name'", "may be a pickle"),
         ({"file": {"name": "net.pkl"}}, "'files[0].name'", "may be a pickle"),
-        ({"file": {"name": "model.onnx"}}, "'files[0].name'", "kept for the store's own files"),
-        ({"file": {"name": "model.json"}}, "'files[0].name'", "kept for the store's own files"),
+        ({"file": {"name": "model.onnx"}}, "'files[0].name'", "reserved for the store"),
+        ({"file": {"name": "model.json"}}, "'files[0].name'", "reserved for the store"),
         (
             {"file": {"name": "net.safetensors"}, "convert": {"format": "huggingface"}},
             "'files'",
-            "takes config.json and model.safetensors",
+            "needs config.json and model.safetensors",
         ),
     ],
 )

@@ -7,18 +7,18 @@ import zipfile
 
 import pytest
 
-from vitpose_ros.models import archive as module
+from vitpose_ros.models import budget
 from vitpose_ros.models import fetch_url as fetch_url_module
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.models.progress import QuietProgress
+from vitpose_ros.models.progress import Progress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import State
 
 FOLDER = "20230831/rtmpose_onnx/rtmpose-m_body7/"
-UNKNOWN = {"sha256": "absent", "size": "absent"}
+UNKNOWN = {"sha256": "unknown", "size": "absent"}
 
 
-class Told(QuietProgress):
+class Told(Progress):
     def __init__(self):
         self.starts, self.steps = [], []
 
@@ -77,7 +77,7 @@ def test_a_member_arrives_by_its_path_or_by_the_end_of_it_and_leaves_no_archive(
     assert store.list()[0].state is State.VERIFIED
     assert told.starts == [
         ("net.zip", len(good)),
-        ("end2end.onnx out of the archive net.zip", len(content)),
+        ("end2end.onnx from the archive net.zip", len(content)),
     ]
     assert {len(good), len(content)} <= set(told.steps)
 
@@ -94,7 +94,7 @@ def test_a_download_that_broke_is_continued_by_the_next_pull(make, site, content
     store = make(data)
     monkeypatch.setattr(fetch_url_module, "ATTEMPTS", 1)
     site.cuts = [100_000]
-    with pytest.raises(ModelError, match="it goes on where it stopped"):
+    with pytest.raises(ModelError, match="run the same command again to resume"):
         pull(store, ["net"])
     (model,) = pull(store, ["net"])
     assert model.path.read_bytes() == content
@@ -143,12 +143,14 @@ def test_of_two_members_of_one_path_none_is_taken(make, content):
 def test_a_member_that_would_fill_the_disk_is_refused_before_it_is_unpacked(
     make, content, monkeypatch
 ):
-    monkeypatch.setattr(module, "LARGEST", 100_000)
+    monkeypatch.setattr(budget, "LARGEST", 100_000)
     told = Told()
     bomb = packed([("end2end.onnx", bytes(200_000))])
     assert len(bomb) < 1000
     store = make(bomb, **UNKNOWN)
-    with pytest.raises(ModelError, match="would have 200000 bytes; accepted are at most 100000"):
+    with pytest.raises(
+        ModelError, match=r"'end2end\.onnx' of the archive net\.zip is larger than 100000 bytes"
+    ):
         pull(store, ["net"], progress=told)
     assert max(told.steps) < 1000
     assert left(store) == []
@@ -168,7 +170,7 @@ def test_a_member_is_never_larger_than_the_archive_says(make):
 def test_a_damaged_archive_is_said_to_be_damaged_and_not_kept(damage, good, make, site, content):
     data = bytearray(good)
     if damage == "no zip":
-        data = bytearray(b"<html>sign in</html>")
+        data = bytearray(b"no archive")
     elif damage == "cut":
         del data[len(data) // 2 :]
     elif damage == "bytes inside":
@@ -184,11 +186,18 @@ def test_a_damaged_archive_is_said_to_be_damaged_and_not_kept(damage, good, make
     assert pull(store, ["net"])[0].path.read_bytes() == content
 
 
+def test_a_web_page_in_place_of_an_archive_is_named(make):
+    store = make(b"\n<html><title>Sign in</title></html>")
+    with pytest.raises(ModelError, match=r"the archive net\.zip is a web page"):
+        pull(store, ["net"])
+    assert left(store) == []
+
+
 def test_a_pickle_in_an_archive_is_refused(make):
     import pickle
 
     store = make(packed([("end2end.onnx", pickle.dumps({"weight": [1, 2]}))]), **UNKNOWN)
-    with pytest.raises(ModelError, match="is a pickle, and loading one runs code"):
+    with pytest.raises(ModelError, match="is a pickle, and loading a pickle can run any code"):
         pull(store, ["net"])
 
 

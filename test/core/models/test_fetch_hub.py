@@ -13,7 +13,7 @@ PATH = "/acme/net/resolve/v1/onnx/net.onnx"
 
 
 @pytest.fixture
-def hub(site, monkeypatch):
+def hub(site, quick_hub, monkeypatch):
     """The local server as the hub."""
     pytest.importorskip(
         "huggingface_hub", reason="needs huggingface_hub: python3 -m pip install huggingface_hub"
@@ -50,7 +50,7 @@ def test_a_connection_to_the_hub_that_breaks_never_leaves_half_a_file(
 def test_a_file_that_the_hub_lacks_is_named(hub, make_entry, make_store):
     store = make_store({"net": make_entry(SOURCE)})
     with pytest.raises(
-        ModelError, match=r"hub did not give acme/net/onnx/net\.onnx at revision v1"
+        ModelError, match=r"hub did not deliver acme/net/onnx/net\.onnx at revision v1"
     ):
         pull(store, ["net"])
     assert store.list()[0].state is State.ABSENT
@@ -58,9 +58,8 @@ def test_a_file_that_the_hub_lacks_is_named(hub, make_entry, make_store):
 
 def test_a_hub_out_of_reach_is_said(hub, make_entry, make_store, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the library's own retries
     store = make_store({"net": make_entry(SOURCE)})
-    with pytest.raises(ModelError, match=r"hub did not give acme/net/onnx/net\.onnx"):
+    with pytest.raises(ModelError, match=r"hub did not deliver acme/net/onnx/net\.onnx"):
         pull(store, ["net"])
     assert store.list()[0].state is State.ABSENT
 

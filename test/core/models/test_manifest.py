@@ -1,4 +1,4 @@
-"""The manifest beside a network, in the formats that are read."""
+"""The manifest beside a network."""
 
 from __future__ import annotations
 
@@ -36,17 +36,6 @@ def manifest(**fields):
     return Manifest(**known | fields)
 
 
-def as_format_1(folder):
-    """Write a folder's manifest as versions before format 2 wrote it."""
-    path = folder / "model.json"
-    fields = json.loads(path.read_text())
-    (output,) = fields.pop("outputs")
-    del fields["settings"]
-    _, height, width = output["shape"]
-    fields |= {"output_name": output["name"], "output_width": width, "output_height": height}
-    path.write_text(json.dumps(fields | {"format": 1}))
-
-
 CURVES = {
     "architecture": "rtmpose",
     "outputs": (Output("simcc_x", (17, 384)), Output("simcc_y", (17, 512))),
@@ -55,28 +44,19 @@ CURVES = {
 
 
 @pytest.mark.parametrize("fields", [{}, CURVES], ids=["heatmaps", "curves"])
-def test_what_is_written_is_read(fields, tmp_path):
+def test_a_manifest_survives_writing_and_reading(fields, tmp_path):
     written = manifest(**fields)
     path = write_manifest(tmp_path, written)
     assert json.loads(path.read_text())["format"] == 2
     assert read_manifest(tmp_path) == written
 
 
-def test_format_1_is_still_read_and_means_the_same(tmp_path):
-    write_manifest(tmp_path, manifest())
-    as_format_1(tmp_path)
-    fields = json.loads((tmp_path / "model.json").read_text())
-    assert (fields["format"], fields["output_height"]) == (1, 64)
-    assert "outputs" not in fields
-    assert read_manifest(tmp_path) == manifest()
-
-
-def test_the_shipped_manifest_is_read():
+def test_the_shipped_manifest_can_be_read():
     folder = Path(__file__).resolve().parents[3] / "assets" / "vitpose-tiny-synthetic"
     assert read_manifest(folder).outputs == (Output("heatmaps", (21, 32, 32)),)
 
 
-def test_a_network_of_no_catalogue_keeps_its_architecture_and_settings():
+def test_a_network_outside_of_the_catalogue_keeps_its_architecture_and_settings():
     entry = manifest(**CURVES).entry()
     assert (entry.architecture, entry.settings) == ("rtmpose", {"score_scale": 10.0})
 
@@ -84,9 +64,9 @@ def test_a_network_of_no_catalogue_keeps_its_architecture_and_settings():
 @pytest.mark.parametrize(
     ("version", "complaint"),
     [
-        (1, "is not one of this package: 'output_name'"),  # format 2's fields
-        (3, "it is of format 3; this version reads 1 and 2"),
-        ("2", "it is of format '2'; this version reads 1 and 2"),
+        (1, "its format is 1, but this version reads 2"),
+        (3, "its format is 3, but this version reads 2"),
+        ("2", "its format is '2', but this version reads 2"),
     ],
 )
 def test_another_format_is_refused(version, complaint, tmp_path):
@@ -99,7 +79,7 @@ def test_another_format_is_refused(version, complaint, tmp_path):
 @pytest.mark.parametrize(
     "outputs", [(), (Output("heatmaps", (16, 64, 48)),), (*CURVES["outputs"], Output("z", ()))]
 )
-def test_outputs_of_other_joints_are_refused(outputs, tmp_path):
+def test_outputs_for_another_number_of_joints_are_refused(outputs, tmp_path):
     write_manifest(tmp_path, manifest(outputs=outputs))
-    with pytest.raises(ModelError, match=r"its outputs \[.*\] are not of 17 joints"):
+    with pytest.raises(ModelError, match=r"its outputs \[.*\] are not for 17 joints"):
         read_manifest(tmp_path)

@@ -8,9 +8,10 @@ import pytest
 
 from vitpose_ros.models import store as module
 from vitpose_ros.models.errors import ModelError, UnknownModelError
+from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State, default_root
 
-UNKNOWN = {"sha256": "absent", "size": "absent"}
+UNKNOWN = {"sha256": "unknown", "size": "absent"}
 """A file of which the catalogue knows neither size nor hash."""
 
 
@@ -44,6 +45,44 @@ def test_the_store_lies_where_the_environment_says(monkeypatch, environment, roo
         monkeypatch.setenv(name, value)
     assert default_root() == Path(root)
     assert ModelStore().root == Path(root)
+
+
+def raise_key_error(uid):
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+
+@pytest.mark.parametrize("environment", [{}, {"XDG_DATA_HOME": "x"}])
+def test_without_a_home_the_variable_to_set_is_named(monkeypatch, environment):
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr("pwd.getpwuid", raise_key_error)  # as for a container's unknown user id
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        ModelError, match=r"no home directory .* Set VITPOSE_ROS_MODELS to a folder"
+    ):
+        ModelStore()
+
+
+def test_without_a_home_a_given_store_works_and_its_commands_name_it(place, monkeypatch):
+    store, path = place()
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr("pwd.getpwuid", raise_key_error)
+    assert store.get("net").path == path
+    path.unlink()
+    with pytest.raises(ModelError, match=rf"models pull net --store {store.root}$"):
+        store.get("net")
+
+
+@pytest.mark.parametrize("variable", ["MODELS", "CATALOGUE", "MIRROR"])
+def test_without_a_home_a_tilde_is_explained(monkeypatch, variable, make_store, make_entry):
+    given = make_store({"net": make_entry()})
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", raise_key_error)
+    monkeypatch.setenv(f"VITPOSE_ROS_{variable}", "~/m")
+    with pytest.raises(ModelError, match=r"'~/m' cannot be resolved.*Give an absolute path"):
+        pull(given, ["net"]) if variable == "MIRROR" else ModelStore()
 
 
 def test_a_whole_model_is_given_with_its_entry_and_path(place):
@@ -122,7 +161,7 @@ def test_a_store_that_cannot_be_written_still_serves(place, monkeypatch, caplog)
     monkeypatch.setattr(module, "write_record", raise_permission)
     assert store.get("net").path == path
     assert store.list()[0].state is State.UNCHECKED
-    assert "cannot be recorded" in caplog.text
+    assert "will be hashed at every start" in caplog.text
 
 
 def raise_permission(*arguments):

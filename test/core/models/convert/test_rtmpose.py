@@ -113,7 +113,7 @@ def detector(path):
 def store(tmp_path, make_catalogue, make_entry, monkeypatch):
     """A store with the person detector; networks of one's own join it."""
     (tmp_path / "given").mkdir()
-    file = {"name": "net.onnx", "size": "absent", "sha256": "absent"}
+    file = {"name": "net.onnx", "size": "absent", "sha256": "unknown"}
     entry = make_entry(
         {"file": str(detector(tmp_path / "given" / "persons.onnx"))},
         file,
@@ -272,7 +272,7 @@ def test_a_network_in_a_published_archive_is_pulled_and_found_by_its_name(
     site.files["/rtmw.zip"] = stream.getvalue()
     entry = make_entry(
         {"url": f"{site.url}/rtmw.zip", "member": "end2end.onnx"},
-        {"name": "end2end.onnx", "size": "absent", "sha256": "absent"},
+        {"name": "end2end.onnx", "size": "absent", "sha256": "unknown"},
         task="body_keypoints",
         architecture="rtmpose",
         layout="coco_wholebody133",
