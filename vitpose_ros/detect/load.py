@@ -76,9 +76,7 @@ _ARCHITECTURES: dict[str, Callable[[Engine, Entry], PersonDetector]] = {
 }
 
 
-def _size(entry: Entry) -> tuple[int, int] | None:
-    if entry.input_width is None or entry.input_height is None:
-        return None
+def _size(entry: Entry) -> tuple[int, int]:
     return entry.input_width, entry.input_height
 
 

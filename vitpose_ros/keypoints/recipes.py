@@ -28,11 +28,6 @@ def codec_of(entry: Entry) -> Codec:
             f"'{entry.name}' is of the architecture '{entry.architecture}'; top-down keypoints are "
             f"those of {' and '.join(_CODECS)}"
         ) from None
-    if entry.input_width is None or entry.input_height is None:
-        raise EngineError(
-            f"'{entry.name}' has no input size; add `input: {{width: ..., height: ...}}` to its "
-            "catalogue entry"
-        )
     if unknown := sorted(set(entry.settings) - set(known)):
         raise EngineError(
             f"'{entry.name}': unknown settings {', '.join(unknown)} in its catalogue entry; "

@@ -60,8 +60,8 @@ def _largest_below(folder: Path) -> int:
     complete.
     """
     largest = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # files come and go meanwhile
-            if path.is_file():
-                largest = max(largest, path.stat().st_size)
+    for parent, _, names in os.walk(folder):  # which passes over folders that have gone meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                largest = max(largest, os.lstat(os.path.join(parent, name)).st_size)
     return largest

@@ -169,7 +169,7 @@ def convert_checkpoint(
 
 def _open(entry: Entry, paths: Sequence[Path]) -> Checkpoint:
     convert = entry.convert
-    if convert is None or entry.input_width is None or entry.input_height is None:
+    if convert is None:
         raise ModelError(f"the model '{entry.name}' needs no conversion.")
     size = entry.input_width, entry.input_height
     if convert.format == "vitpose_pth":

@@ -253,7 +253,7 @@ def test_a_full_disk_and_a_forbidden_folder_are_sentences(gpu, build, shelf, mon
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(ModelError, match=r"no permission for .*engines; change its owner"):
+    with pytest.raises(ModelError, match=r"no permission to write .*engines; change its owner"):
         build()
 
 
