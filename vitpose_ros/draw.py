@@ -1,4 +1,4 @@
-"""Skeletons drawn over an image: for the debug image, the demo's video and the command line."""
+"""Skeletons drawn over an image, for the debug image, the demo's video and the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitpose_ros.types import ByteArray, Instance, JointState, Side, TrackState
 
 Colour = tuple[int, int, int]
 
-# BGR. Left is blue, right is orange: people with a red-green weakness tell them apart too.
+# BGR. Left is blue, right is orange: distinct also for people with red-green colour blindness.
 SIDE_COLOURS: dict[Side, Colour] = {
     Side.LEFT: (255, 160, 40),
     Side.RIGHT: (30, 130, 255),
@@ -22,23 +22,23 @@ SIDE_COLOURS: dict[Side, Colour] = {
 _SIDE_LETTERS = {Side.LEFT: "L", Side.RIGHT: "R", Side.UNKNOWN: ""}
 _OUTLINE: Colour = (25, 25, 25)
 _WHITE: Colour = (255, 255, 255)
-_DIM = 0.45  # how much of its colour a bone or joint keeps that is not seen
+_DIM = 0.45  # share of its colour that a bone or joint keeps when it is not visible
 _FINGER_SHADES = (0.55, 0.35, 0.0, 0.15, 0.3)  # thumb .. little finger: towards white, then dark
-_SHIFT = 3  # cv2's fixed point: joints are drawn at eighths of a pixel
+_SHIFT = 3  # fractional bits of cv2's fixed point: joints are drawn to an eighth of a pixel
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_instances(image: ByteArray, instances: Iterable[Instance]) -> ByteArray:
     """Draw skeletons into an image.
 
-    Joints that are seen are filled, those that are occluded or predicted are hollow and, like
-    their bones, dimmed; absent ones and their bones are not drawn. A label tells side, identity and
-    score, and whether it is lost; it is dimmed while the identity is not confirmed.
+    Visible joints are filled. Occluded and predicted joints are hollow and, like their bones,
+    dimmed. Absent joints and their bones are not drawn. A label shows side, identity, score, and
+    whether the track is lost; it is dimmed while the track is not confirmed.
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, BGR; drawn into.
-    instances : what to draw.
+    image : (H, W, 3) uint8, BGR; changed in place.
+    instances : the skeletons to draw.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def draw_instances(image: ByteArray, instances: Iterable[Instance]) -> ByteArray
 
 
 def draw_caption(image: ByteArray, lines: Iterable[str]) -> ByteArray:
-    """Write lines of text at the top left of an image, on a darkened ground; returns the image."""
+    """Write lines of text at the top left of an image, on a dark background; returns the image."""
     lines = list(lines)
     if not lines:
         return image
@@ -76,16 +76,16 @@ def _draw_skeleton(image: ByteArray, instance: Instance) -> None:
     size = _size(instance)
     bone_px, joint_px = max(1, round(size / 45)), max(1.5, size / 40)
     colours = [_joint_colour(instance, joint) for joint in range(len(keypoints.layout))]
-    seen = keypoints.state == JointState.VISIBLE
+    visible = keypoints.state == JointState.VISIBLE
     edges = [(a, b) for a, b in keypoints.layout.edges if present[a] and present[b]]
     for start, end in edges:
         _line(image, keypoints.uv[start], keypoints.uv[end], _OUTLINE, bone_px + 2)
     for start, end in edges:
-        colour = colours[end] if seen[start] and seen[end] else _dimmed(colours[end])
+        colour = colours[end] if visible[start] and visible[end] else _dimmed(colours[end])
         _line(image, keypoints.uv[start], keypoints.uv[end], colour, bone_px)
     for joint in np.flatnonzero(present):
         at, colour = keypoints.uv[joint], colours[joint]
-        if seen[joint]:
+        if visible[joint]:
             _circle(image, at, joint_px + 1, _OUTLINE, -1)
             _circle(image, at, joint_px, colour, -1)
             _circle(image, at, joint_px * 0.45, _WHITE, -1)
@@ -118,7 +118,7 @@ def _draw_label(image: ByteArray, instance: Instance) -> None:
 
 
 def _size(instance: Instance) -> float:
-    """The skeleton's size in px, as far as it sets the width of lines: 40 .. 400."""
+    """The skeleton's size in px for the choice of line widths: 40 .. 400."""
     _, _, width, height = instance.keypoints.box()
     if instance.layout.kind != "hand":
         width, height = width / 3, height / 3
@@ -126,7 +126,7 @@ def _size(instance: Instance) -> float:
 
 
 def _joint_colour(instance: Instance, joint: int) -> Colour:
-    """The side's colour; a hand's fingers go from a light thumb to a deep little finger."""
+    """The side's colour; a hand's fingers range from a light thumb to a dark little finger."""
     colour = SIDE_COLOURS[instance.side]
     name = instance.layout.joints[joint]
     if instance.layout.kind != "hand":
@@ -146,7 +146,7 @@ def _dimmed(colour: Colour) -> Colour:
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """To cv2's fixed point, kept within what it can draw."""
+    """A point in cv2's fixed point, clipped to the range that cv2 can draw."""
     x, y = np.clip(np.asarray(point, np.float64), -16000, 16000) * (1 << _SHIFT)
     return round(x), round(y)
 

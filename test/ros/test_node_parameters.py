@@ -243,16 +243,16 @@ def test_parameters_come_from_a_file(
     assert fakes[0].settings.hands.max_hands == 7
 
 
-# the line of the file, what is said of it, a value that mends it
-UNFIT = [
-    ("max_hands: 40", "'max_hands' was given as 40, but accepted is a whole number from 1 to 16"),
-    ("max_hands: two", "'max_hands' was given as 'two', but accepted is a whole number"),
-    ("detection_threshold: 1", "accepted is a number with a decimal point .*; write 1.0"),
-    ("image_transport: zip", "'image_transport' was given as 'zip', but .* 'raw' or 'compressed'"),
-    ("search: 1", "'search' was given as 1, but accepted is true or false"),
-    ("silence_timeout: 0.0", "'silence_timeout' was given as 0.0, but .* from 0.5 to 3600"),
+# the line of the file, the error
+INVALID = [
+    ("max_hands: 40", "'max_hands': expected a whole number from 1 to 16, got 40"),
+    ("max_hands: two", "'max_hands': expected a whole number from 1 to 16, got 'two'"),
+    ("detection_threshold: 1", "expected a number with a decimal point .* got 1; write 1.0"),
+    ("image_transport: zip", "'image_transport': expected 'raw' or 'compressed', got 'zip'"),
+    ("search: 1", "'search': expected true or false, got 1"),
+    ("silence_timeout: 0.0", "'silence_timeout': expected .* from 0.5 to 3600, got 0.0"),
 ]
-MENDED = {
+VALID = {
     "max_hands": 2,
     "detection_threshold": 0.5,
     "image_transport": "raw",
@@ -261,8 +261,8 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize(("line", "said"), UNFIT, ids=[row[0] for row in UNFIT])
-def test_an_unfit_value_in_a_file_keeps_the_node_from_starting_until_it_is_mended(
+@pytest.mark.parametrize(("line", "said"), INVALID, ids=[row[0] for row in INVALID])
+def test_an_invalid_value_in_a_file_keeps_the_node_from_starting_until_it_is_corrected(
     graph: Any, camera: Any, fakes: list[Any], tmp_path: Path, line: str, said: str
 ) -> None:
     graph.start_pose_node(*file_with(tmp_path, line))
@@ -273,21 +273,21 @@ def test_an_unfit_value_in_a_file_keeps_the_node_from_starting_until_it_is_mende
     assert f"ros2 lifecycle set {graph.namespace}/pose_node configure" in text
     assert "Traceback" not in text
     assert not is_active(graph)
-    assert not graph.change_state("configure"), "nothing was mended yet"
+    assert not graph.change_state("configure"), "nothing was corrected yet"
     values = graph.wait_for_status(lambda v: v["level"] == "ERROR", "level ERROR")
     assert_matches(said, values["message"])
-    assert graph.set_parameter(name, MENDED[name]).successful
+    assert graph.set_parameter(name, VALID[name]).successful
     assert graph.change_state("configure", "activate")
     camera.process()
 
 
-def test_an_unfit_read_only_value_asks_for_a_restart(
+def test_an_invalid_read_only_value_asks_for_a_restart(
     graph: Any, fakes: list[Any], tmp_path: Path
 ) -> None:
     graph.start_pose_node(*file_with(tmp_path, "models_dir: 3"))
     text = graph.wait_for_log("configure refused")
-    assert "'models_dir' was given as 3, but accepted is a text" in text
-    assert "start the node again" in text
+    assert "'models_dir': expected a string, got 3" in text
+    assert "restart the node" in text
     assert not is_active(graph)
 
 

@@ -185,7 +185,8 @@ def test_networks_for_persons_are_not_looked_for_in_the_first_person(
 def test_an_unknown_view_is_refused_with_those_that_are_known(graph: Any, fakes: list[Any]) -> None:
     graph.start_pose_node(view="second_person")
     text = graph.wait_for_log("configure refused")
-    assert "'view' was given as 'second_person'" in text
+    assert "'view': expected 'egocentric'" in text
+    assert "got 'second_person'" in text
     for mode in ("'egocentric'", "'third_person'", "'auto'"):
         assert mode in text
     assert not fakes, "models were loaded"

@@ -152,29 +152,29 @@ SHARE = ParameterSpec(0.5, "", low=0.0, high=1.0)
 CHOICE = ParameterSpec("raw", "", choices=("raw", "compressed"))
 SWITCH = ParameterSpec(True, "")
 
-# specification, value, what is said about it (None: accepted)
+# specification, value, the error (None: valid)
 VALUES = [
     (WHOLE, 9, None),
-    (WHOLE, 10, "accepted is a whole number from 1 to 9"),
-    (WHOLE, 3.0, "accepted is a whole number from 1 to 9"),
-    (WHOLE, True, "accepted is a whole number from 1 to 9"),
-    (WHOLE, "3", "accepted is a whole number from 1 to 9"),
-    (WHOLE, None, "accepted is a whole number from 1 to 9"),
+    (WHOLE, 10, "expected a whole number from 1 to 9, got 10"),
+    (WHOLE, 3.0, "expected a whole number from 1 to 9, got 3.0"),
+    (WHOLE, True, "expected a whole number from 1 to 9, got True"),
+    (WHOLE, "3", "expected a whole number from 1 to 9, got '3'"),
+    (WHOLE, None, "expected a whole number from 1 to 9, got None"),
     (SHARE, 1.0, None),
-    (SHARE, 1, "accepted is a number with a decimal point from 0 to 1; write 1.0"),
-    (SHARE, -0.1, "accepted is a number with a decimal point from 0 to 1"),
-    (SHARE, float("nan"), "accepted is a number with a decimal point from 0 to 1"),
-    (SHARE, True, "accepted is a number with a decimal point from 0 to 1"),
+    (SHARE, 1, "expected a number with a decimal point from 0 to 1, got 1; write 1.0"),
+    (SHARE, -0.1, "expected a number with a decimal point from 0 to 1, got -0.1"),
+    (SHARE, float("nan"), "expected a number with a decimal point from 0 to 1, got nan"),
+    (SHARE, True, "expected a number with a decimal point from 0 to 1, got True"),
     (CHOICE, "compressed", None),
-    (CHOICE, "zip", "accepted is 'raw' or 'compressed'"),
+    (CHOICE, "zip", "expected 'raw' or 'compressed', got 'zip'"),
     (SWITCH, False, None),
-    (SWITCH, 0, "accepted is true or false"),
-    (SWITCH, "true", "accepted is true or false"),
+    (SWITCH, 0, "expected true or false, got 0"),
+    (SWITCH, "true", "expected true or false, got 'true'"),
 ]
 
 
 @pytest.mark.parametrize(("spec", "value", "said"), VALUES)
-def test_a_value_is_accepted_or_it_is_said_what_is(
+def test_a_value_is_valid_or_the_error_names_what_is(
     spec: ParameterSpec, value: Any, said: str | None
 ) -> None:
     assert spec.problem(value) == said

@@ -1,8 +1,7 @@
-"""Parameters from a table: declared with ranges and read-only flags, checked, and explained when
-they do not fit.
+"""Node parameters from a table: declared with ranges and read-only flags, and checked.
 
-A value from a file or the command line that does not fit does not end the process: its sentence is
-kept, and a good value that is set later is taken.
+An invalid value from a file or the command line does not end the process. The error is kept, and a
+valid value that is set later clears it.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 START, CONFIGURE, RUN = "start", "configure", "run"
-"""When a parameter may change: never after the start (read-only), while the node is unconfigured,
+"""When a parameter may change: only before the start (read-only), while the node is unconfigured,
 or at any time.
 """
 
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """A row of a table of parameters.
+    """A row of a parameter table.
 
     Attributes
     ----------
-    default : the value without a file; its type is the parameter's type.
+    default : its type is the parameter's type.
     description : what it does, with its unit.
-    low, high : the accepted range of a number, both ends included.
-    choices : the accepted texts; empty for any.
+    low, high : range of a number, both ends included.
+    choices : the strings to choose from; empty for any string.
     changes : START, CONFIGURE or RUN.
     """
 
@@ -42,7 +41,7 @@ class ParameterSpec:
     changes: str = CONFIGURE
 
     def accepted(self) -> str:
-        """What may be given, for people."""
+        """The valid values, in words."""
         if self.choices:
             return " or ".join(f"'{choice}'" for choice in self.choices)
         kind = _KINDS[type(self.default)]
@@ -51,22 +50,23 @@ class ParameterSpec:
         return f"{kind} from {self.low:g} to {self.high:g}"
 
     def problem(self, value: Any) -> str | None:
-        """Why `value` cannot be taken, or None. As in ROS, 1 is no floating-point number and true
-        is no whole number.
+        """Why `value` is not valid, or None.
+
+        As in ROS, 1 is not a floating-point number and true is not a whole number.
         """
         if type(value) is not type(self.default):
             hint = ""
             if isinstance(self.default, float) and type(value) is int:
                 hint = f"; write {float(value)}"
-            return f"accepted is {self.accepted()}{hint}"
+            return f"expected {self.accepted()}, got {value!r}{hint}"
         if self.choices and value not in self.choices:
-            return f"accepted is {self.accepted()}"
+            return f"expected {self.accepted()}, got {value!r}"
         if (
             self.low is not None
             and self.high is not None
             and not self.low <= float(value) <= self.high
         ):
-            return f"accepted is {self.accepted()}"
+            return f"expected {self.accepted()}, got {value!r}"
         return None
 
     def descriptor(self) -> ParameterDescriptor:
@@ -97,24 +97,24 @@ _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number with a decimal point",
-    str: "a text",
+    str: "a string",
 }
 
 _ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 class DeclaredParameters:
-    """The declared parameters of a node, and what is wrong with them.
+    """The declared parameters of a node, with the errors in their values.
 
     Parameters
     ----------
-    node : where they are declared, with what its parameter file and command line give.
+    node : where they are declared; its parameter file and command line give the values.
     table : the specification of each parameter, by name.
 
     Attributes
     ----------
-    problems : for each parameter whose given value was refused at the start, the sentence about
-        it. Until it is empty, the node must not become active.
+    problems : an error for each parameter whose initial value is not valid. Until it is empty, the
+        node must not become active.
     """
 
     def __init__(self, node: Node, table: Mapping[str, ParameterSpec]) -> None:
@@ -122,26 +122,25 @@ class DeclaredParameters:
         self._table = table
         self.problems: dict[str, str] = {}
         for name, spec in table.items():
-            # Read what was given before it is enforced: rclpy would raise without saying what is
-            # accepted.
+            # Read the value before rclpy enforces the range: its error does not name the range.
             given = node.declare_parameter(
                 name, spec.default, ParameterDescriptor(dynamic_typing=True)
             ).value
             node.undeclare_parameter(name)
             problem = spec.problem(given)
             if problem is not None:
-                self.problems[name] = self._sentence(name, given, problem)
+                self.problems[name] = self._error(name, problem)
             node.declare_parameter(
                 name, spec.default, spec.descriptor(), ignore_override=problem is not None
             )
 
-    def _sentence(self, name: str, given: Any, problem: str) -> str:
+    def _error(self, name: str, problem: str) -> str:
         node = self._node.get_fully_qualified_name()
         if self._table[name].changes == START:
-            remedy = "mend it in the parameter file and start the node again"
+            remedy = "correct it in the parameter file and restart the node"
         else:
-            remedy = f"mend it in the parameter file, or: ros2 param set {node} {name} VALUE"
-        return f"parameter '{name}' was given as {given!r}, but {problem}; {remedy}"
+            remedy = f"correct it in the parameter file, or: ros2 param set {node} {name} VALUE"
+        return f"parameter '{name}': {problem}; {remedy}"
 
     def unknown(self) -> list[str]:
         """Names that were given to this node but that it does not have: most often a slip of the
@@ -161,12 +160,12 @@ class DeclaredParameters:
     def preview(
         self, changes: Sequence[Parameter], configured: bool
     ) -> tuple[dict[str, Any] | None, str]:
-        """The values as they would be after `changes`, or None and the reason why they are refused.
+        """The values after `changes`, or None and the reason to refuse them.
 
         Parameters
         ----------
-        changes : what somebody asks to set; names that are not in the table are passed over.
-        configured : whether the node has taken up its models and topics.
+        changes : parameters to set; names that are not in the table are ignored.
+        configured : whether the node has loaded its models and created its topics.
         """
         values: dict[str, Any] = {}
         for parameter in changes:
@@ -175,20 +174,18 @@ class DeclaredParameters:
                 continue
             problem = spec.problem(parameter.value)
             if problem is not None:
-                return None, f"'{parameter.name}' was given as {parameter.value!r}, but {problem}"
+                return None, f"'{parameter.name}': {problem}"
             if configured and spec.changes == CONFIGURE:
                 node = self._node.get_fully_qualified_name()
                 return None, (
-                    f"'{parameter.name}' can change only while the node is unconfigured: ros2 "
-                    f"lifecycle set {node} "
-                    "deactivate, then cleanup; set it; then configure and activate"
+                    f"'{parameter.name}' can change only while the node is unconfigured: "
+                    f"ros2 lifecycle set {node} deactivate, then cleanup; set it; then configure "
+                    "and activate"
                 )
             values[parameter.name] = parameter.value
         return {**self.values(), **values}, ""
 
     def accept(self, changes: Sequence[Parameter]) -> None:
-        """Note that these changes were taken: a parameter that was refused at the start is now
-        mended.
-        """
+        """Clear the errors of parameters that were set to valid values."""
         for parameter in changes:
             self.problems.pop(parameter.name, None)

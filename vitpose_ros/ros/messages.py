@@ -1,4 +1,4 @@
-"""Results to messages: pure builders, one per message. Nothing here holds a node, a clock or a
+"""Messages from results: pure builders, one per message. Nothing here holds a node, a clock or a
 publisher.
 """
 
@@ -21,7 +21,7 @@ KINDS = {"body": Skeleton.KIND_BODY, "hand": Skeleton.KIND_HAND, "animal": Skele
 
 
 def _floats(values: npt.NDArray) -> array.array:
-    """float32[] as rclpy takes it without looking at each element, in every distribution."""
+    """Values of a float32[] field, in a type that no distribution's rclpy checks by element."""
     out = array.array("f")
     out.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
     return out
@@ -71,10 +71,10 @@ def skeleton_message(instance: Instance) -> Skeleton:
 
 
 def instance_from_message(message: Skeleton) -> Instance:
-    """A published skeleton as the core's own type: the inverse of skeleton_message.
+    """An Instance from a published skeleton: the inverse of skeleton_message.
 
-    What the message does not have twice is taken from the published joints: the raw ones get their
-    scores, and the source of their depth, where they are known.
+    The message has scores and depth sources only once, for the smoothed joints. The raw joints get
+    the same, where they are known.
 
     Raises
     ------
@@ -136,14 +136,14 @@ def skeleton_array_message(
 
     Parameters
     ----------
-    header : the image's own header; it is passed on, not copied.
+    header : the image's own header; referenced, not copied.
     image_size : (width, height) in px.
-    instances : what was found.
+    instances : the skeletons found in the image.
     models : names of the networks that ran on this image.
-    reset : whether tracking started anew at this image.
-    view : how the image was looked at.
-    smoothing : the filter, by its name for people.
-    horizon_s : by how much the joints were carried on beyond the header's stamp.
+    reset : whether tracking restarted at this image.
+    view : how the image was searched.
+    smoothing : the preset, or the filter with its numbers.
+    horizon_s : how far beyond the header's stamp the joints were extrapolated.
     """
     return SkeletonArray(
         header=header,
@@ -159,7 +159,7 @@ def skeleton_array_message(
 
 
 def layout_message(layout: Layout) -> SkeletonLayout:
-    """What the joints of a layout are."""
+    """The joints, bones and symmetries of a layout."""
     return SkeletonLayout(
         name=layout.name,
         kind=KINDS[layout.kind],
@@ -173,17 +173,17 @@ def layout_message(layout: Layout) -> SkeletonLayout:
 
 
 def layouts_message(layouts: Iterable[Layout]) -> SkeletonLayoutArray:
-    """The latched message of every layout in use."""
+    """The latched message with every layout in use."""
     return SkeletonLayoutArray(layouts=[layout_message(layout) for layout in layouts])
 
 
 def image_message(header: Header, image: npt.NDArray, encoding: str) -> Image:
-    """An array as sensor_msgs/Image, by the quickest way that every distribution's rclpy has.
+    """A sensor_msgs/Image from an array, in the fastest way common to all distributions' rclpy.
 
     Parameters
     ----------
-    header : taken over as it is.
-    image : (H, W) or (H, W, C), of a type that `encoding` names.
+    header : used as it is.
+    image : (H, W) or (H, W, C), of the type that `encoding` names.
     encoding : e.g. "bgr8", "32FC1".
     """
     image = np.ascontiguousarray(image)

@@ -1,4 +1,4 @@
-"""The parameters of the pose node that say what is done to joints over time."""
+"""Node parameters of smoothing, and of everything else that is done to joints over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings, pre
 from vitpose_ros.track.tracks import LOST_S
 
 CUSTOM = "custom"
-"""The value of `smoothing` with which the parameters smoothing_... count."""
+"""The value of `smoothing` that makes the parameters smoothing_... take effect."""
 
 _PREFIX = "smoothing_"
 _NUMBERS = {
@@ -20,13 +20,13 @@ _NUMBERS = {
     "ema": ("time_constant_s",),
     "kalman": ("acceleration", "noise"),
     "none": (),
-}  # of each filter, as SmoothingSettings names them
+}  # by filter, named as in SmoothingSettings
 
 
 @dataclass(frozen=True)
 class SmoothingParameters:
-    """Their values at one moment. Field names are the parameters' names; SMOOTHING_TABLE gives
-    units and ranges.
+    """A snapshot of their values. Fields are named as the parameters; SMOOTHING_TABLE has units and
+    ranges.
     """
 
     smoothing: str
@@ -43,7 +43,7 @@ class SmoothingParameters:
     prediction_horizon: float
 
     def smoothing_settings(self) -> SmoothingSettings:
-        """What the pipeline does with them."""
+        """The settings that the pipeline takes."""
         if self.smoothing == CUSTOM:
             chosen = SmoothingSettings(filter=self.smoothing_filter, **self._numbers())
         else:
@@ -58,7 +58,7 @@ class SmoothingParameters:
 
     @property
     def smoothing_text(self) -> str:
-        """What smooths, for SkeletonArray.smoothing: a preset's name, or a filter's with its
+        """The value of SkeletonArray.smoothing: a preset's name, or a filter's name with its
         numbers.
         """
         if self.smoothing != CUSTOM:
@@ -67,9 +67,9 @@ class SmoothingParameters:
         return " ".join([self.smoothing_filter, *numbers])
 
     def without_effect(self, names: Collection[str]) -> str:
-        """A sentence about those of these parameters that were changed and do not count now, or ''.
+        """A warning about parameters in `names` that were changed but have no effect, or ''.
 
-        They are the ones of `custom`, while a preset or another filter is chosen.
+        Parameters of `custom` have none while a preset or another filter is selected.
         """
         counts = {_PREFIX + "filter", *(_PREFIX + name for name in self._numbers())}
         idle = [
@@ -93,86 +93,86 @@ _DEFAULT = SmoothingSettings()
 SMOOTHING_TABLE: Mapping[str, ParameterSpec] = {
     "smoothing": ParameterSpec(
         "balanced",
-        "How joints are smoothed over time: a preset, from the least smooth to the smoothest, or "
-        "'custom' for smoothing_filter and its numbers.",
+        "How joints are smoothed over time: a preset, listed from least to most smoothing, or "
+        "'custom' to use smoothing_filter and its parameters.",
         choices=(*PRESETS, CUSTOM),
         changes=RUN,
     ),
     "smoothing_filter": ParameterSpec(
-        _DEFAULT.filter, "The filter of 'custom'.", choices=FILTERS, changes=RUN
+        _DEFAULT.filter, "Filter of 'custom'.", choices=FILTERS, changes=RUN
     ),
     "smoothing_min_cutoff_hz": ParameterSpec(
         _DEFAULT.min_cutoff_hz,
-        "Custom one_euro: cut-off frequency at rest, Hz; lower is smoother.",
+        "Custom one_euro: cutoff frequency at rest, Hz. Lower is smoother.",
         low=0.01,
         high=1000.0,
         changes=RUN,
     ),
     "smoothing_beta": ParameterSpec(
         _DEFAULT.beta,
-        "Custom one_euro: by how much the cut-off rises with a joint's speed, Hz per (object "
-        "size/s); higher lags less.",
+        "Custom one_euro: increase of the cutoff with a joint's speed, Hz per (object size/s). "
+        "Higher lags less.",
         low=0.0,
         high=1000.0,
         changes=RUN,
     ),
     "smoothing_follow": ParameterSpec(
         _DEFAULT.follow,
-        "Custom one_euro: by how much the cut-off rises where all joints together are off from "
-        "where they were expected, Hz per object size; higher follows sudden motions sooner.",
+        "Custom one_euro: increase of the cutoff when all joints together deviate from their "
+        "predicted positions, Hz per object size. Higher follows sudden motion sooner.",
         low=0.0,
         high=10000.0,
         changes=RUN,
     ),
     "smoothing_time_constant_s": ParameterSpec(
         _DEFAULT.time_constant_s,
-        "Custom ema: time constant, s; longer is smoother.",
+        "Custom ema: time constant, s. Longer is smoother.",
         low=0.001,
         high=10.0,
         changes=RUN,
     ),
     "smoothing_acceleration": ParameterSpec(
         _DEFAULT.acceleration,
-        "Custom kalman: the accelerations to expect, object sizes/s^2; higher lags less.",
+        "Custom kalman: expected acceleration, object sizes/s^2. Higher lags less.",
         low=0.01,
         high=10000.0,
         changes=RUN,
     ),
     "smoothing_noise": ParameterSpec(
         _DEFAULT.noise,
-        "Custom kalman: standard deviation of a joint that is fully trusted, object sizes; higher "
-        "is smoother.",
+        "Custom kalman: standard deviation of a joint measured with full confidence, object sizes. "
+        "Higher is smoother.",
         low=0.0001,
         high=10.0,
         changes=RUN,
     ),
     "outlier_gate": ParameterSpec(
         _DEFAULT.gate,
-        "With every smoothing: a joint that jumps as nothing does is not believed until three "
-        "images agree.",
+        "Reject a joint that jumps implausibly far until three images in a row agree on its new "
+        "position. Works with every smoothing.",
         changes=RUN,
     ),
     "hold_time": ParameterSpec(
         _DEFAULT.hold_s,
-        "With every smoothing: after so long without being seen a joint is absent, s; until then "
-        "it is PREDICTED. 0 holds nothing.",
+        "How long a joint that is no longer measured is kept as PREDICTED before it becomes "
+        "ABSENT, s. 0 keeps none. Works with every smoothing.",
         low=0.0,
         high=LOST_S,
         changes=RUN,
     ),
     "biomechanics": ParameterSpec(
         False,
-        "Bones of a hand or body keep the length that they have shown, and joints their limits, in "
-        "metres; what was moved is marked, and pixels stay.",
+        "Keep bone lengths constant and joint angles within human limits, in metric coordinates. "
+        "Moved joints are marked in `corrected`; pixels do not change.",
         changes=RUN,
     ),
     "prediction_horizon": ParameterSpec(
         0.0,
-        "Joints are carried on to so long after the image's stamp, s, and are then PREDICTED; 0 is "
+        "Extrapolate joints to this long after the image's stamp, s; they are then PREDICTED. 0 is "
         "off.",
         low=0.0,
         high=MAX_HORIZON_S,
         changes=RUN,
     ),
 }
-"""Each of them."""
+"""All parameters of smoothing."""
