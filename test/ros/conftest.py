@@ -53,7 +53,7 @@ FRAME_ID = "wrist_camera_optical_frame"
 _numbers = itertools.count()
 
 
-# --- encoders: the inverse of decode_image, written without it -----------------------------------
+# --- encoders: the inverse of ros/images, written without it -----------------------------------
 
 
 def _yuv(bgr: Array) -> Array:
@@ -73,9 +73,15 @@ def _uyvy(bgr: Array) -> Array:
     return out
 
 
-def _nv12(bgr: Array) -> Array:
+def _nv12(bgr: Array, swapped: bool = False) -> Array:
     planes = _yuv(bgr)
-    chroma = planes[0::2, 0::2, 1:].reshape(bgr.shape[0] // 2, bgr.shape[1])
+    chroma = planes[0::2, 0::2, :0:-1] if swapped else planes[0::2, 0::2, 1:]
+    return np.concatenate([planes[..., 0], chroma.reshape(bgr.shape[0] // 2, bgr.shape[1])])
+
+
+def _nv24(bgr: Array) -> Array:
+    planes = _yuv(bgr)
+    chroma = planes[..., 1:].reshape(2 * bgr.shape[0], bgr.shape[1])
     return np.concatenate([planes[..., 0], chroma])
 
 
@@ -107,7 +113,10 @@ def _eight_bit(bgr: Array, encoding: str) -> Array:
         "uyvy": _uyvy,
         "yuv422_yuy2": lambda image: _uyvy(image)[..., ::-1],
         "yuyv": lambda image: _uyvy(image)[..., ::-1],
+        "8UC4": _with_alpha,
         "nv12": _nv12,
+        "nv21": lambda image: _nv12(image, swapped=True),
+        "nv24": _nv24,
     }
     name = encoding if encoding in makers else encoding.removesuffix("8").removesuffix("16")
     return makers[name](bgr)

@@ -17,6 +17,7 @@ NEEDED = {
     "cv2": ((4, 5), "opencv-python-headless"),
     "openvino": ((2024, 3), "openvino"),
     "scipy": ((1, 8), "scipy"),
+    "simplejpeg": ((1, 8), "simplejpeg"),
     "yaml": ((5, 4), "pyyaml"),
     "rich": ((11, 2), "rich"),
 }

@@ -20,7 +20,7 @@ from vitpose_ros.magnifier import Magnifier
 from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.ros.camera import LEFT_OUT, PUBLISHED
 from vitpose_ros.ros.film import Film
-from vitpose_ros.ros.images import decode_image
+from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS
 from vitpose_ros.ros.messages import instance_from_message
 from vitpose_ros.ros.steadiness import Steadiness
 from vitpose_ros.types import Instance, JointState, TrackState
@@ -59,6 +59,7 @@ class Monitor(Node):
         self.published, self.left_out = 0, 0
         self.last_image_s = time.monotonic()
         self._film, self._magnifier = film, Magnifier()
+        self._reader = READERS["raw"](MAX_MEGAPIXELS, self.get_logger().warning)
         self._images: dict[int, Any] = {}
         self._unfilmed: dict[int, list[Instance]] = {}
         self._truths: dict[int, SkeletonArray] = {}
@@ -122,7 +123,7 @@ class Monitor(Node):
         """Add an image and what was found in it to the film."""
         if self._film is None:
             return
-        plain = decode_image(image)
+        plain = self._reader.decode(image)
         drawn = draw_instances(plain.copy(), instances)
         caption = f"{self.rate:.0f} Hz, {1e3 * self.latencies_s[-1]:.0f} ms"
         draw_caption(self._magnifier.draw(drawn, plain), [caption])

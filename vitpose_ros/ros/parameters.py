@@ -17,6 +17,7 @@ from vitpose_ros.load import Models
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.camera_info import RECTIFIED_CHOICES
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
+from vitpose_ros.ros.images import MAX_MEGAPIXELS
 from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.views import MODES
 
@@ -29,6 +30,7 @@ class Parameters(SmoothingParameters):
 
     autostart: bool
     image_transport: str
+    max_megapixels: float
     models_dir: str
     threads: int
     view: str
@@ -125,6 +127,12 @@ TABLE: Mapping[str, ParameterSpec] = {
         "sensor_msgs/CompressedImage on "
         "`image`/compressed.",
         choices=("raw", "compressed"),
+    ),
+    "max_megapixels": ParameterSpec(
+        MAX_MEGAPIXELS,
+        "Refuse larger images, compressed ones before they are decoded, megapixels.",
+        low=0.01,
+        high=1000.0,
     ),
     "view": ParameterSpec(
         "egocentric",

@@ -28,7 +28,7 @@ from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
-from vitpose_ros.ros.images import TRANSPORTS, ImageError
+from vitpose_ros.ros.images import READERS, ImageError, ImageReader
 from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
@@ -128,13 +128,13 @@ class PoseNode(LifecycleNode):
         """Subscribe to the camera and start to process its images."""
         assert self._processor is not None
         assert self._worker is None  # its handle is kept until its thread has ended
-        transport = TRANSPORTS[self._settings.image_transport]
         image_class = IMAGE_CLASSES[self._settings.image_transport]
         base = self.resolve_topic_name("image")
-        topic = base + transport.topic_suffix
+        images = self._image_reader()
+        topic = base + images.topic_suffix
         self._gate = StampGate()
         camera_info = f"{base.rpartition('/')[0]}/camera_info"
-        self._processor.start(transport, topic, camera_info)
+        self._processor.start(images, topic, camera_info)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}")
         self._worker = Worker(self._processor, name="pose_worker")
         self._listen_to(image_class, topic, self._on_image)
@@ -198,6 +198,15 @@ class PoseNode(LifecycleNode):
 
     def _become(self, state: str) -> None:
         self._phase, self._reason = state, ""
+
+    def _image_reader(self) -> ImageReader:
+        settings = self._settings
+        try:
+            return READERS[settings.image_transport](
+                settings.max_megapixels, self.get_logger().warning
+            )
+        except ImportError as error:
+            raise RefusalError(str(error)) from error
 
     def _publish_on(self, kind: type, topic: str, qos: QoSProfile | int) -> Any:
         self._outputs.append(self.create_publisher(kind, topic, qos))
@@ -279,7 +288,7 @@ class PoseNode(LifecycleNode):
             return
         self._supervisor.received()
         try:
-            processor.transport.check(message)
+            processor.images.check(message)
             arrival = self._gate.check(stamp_ns(message))
         except ImageError as error:
             processor.reject(error)

@@ -14,7 +14,7 @@ from vitpose_ros.draw import draw_instances
 from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.camera_info import Calibration
 from vitpose_ros.ros.flow import Flow
-from vitpose_ros.ros.images import ImageError, Transport
+from vitpose_ros.ros.images import ImageError, ImageReader
 from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
 from vitpose_ros.ros.parameters import Parameters
@@ -55,7 +55,8 @@ class Processor:
     pipeline : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
     calibration : what camera_info tells about the camera.
-    transport, topic : how images arrive, and where from; set by the node when it subscribes.
+    images, topic : the reader of the messages, and where they come from; set by the node when it
+        subscribes.
     """
 
     def __init__(
@@ -69,21 +70,21 @@ class Processor:
         self.pipeline, self.parameters = pipeline, parameters
         log = node.get_logger()
         self.calibration = Calibration(log.info, log.warning)
-        self.transport: Transport
+        self.images: ImageReader
         self.topic = ""
         self._node, self._outputs, self._flow = node, outputs, flow
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
 
-    def start(self, transport: Transport, topic: str, camera_info: str) -> None:
+    def start(self, images: ImageReader, topic: str, camera_info: str) -> None:
         """Prepare for the images of a topic, which have nothing to do with earlier ones.
 
         Parameters
         ----------
-        transport : how the images arrive.
+        images : reads the messages.
         topic, camera_info : resolved names.
         """
-        self.transport, self.topic = transport, topic
+        self.images, self.topic = images, topic
         self.calibration.start(camera_info, topic)
         self.pipeline.reset()
 
@@ -117,7 +118,7 @@ class Processor:
         if parameters is not self._applied:
             self._apply(parameters)
         message = arrival.message
-        image = self.transport.decode(message)
+        image = self.images.decode(message)
         camera = self.calibration.model_for(
             (image.shape[1], image.shape[0]), parameters.image_rectified, parameters.input_mirrored
         )

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
 from vitpose_ros.ros.diagnostics import DDS_ADVICE, LOST_SHARE, OLD_S
-from vitpose_ros.ros.images import TRANSPORTS, ImageError
+from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
 from vitpose_ros.ros.offers import describe_offers
 from vitpose_ros.ros.stamps import StampGate
 
@@ -120,10 +120,11 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
     transport, message_class = _KINDS[usable[0]]
     seen = Seen()
     gate = StampGate()
+    reader = READERS[transport](MAX_MEGAPIXELS, lambda remark: None)
     quality = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     infos: list[Any] = []
     node.create_subscription(
-        message_class, topic, lambda message: _note(seen, gate, transport, message), quality
+        message_class, topic, lambda message: _note(seen, gate, reader, message), quality
     )
     base = topic.removesuffix("/compressed")
     node.create_subscription(
@@ -146,18 +147,18 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
     return [publishers, *findings_of(seen, silence), _calibration(infos)]
 
 
-def _note(seen: Seen, gate: StampGate, transport: str, message: Any) -> None:
+def _note(seen: Seen, gate: StampGate, reader: ImageReader, message: Any) -> None:
     """Take in one image, by the node's own rules for what can be used."""
     stamp = message.header.stamp
     stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
     seen.frame_id = message.header.frame_id
     seen.bytes = len(message.data)
-    if transport == "raw":
+    if hasattr(message, "encoding"):
         seen.what = f"{message.width}x{message.height} {message.encoding}"
     else:
         seen.what = message.format
     try:
-        TRANSPORTS[transport].check(message)
+        reader.check(message)
         arrival = gate.check(stamp_ns)
     except ImageError as error:
         seen.refused = seen.refused or str(error)

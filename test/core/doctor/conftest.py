@@ -62,6 +62,7 @@ _GOOD = {
     "scipy": "1.11.4",
     "yaml": "6.0.1",
     "rich": "13.7.1",
+    "simplejpeg": "1.9.0",
     "rclpy": "found",
     "vitpose_ros.msg": "found",
     "torch": "2.8.0 12.8 True",
