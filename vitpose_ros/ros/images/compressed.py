@@ -98,7 +98,8 @@ class CompressedImages:
         else:
             raise ImageError(
                 "compressed",
-                f"format is {quoted(name)}, but the {len(data)} bytes begin as neither JPEG nor PNG does",
+                f"format is {quoted(name)}, but the {len(data)} bytes begin as neither JPEG nor PNG "
+                "does",
             )
         check_size(header.width, header.height, self._max_pixels)
         return header
@@ -115,7 +116,7 @@ class CompressedImages:
         if image is None:
             raise ImageError("compressed", f"the PNG of {len(data)} bytes is damaged")
         if image.dtype == np.uint16:
-            return self._bit_depth.to_8_bit(image)
+            return self._bit_depth.to_8_bit(np.asarray(image, np.uint16))
         return image  # type: ignore[return-value]
 
 
