@@ -98,8 +98,8 @@ class CompressedImages:
         else:
             raise ImageError(
                 "compressed",
-                f"format is {quoted(name)}, but the {len(data)} bytes begin as neither JPEG nor PNG "
-                "does",
+                f"format is {quoted(name)}, but the {len(data)} bytes begin as neither JPEG nor "
+                "PNG does",
             )
         check_size(header.width, header.height, self._max_pixels)
         return header
