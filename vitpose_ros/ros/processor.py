@@ -54,11 +54,7 @@ class Processor:
     ----------
     pipeline : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
-    <<<<<<< HEAD
     calibration : what camera_info tells about the camera.
-    =======
-    intrinsics : of the camera; None while it has sent no calibration.
-    >>>>>>> 01e7e84 (Changelog: images as cameras send them)
     images, topic : the reader of the messages, and where they come from; set by the node when it
         subscribes.
     """
