@@ -1,6 +1,7 @@
 """The parameters of the pose node: one table, checked once into one frozen dataclass.
 
-The table is the truth: defaults, ranges, choices, descriptions, and when a parameter may change.
+The table is authoritative for defaults, ranges, choices, descriptions, and when a parameter may
+change.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from vitpose_ros.views import MODES
 
 @dataclass(frozen=True)
 class Parameters(SmoothingParameters):
-    """All parameters of the node at one moment. Field names are the parameters' names; TABLE gives
-    units and ranges.
-    """
+    """A snapshot of all parameters. Fields are named as in TABLE, which has units and ranges."""
 
     autostart: bool
     image_transport: str
@@ -58,7 +57,7 @@ class Parameters(SmoothingParameters):
     silence_timeout: float
 
     def models(self) -> Models:
-        """The networks to load."""
+        """Names of the networks to load."""
         return Models(
             hand_detector=self.hand_detector,
             hand_model=self.hand_model,
@@ -67,7 +66,7 @@ class Parameters(SmoothingParameters):
         )
 
     def topdown(self) -> TopDownOptions:
-        """How the top-down networks among them run."""
+        """How top-down networks run."""
         return TopDownOptions(
             engine=self.engine,
             gpu=self.gpu,
@@ -76,7 +75,7 @@ class Parameters(SmoothingParameters):
         )
 
     def settings(self) -> Settings:
-        """The part that the pipeline takes over while it runs."""
+        """The settings that the pipeline can change while it runs."""
         return Settings(
             hands=HandSettings(
                 max_hands=self.max_hands,
@@ -99,7 +98,7 @@ class Parameters(SmoothingParameters):
         )
 
     def problem(self) -> str:
-        """Why these values, each of which is well, do not go together; '' when they do."""
+        """Why these values, each valid by itself, are not valid together; '' if they are."""
         try:
             self.settings()
         except ValueError as error:
@@ -112,20 +111,18 @@ _HANDS, _PERSONS, _MODELS, _TOPDOWN = HandSettings(), PersonSettings(), Models()
 TABLE: Mapping[str, ParameterSpec] = {
     "autostart": ParameterSpec(
         True,
-        "Configure and activate at the start. Set it to false under a lifecycle manager.",
+        "Configure and activate the node at start. Set it to false under a lifecycle manager.",
         changes=START,
     ),
     "models_dir": ParameterSpec(
         "",
-        "Folder of the models; empty for the default ($VITPOSE_ROS_MODELS or "
-        "~/.local/share/vitpose_ros/models).",
+        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, else ~/.local/share/vitpose_ros/models.",
         changes=START,
     ),
     "image_transport": ParameterSpec(
         "raw",
         "'raw' subscribes to sensor_msgs/Image on the topic `image`, 'compressed' to "
-        "sensor_msgs/CompressedImage on "
-        "`image`/compressed.",
+        "sensor_msgs/CompressedImage on `image`/compressed.",
         choices=("raw", "compressed"),
     ),
     "max_megapixels": ParameterSpec(
@@ -137,69 +134,70 @@ TABLE: Mapping[str, ParameterSpec] = {
     "view": ParameterSpec(
         "egocentric",
         "'egocentric' finds hands directly, 'third_person' finds persons and then their hands, "
-        "'auto' decides by what is seen.",
+        "'auto' switches between them by whether a person is visible.",
         choices=MODES,
     ),
     "hand_detector": ParameterSpec(
         _MODELS.hand_detector,
-        "Hand detector, by its name in the model catalogue; not for the view 'third_person'.",
+        "Hand detector, by its name in the model catalogue. Not used by the view 'third_person'.",
     ),
     "hand_model": ParameterSpec(
         _MODELS.hand_model, "Hand keypoint model, by its name in the model catalogue."
     ),
     "person_detector": ParameterSpec(
         _MODELS.person_detector,
-        "Person detector, by its name in the model catalogue; not for the view 'egocentric'.",
+        "Person detector, by its name in the model catalogue. Not used by the view 'egocentric'.",
     ),
     "body_model": ParameterSpec(
         _MODELS.body_model,
-        "Body keypoint model, by its name in the model catalogue; not for the view 'egocentric'.",
+        "Body keypoint model, by its name in the model catalogue. Not used by the view "
+        "'egocentric'.",
     ),
     "engine": ParameterSpec(
         _TOPDOWN.engine,
-        "What runs top-down keypoint models (ViTPose, RTMPose): 'tensorrt' or 'torch' on an NVIDIA "
-        "GPU, 'openvino' on the CPU. 'auto' takes a TensorRT engine that was built for this GPU, "
-        "else torch where it sees the GPU, else openvino, and logs why. Nothing is built here. All "
-        "other networks run on the CPU.",
+        "Engine of top-down keypoint models (ViTPose, RTMPose): 'tensorrt' or 'torch' on an NVIDIA "
+        "GPU, 'openvino' on the CPU. 'auto' selects a TensorRT engine if one was built for this "
+        "GPU, else torch if it finds the GPU, else openvino, and logs why. The node never builds "
+        "an engine. All other networks run on the CPU.",
         choices=ENGINES,
     ),
-    "gpu": ParameterSpec(_TOPDOWN.gpu, "The number of the GPU.", low=0, high=63),
+    "gpu": ParameterSpec(_TOPDOWN.gpu, "Index of the GPU.", low=0, high=63),
     "precision": ParameterSpec(
         _TOPDOWN.precision,
-        "What top-down keypoint models are computed in. 'fp16' (on a GPU with fp32 where it "
-        "matters) and, on the CPU, 'bf16' are faster where the hardware has instructions for them. "
-        "A network that does not give the joints of fp32 in them, or hardware without them, leaves "
-        "the node unconfigured; 'auto' takes the fastest that is well. MediaPipe's networks always "
-        "run in fp32.",
+        "Precision of top-down keypoint models. 'fp16' (on a GPU, with fp32 where accuracy needs "
+        "it) and, on the CPU, 'bf16' are faster on hardware with instructions for them. Without "
+        "these instructions, or if the joints differ from those of fp32, the node stays "
+        "unconfigured. 'auto' selects the fastest precision that passes. MediaPipe's networks "
+        "always run in fp32.",
         choices=PRECISION_CHOICES,
     ),
     "flip_test": ParameterSpec(
         _TOPDOWN.flip_test,
-        "Top-down keypoint models look at each crop mirrored too, and the mean is taken: more "
-        "exact, at twice the time. Not for MediaPipe's networks.",
+        "Run top-down keypoint models also on the mirrored crop and average both results: more "
+        "accurate, at twice the time. Not for MediaPipe's networks.",
     ),
     "threads": ParameterSpec(
-        0, "CPU threads of the engine; 0 leaves the choice to the engine.", low=0, high=256
+        0, "CPU threads of the engine; 0: the engine's own choice.", low=0, high=256
     ),
     "max_hands": ParameterSpec(
         _HANDS.max_hands,
-        "Hands to follow at most where they are found directly; while fewer are followed, the "
-        "detector runs on every image. In third person each body has its two, and this bounds the "
-        "hands that are nobody's.",
+        "Maximum number of tracked hands that belong to no body. While fewer are tracked in the "
+        "egocentric view, the detector runs on every image. In third person each body has two "
+        "hands of its own in addition.",
         low=1,
         high=16,
         changes=RUN,
     ),
     "detection_threshold": ParameterSpec(
         _HANDS.detection_threshold,
-        "Least score of the palm detector for a new hand (probability).",
+        "Minimum score of the palm detector for a new hand (probability).",
         low=0.0,
         high=1.0,
         changes=RUN,
     ),
     "presence_threshold": ParameterSpec(
         _HANDS.presence_threshold,
-        "Least hand presence of the keypoint model for a hand to be published and followed "
+        "Minimum hand presence, from the keypoint model, to publish and track a hand "
         "(probability).",
         low=0.0,
         high=1.0,
@@ -207,26 +205,26 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "input_mirrored": ParameterSpec(
         _HANDS.input_mirrored,
-        "True when the image is mirrored, as a selfie view is: left and right are then exchanged, "
-        "and x in metres is turned round. Pixels stay those of the image.",
+        "Set it to true for mirrored images, such as a selfie view: it swaps left and right and "
+        "negates x in metres. Pixels remain those of the image.",
         changes=RUN,
     ),
     "image_rectified": ParameterSpec(
         "auto",
-        "Whether the image is rectified, so that camera_info's P describes it instead of K and D: "
-        "'always', 'never', or 'auto': when the image topic's name has the word 'rect' or "
+        "Whether images are rectified, so that camera_info's P applies instead of K and D: "
+        "'always', 'never', or 'auto': if the name of the image topic contains the word 'rect' or "
         "'rectified', as in image_rect_color.",
         choices=RECTIFIED_CHOICES,
         changes=RUN,
     ),
     "search": ParameterSpec(
         _HANDS.search,
-        "Search for small hands in tiles of the image while fewer than max_hands are followed.",
+        "Search for small hands in tiles of the image while fewer than max_hands are tracked.",
         changes=RUN,
     ),
     "search_tiles_per_frame": ParameterSpec(
         _HANDS.search_tiles_per_frame,
-        "Tiles that are searched per image, in rotation. Each costs one run of the detector.",
+        "Tiles to search per image, in rotation. Each costs one run of the detector.",
         low=1,
         high=16,
         changes=RUN,
@@ -240,29 +238,29 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "max_persons": ParameterSpec(
         _PERSONS.max_persons,
-        "Bodies to follow at most, each with its two hands.",
+        "Maximum number of tracked bodies, each with its two hands.",
         low=1,
         high=32,
         changes=RUN,
     ),
     "person_threshold": ParameterSpec(
         _PERSONS.person_threshold,
-        "Least score of the person detector for a new body (probability).",
+        "Minimum score of the person detector for a new body (probability).",
         low=0.0,
         high=1.0,
         changes=RUN,
     ),
     "body_threshold": ParameterSpec(
         _PERSONS.body_threshold,
-        "Least score of the body model for a body to be published and followed.",
+        "Minimum score of the body model to publish and track a body.",
         low=0.0,
         high=1.0,
         changes=RUN,
     ),
     "detect_interval": ParameterSpec(
         _PERSONS.detect_interval,
-        "While bodies are followed, but fewer than max_persons, the person detector runs on every "
-        "so many images.",
+        "Interval of the person detector, in images, while at least one body but fewer than "
+        "max_persons are tracked.",
         low=1,
         high=1000,
         changes=RUN,
@@ -277,11 +275,11 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "silence_timeout": ParameterSpec(
         5.0,
-        "After this time without an image the node says so once, with what is offered on the "
+        "Time without an image after which the node warns once, and names what is published on the "
         "topic, s.",
         low=0.5,
         high=3600.0,
         changes=RUN,
     ),
 }
-"""Every parameter of the node."""
+"""All parameters of the node."""
