@@ -134,6 +134,22 @@ def test_what_is_done_over_time_reaches_the_pipeline_when_the_node_starts(
     assert {state for s in skeletons.skeletons for state in s.state} == {JointState.PREDICTED}
 
 
+def test_a_grey_camera_is_named_once_and_in_diagnostics(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    graph.start_pose_node()
+    colours = np.random.default_rng(4).integers(0, 255, (48, 64, 3), np.uint8)
+    for _ in range(30):
+        camera.process(camera.image(colours))
+    graph.wait_for_status(lambda v: v["image colour"] == "colour", "colour")
+    for _ in range(40):
+        camera.process(camera.image(colours[..., :1].repeat(3, axis=2)))
+    graph.wait_for_status(lambda v: v["image colour"] == "grey", "grey")
+    said = [text for text in graph.logged() if "images are grey" in text]
+    assert len(said) == 1
+    assert said[0].startswith(f"{graph.namespace}/image: ")
+
+
 def test_an_image_without_hands_gives_an_empty_array_not_silence(graph: Any, camera: Any) -> None:
     graph.start_pose_node()
     wall = np.full((480, 640, 3), 128, np.uint8)

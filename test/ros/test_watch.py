@@ -42,13 +42,22 @@ class Publisher:
             number += 1
 
 
-def image(age_s: float = 0.0, frame_id: str = "camera_optical_frame", encoding: str = "bgr8"):
+def image(
+    age_s: float = 0.0,
+    frame_id: str = "camera_optical_frame",
+    encoding: str = "bgr8",
+    pixels: np.ndarray | None = None,
+):
     stamp_ns = time.time_ns() - int(age_s * 1e9)
     stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
-    grey = np.full((48, 64, 3), 90, np.uint8)
-    message = image_message(Header(stamp=stamp, frame_id=frame_id), grey, "bgr8")
+    if pixels is None:
+        pixels = np.full((48, 64, 3), 90, np.uint8)
+    message = image_message(Header(stamp=stamp, frame_id=frame_id), pixels, "bgr8")
     message.encoding = encoding
     return message
+
+
+GREY = np.random.default_rng(5).integers(0, 255, (48, 64, 1), np.uint8).repeat(3, axis=2)
 
 
 def by_name(findings):
@@ -71,6 +80,7 @@ def test_a_camera_that_works_is_described_without_a_warning(graph):
         (lambda number: image(age_s=30.0), "age", Level.WARNING, r"30\d{3} ms"),
         (lambda number: image(age_s=-5.0), "age", Level.WARNING, r"-[45]\d{3} ms"),
         (lambda number: image(frame_id=""), "frame", Level.WARNING, "frame_id is empty"),
+        (lambda number: image(pixels=GREY), "colour", Level.WARNING, "are grey"),
         (lambda number: image(encoding="strange"), "images", Level.PROBLEM, "'strange'"),
     ],
 )

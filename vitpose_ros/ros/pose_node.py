@@ -26,6 +26,7 @@ from visualization_msgs.msg import MarkerArray
 from vitpose_ros.load import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
+from vitpose_ros.ros.colour import UNKNOWN
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import READERS, ImageError, ImageReader
@@ -334,6 +335,7 @@ class PoseNode(LifecycleNode):
                 "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
                 "engine": processor.pipeline.engine if processor else "not loaded",
                 "smoothing": self._settings.smoothing_text,
+                "image colour": processor.colours.state if processor else UNKNOWN,
                 "camera_info": processor.calibration.state if processor else "not subscribed",
             },
         )

@@ -13,6 +13,7 @@ from rclpy.publisher import Publisher
 from vitpose_ros.draw import draw_instances
 from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.camera_info import Calibration
+from vitpose_ros.ros.colour import ColourWatch
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import ImageError, ImageReader
 from vitpose_ros.ros.markers import marker_array
@@ -55,6 +56,7 @@ class Processor:
     pipeline : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
     calibration : what camera_info tells about the camera.
+    colours : whether the images have colour.
     images, topic : the reader of the messages, and where they come from; set by the node when it
         subscribes.
     """
@@ -73,6 +75,7 @@ class Processor:
         self.images: ImageReader
         self.topic = ""
         self._node, self._outputs, self._flow = node, outputs, flow
+        self.colours = ColourWatch(self._warn)
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
 
@@ -85,8 +88,12 @@ class Processor:
         topic, camera_info : resolved names.
         """
         self.images, self.topic = images, topic
+        self.colours = ColourWatch(self._warn)
         self.calibration.start(camera_info, topic)
         self.pipeline.reset()
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(f"{self.topic}: {text}")
 
     def reject(self, error: ImageError) -> None:
         """Count an image that cannot be used, and log why."""
@@ -119,6 +126,7 @@ class Processor:
             self._apply(parameters)
         message = arrival.message
         image = self.images.decode(message)
+        self.colours.look(image)
         camera = self.calibration.model_for(
             (image.shape[1], image.shape[0]), parameters.image_rectified, parameters.input_mirrored
         )

@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
+from vitpose_ros.ros.colour import COLOUR, GREY, GREY_ADVICE, colour_of
 from vitpose_ros.ros.diagnostics import DDS_ADVICE, LOST_SHARE, OLD_S
 from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
 from vitpose_ros.ros.offers import describe_offers
@@ -41,6 +42,7 @@ class Seen:
     bytes : of the last image.
     what : size and encoding of the last image, for people.
     frame_id : of the last image.
+    colours : what each of the images that could be used tells; see `ros.colour`.
     refused : the first reason why an image could not be used; "" while there is none.
     """
 
@@ -50,6 +52,7 @@ class Seen:
     bytes: int = 0
     what: str = ""
     frame_id: str = ""
+    colours: list[str] = field(default_factory=list)
     refused: str = ""
 
     @property
@@ -160,6 +163,7 @@ def _note(seen: Seen, gate: StampGate, reader: ImageReader, message: Any) -> Non
     try:
         reader.check(message)
         arrival = gate.check(stamp_ns)
+        seen.colours.append(colour_of(reader.decode(message)))
     except ImageError as error:
         seen.refused = seen.refused or str(error)
         return
@@ -214,6 +218,8 @@ def findings_of(seen: Seen, silence: str) -> list[Finding]:
                 "the node leaves these out: look at the driver",
             )
         )
+    if GREY in seen.colours and COLOUR not in seen.colours:
+        found.append(Finding(SECTION, "colour", Level.WARNING, "the images are grey", GREY_ADVICE))
     found.append(_age(seen.ages_s))
     if not seen.frame_id:
         found.append(
