@@ -30,6 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -192,7 +193,9 @@ def endure(
             good.add(stamp_ns)
             probe.images.publish(message)
             figures.good += 1
-            answered = spin_until(probe, lambda s=stamp_ns: s in probe.answers, ANSWER_TIMEOUT_S)
+            answered = spin_until(
+                probe, partial(probe.answers.__contains__, stamp_ns), ANSWER_TIMEOUT_S
+            )
             figures.answered += answered
             figures.with_hands += answered and probe.answers[stamp_ns] == 2
         figures.seconds = time.monotonic() - begun
