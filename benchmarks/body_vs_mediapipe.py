@@ -36,7 +36,7 @@ from vitpose_ros.layouts import COCO17, MEDIAPIPE33
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.oks import oks
-from vitpose_ros.types import ByteArray
+from vitpose_ros.types import ByteArray, Crop
 
 WORKER = "_mediapipe_body.py"
 SKIER, PLAYERS = "000000000785.jpg", "people_demo.jpg"
@@ -74,7 +74,8 @@ def load(store: ModelStore) -> Callable[[ByteArray], BodyEstimate | None]:
     )
 
     def find(image: ByteArray) -> BodyEstimate | None:
-        found = landmarks(image, detector.body_regions(image, THRESHOLD)[:1])
+        regions = detector.body_regions(image, THRESHOLD)[:1]
+        found = landmarks([Crop(image, region) for region in regions])
         return found[0] if found and found[0] and found[0].presence > THRESHOLD else None
 
     return find

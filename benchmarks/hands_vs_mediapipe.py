@@ -33,14 +33,13 @@ from _mediapipe_peer import MEDIAPIPE, MediaPipe, mediapipe_python, real_images
 from common import machine, parser, report, write_json
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.hands import HandSettings
-from vitpose_ros.load import Models, load_pipeline
+from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 from vitpose_ros.synthetic.scene import Rendering, Scene
-from vitpose_ros.track.lost import is_live
 from vitpose_ros.types import ByteArray, Frame, Side
 
 WORKER = "_mediapipe_hands.py"
@@ -87,7 +86,7 @@ def ours(pipeline: Pipeline, images: Sequence[ByteArray], first: int = 0) -> Han
         result = pipeline(frame)
         hands.seconds.append(time.perf_counter() - start)
         # MediaPipe's are of this image alone: neither smoothed nor carried on.
-        hands.found.append([(i.raw.uv, i.side) for i in result.instances if is_live(i)])
+        hands.found.append([(i.raw.uv, i.side) for i in result.instances if not i.is_lost])
     return hands
 
 

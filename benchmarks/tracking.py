@@ -23,14 +23,13 @@ from common import machine, parser, report, write_json
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.evaluate import match_hands
-from vitpose_ros.load import load_pipeline
+from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline
 from vitpose_ros.synthetic.motion import SCRIPTS
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.synthetic.truth import TrueHand
-from vitpose_ros.track.lost import is_live
 from vitpose_ros.types import ByteArray, Frame, Instance, Side
 
 RATE_HZ = 30
@@ -86,7 +85,7 @@ class Follower:
                 score.side_switches += before is not instance.side
             if instance.side is not Side.UNKNOWN:
                 self._side_of[instance.track_id] = instance.side
-        live = [instance for instance in instances if is_live(instance)]
+        live = [instance for instance in instances if not instance.is_lost]
         self._seen |= {instance.track_id for instance in live}
         score.ids = len(self._seen)
         matches = match_hands([h.uv for h in hands], [i.raw.uv for i in live])

@@ -5,10 +5,10 @@ import sys
 import cv2
 
 from vitpose_ros.draw import draw_instances
-from vitpose_ros.hands import HandSettings
-from vitpose_ros.load import load_pipeline
+from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Settings
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.types import Frame
 
 

@@ -5,7 +5,7 @@ anywhere; what stands behind and before them is added when they are used (`hand_
 are cut out of the frames of the package's own camera over a table, with shadows, things and other
 hands.
 
-A sample shows the region that the package would look at (`detect.hands.hand_region`), turned
+A sample shows the region that the package would look at (`hand_geometry.hand_region`), turned
 upright and MARGIN times as large, so that regions that are off can be cut out of it.
 """
 
@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.detect.hands import hand_region
 from vitpose_ros.geometry import apply_affine
+from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.keypoints.warp import crop_to_image
 from vitpose_ros.synthetic import motion
 from vitpose_ros.synthetic.anatomy import (

@@ -20,9 +20,9 @@ from hand_crops import detector_like, upright_box
 from sample_cache import HELD_OUT_SEED
 from tiny_vitpose import LAYOUT, make_codec
 
-from vitpose_ros.detect.hands import hand_region
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.evaluate import palm_length
+from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.synthetic.scene import SCRIPTS, Scene, TrueHand
 from vitpose_ros.types import ByteArray, Crop, Region

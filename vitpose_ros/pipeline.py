@@ -1,41 +1,44 @@
-"""The whole core in one readable place: a Frame in, a Result out.
+"""The whole core on one page: frames in, results out.
 
-`Pipeline.__call__` is the page to read.
+    plan       where to look, from the tracks         track/
+    measure    this image's readings, by networks     measure/
+    associate  who is who                             track/
+    smooth     joints over time                       smooth/
+
+`process` is the page to read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from vitpose_ros.bodies import BodyFinder, PersonSettings, refine_hands
-from vitpose_ros.hands import HandFinder, HandSettings
-from vitpose_ros.layouts import HAND21, Layout
+from vitpose_ros.layouts import Layout
+from vitpose_ros.measure import Networks, measure
+from vitpose_ros.measurements import FramePlan, Measurements
+from vitpose_ros.settings import HandSettings, PersonSettings, check_flags
 from vitpose_ros.smooth.instances import InstanceSmoother
 from vitpose_ros.smooth.predict import check_horizon
 from vitpose_ros.smooth.settings import SmoothingSettings
-from vitpose_ros.track.clock import FrameClock
-from vitpose_ros.track.lost import is_live
-from vitpose_ros.track.work import Work
-from vitpose_ros.types import Frame, Instance, JointState
-from vitpose_ros.views import View, ViewChooser
-
-FIRST_BATCHES = (1, 2)
-"""So many hands, and so many bodies, are most often the first to be read at once."""
+from vitpose_ros.track.tracker import Tracker
+from vitpose_ros.types import Frame, Instance, View
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What may change while the pipeline runs: for hands, for persons, and for what is done to the
-    joints of both over time. `biomechanics` keeps bone lengths, and joints within their limits.
-    Joints are carried on to `prediction_horizon_s` after the image, at most predict.MAX_HORIZON_S.
+    """What may change while a pipeline runs.
+
+    Attributes
+    ----------
+    hands, persons, smoothing : see their classes.
+    biomechanics : keep bone lengths constant and joints within their limits, in metres.
+    prediction_horizon_s : publish joints as expected this long after the image; at most
+        predict.MAX_HORIZON_S.
 
     Raises
     ------
-    ValueError : naming the field, what was given and what is accepted; or a prediction is asked for
-        where nothing is smoothed, gated or held, and velocities are not known.
+    ValueError : names the field, the given value and what is accepted; or a prediction is
+        requested although nothing is smoothed, gated or held, so that no velocity is known.
     """
 
     hands: HandSettings = field(default_factory=HandSettings)
@@ -45,8 +48,7 @@ class Settings:
     prediction_horizon_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.biomechanics, bool):
-            raise ValueError(f"biomechanics: expected true or false, got {self.biomechanics!r}")
+        check_flags(self, "biomechanics")
         check_horizon(self.prediction_horizon_s)
         if self.prediction_horizon_s > 0 and self.smoothing.does_nothing:
             raise ValueError(
@@ -61,15 +63,15 @@ class Result:
 
     Attributes
     ----------
-    instances : bodies, then hands; of each kind those followed longest first. Those that are not
-        seen in this image, but can be found again, are among them while smoothing still holds
+    instances : bodies, then hands, of each kind the oldest tracks first. Those that were not
+        measured in this image, but may be found again, are among them while smoothing still holds
         joints for them: their track_state is LOST.
     models : the networks that ran for this image, in the order of their first use.
-    reset : tracking started anew at this image, because time went back or stood still, a gap was
-        longer than track.clock.MAX_GAP_S, the image's size changed, or `reset()` was called: no id
-        of earlier results goes on.
+    reset : tracking started anew at this image, because it is the first one, time went back or
+        stood still, a gap was longer than track.clock.MAX_GAP_S, the image's size changed, or
+        `reset()` was called. No earlier id continues.
     stage_s : wall time of each stage, s: "detect", "keypoints"; 0 for a stage that did not run.
-    view : how the image was looked at.
+    view : how the image was searched.
     """
 
     instances: tuple[Instance, ...]
@@ -80,180 +82,148 @@ class Result:
 
 
 class Pipeline:
-    """Bodies and hands in images of one camera.
+    """Bodies and hands in the images of one camera.
 
     Parameters
     ----------
-    hands : finds hands; made with `ids`. Its detector is needed unless the view is "third_person".
-    bodies : finds bodies; made with the same `ids`. None: only the view "egocentric" is possible.
-    view : "egocentric", "third_person" or "auto"; see `views`.
-    smoothing, biomechanics : see `Settings`; changed by `update`.
-    horizon_s : as Settings.prediction_horizon_s.
+    networks : may be shared with the pipelines of other cameras.
+    settings : see `Settings`; changed by `update`.
+    view : "egocentric", "third_person" or "auto"; see `track.views`.
 
     Raises
     ------
-    ValueError : the view is unknown, or needs bodies or a hand detector that are not given, or is
-        "auto" with static settings.
+    ValueError : the view is unknown, needs networks that are not given, or is "auto" with static
+        settings.
     """
 
     def __init__(
-        self,
-        hands: HandFinder,
-        bodies: BodyFinder | None = None,
-        view: str = "egocentric",
-        smoothing: SmoothingSettings | None = None,
-        biomechanics: bool = False,
-        horizon_s: float = 0.0,
+        self, networks: Networks, settings: Settings | None = None, view: str = "egocentric"
     ) -> None:
-        self._views = ViewChooser(view)
-        if bodies is None and view != "egocentric":
+        self.networks, self._view = networks, view
+        self._settings = settings or Settings()
+        self._check(self._settings)
+        bodies = networks.body_reader if view != "egocentric" else None
+        self._tracker = Tracker(view, None if bodies is None else bodies.layout)
+        if view != "egocentric" and not networks.measures_bodies:
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
-        if not hands.finds_directly and view != "third_person":
+        if view != "third_person" and networks.hand_detector is None:
             raise ValueError(f"the view '{view}' needs a hand detector")
-        self._hands, self._bodies, self._view = hands, bodies, view
-        self._check(hands.settings)
-        self._clock = FrameClock()
         self._smoother = InstanceSmoother(
-            self.layouts, smoothing or SmoothingSettings(), biomechanics, horizon_s
+            networks.layouts,
+            self._settings.smoothing,
+            self._settings.biomechanics,
+            self._settings.prediction_horizon_s,
         )
 
     @property
     def engine(self) -> str:
         """What the keypoint networks run on, for people."""
-        hands, bodies = self._hands, self._bodies
-        if bodies is None or bodies.engine == hands.engine:
-            return hands.engine
-        return f"{bodies.engine} ({bodies.models[-1]}) and {hands.engine} ({hands.models[-1]})"
+        return self.networks.engine
 
     @property
     def models(self) -> tuple[str, ...]:
         """The networks, by their names in the model catalogue."""
-        return self._hands.models + (() if self._bodies is None else self._bodies.models)
+        return self.networks.names
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """The layouts that instances can have."""
-        return (HAND21,) if self._bodies is None else (self._bodies.layout, HAND21)
+        return self.networks.layouts
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._settings
 
     def update(self, settings: Settings) -> None:
-        """Use other settings from the next image on. Tracking starts anew where input_mirrored
-        changes: left is right then, for all that is held over time.
+        """Use other settings from the next image on. Tracking starts anew when input_mirrored
+        changes, since left and right are exchanged in all that is known.
 
         Raises
         ------
-        ValueError : static settings for the view "auto"; the settings in use stay.
+        ValueError : static settings with the view "auto"; the settings in use stay.
         """
-        self._check(settings.hands)
-        if settings.hands.input_mirrored != self._hands.settings.input_mirrored:
+        self._check(settings)
+        if settings.hands.input_mirrored != self._settings.hands.input_mirrored:
             self.reset()
-        self._hands.update(settings.hands)
-        if self._bodies is not None:
-            self._bodies.update(settings.persons)
+        self._settings = settings
         self._smoother.update(
             settings.smoothing, settings.biomechanics, settings.prediction_horizon_s
         )
 
     def warm_up(self) -> None:
-        """Run every network, and the keypoint networks on each of FIRST_BATCHES, so that the first
-        images take no longer than others. Tracking starts anew with the next image.
+        """Run every network, so that the first images take no longer than others.
 
         Raises
         ------
-        EngineError : when a network fails.
+        EngineError : a network fails.
         """
-        image = np.zeros((480, 640, 3), np.uint8)
-        for count in FIRST_BATCHES:
-            self._hands.warm_up(image, count)
-            if self._bodies is not None:
-                self._bodies.warm_up(image, count)
-        self(Frame(image))  # the detectors
-        self.reset()
+        self.networks.warm_up()
 
     def reset(self) -> None:
-        """Start anew with the next image: nothing is followed any more. Ids are not given again."""
-        self._clock.ask_reset()
-        self._forget()
+        """Start anew with the next image. Ids are not used again."""
+        self._tracker.reset()
+        self._smoother.reset()
 
     def __call__(self, frame: Frame) -> Result:
         """Find what is in an image."""
-        static = self._hands.settings.static
-        reset = False if static else self._clock.start(frame)
-        if reset:
-            self._forget()
-        elif static and self._bodies is not None:
-            self._bodies.reset()  # ids are of this image alone: hands name their bodies by them
-        work, view = Work(), self._views.now
-        bodies: list[Instance] = []
-        if self._bodies is not None and (
-            view is View.THIRD_PERSON or self._views.probe_is_due(frame.stamp_ns)
-        ):
-            bodies = self._bodies(frame, work)
-            self._views.observe(frame.stamp_ns, any(map(_is_person, bodies)))
-        if view is View.THIRD_PERSON:
-            if self._hands.settings.input_mirrored:
-                bodies = [_unmirrored(body) for body in bodies]
-            hands = self._hands.of_bodies(frame, bodies, work)
-            bodies = [_with_hands(body, hands) for body in bodies]
-        else:
-            bodies = []  # looked for only to choose the view
-            hands = self._hands(frame, work)
-        instances = [*bodies, *hands]
-        if not static:
-            instances = self._smoother(frame.stamp_ns, instances)
-        return Result(tuple(instances), tuple(work.models), reset, work.stage_s, view)
+        return process([self], [frame])[0]
 
-    def _check(self, settings: HandSettings) -> None:
-        if settings.static and self._view == "auto":
+    def _plan(self, frame: Frame) -> FramePlan:
+        plan = self._tracker.plan(frame, self._settings.hands, self._settings.persons)
+        if plan.reset:
+            self._smoother.reset()
+        return plan
+
+    def _associate(self, frame: Frame, plan: FramePlan, measured: Measurements) -> list[Instance]:
+        bodies = self.networks.body_reader
+        models = self.networks.hand_reader.name, "" if bodies is None else bodies.name
+        return self._tracker.associate(frame, plan, measured, models)
+
+    def _smooth(self, frame: Frame, instances: list[Instance]) -> list[Instance]:
+        if self._settings.hands.static:
+            return instances
+        return self._smoother(frame.stamp_ns, instances)
+
+    def _check(self, settings: Settings) -> None:
+        if settings.hands.static and self._view == "auto":
             raise ValueError(
-                "static: the view 'auto' decides by what earlier images showed, and in static mode "
-                "each image stands on its own; choose the view 'egocentric' or 'third_person'"
+                "static: the view 'auto' decides from earlier images, and in static mode each "
+                "image stands alone; choose the view 'egocentric' or 'third_person'"
             )
 
-    def _forget(self) -> None:
-        self._hands.reset()
-        self._views.reset()
-        if self._bodies is not None:
-            self._bodies.reset()
-        self._smoother.reset()
 
+def process(pipelines: Sequence[Pipeline], frames: Sequence[Frame]) -> list[Result]:
+    """Process one image of each of several cameras, with one run of each network for all of them.
 
-def _unmirrored(body: Instance) -> Instance:
-    """A body of a mirrored image with left and right exchanged.
+    The result for an image does not depend on the images beside it.
 
-    In the image its joints stay where they are. In metres x is turned round, too: the network took
-    the mirrored image for a real one, and the frame of a message is the real camera's.
+    Parameters
+    ----------
+    pipelines : one per camera, each once; all with the same networks.
+    frames : their images, in the same order.
+
+    Returns
+    -------
+    One result for each image.
+
+    Raises
+    ------
+    ValueError : pipelines with different networks, or one that is named twice.
     """
-    joints, order = body.keypoints, list(body.layout.flip_permutation())
-    mirror = np.array([-1, 1, 1], np.float32)
-    named = replace(
-        joints,
-        uv=joints.uv[order],
-        score=joints.score[order],
-        state=joints.state[order],
-        xyz=joints.xyz[order] * mirror,
-        z_source=joints.z_source[order],
-        shape_xyz=joints.shape_xyz[order] * mirror,
-        corrected=joints.corrected[order],
-    )
-    return replace(body, keypoints=named, raw=named)
-
-
-def _is_person(body: Instance) -> bool:
-    """Whether a body is a person before the camera: the camera's own wearer shows arms at most."""
-    joints = body.layout.joints
-    seen = {
-        joint
-        for joint, state in zip(joints, body.keypoints.state, strict=True)
-        if state == JointState.VISIBLE
-    }
-    shoulders = {"left_shoulder", "right_shoulder"} <= seen
-    return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)
-
-
-def _with_hands(body: Instance, hands: Sequence[Instance]) -> Instance:
-    """A body whose own hand points are refined by its hands."""
-    own = [hand for hand in hands if hand.parent_id == body.track_id and is_live(hand)]
-    if not own or not is_live(body):
-        return body
-    refined = refine_hands(body.keypoints, own)
-    return replace(body, keypoints=refined, raw=refined)
+    if not pipelines:
+        return []
+    networks = pipelines[0].networks
+    if any(p.networks is not networks for p in pipelines) or len(set(pipelines)) < len(pipelines):
+        raise ValueError(
+            "expected different pipelines that share one Networks object: load the networks once, "
+            "and make one Pipeline per camera from them"
+        )
+    plans = [p._plan(frame) for p, frame in zip(pipelines, frames, strict=True)]
+    measured = measure(networks, frames, plans)
+    results = []
+    for pipeline, frame, plan, found in zip(pipelines, frames, plans, measured, strict=True):
+        instances = pipeline._associate(frame, plan, found)
+        instances = pipeline._smooth(frame, instances)
+        results.append(Result(tuple(instances), found.models, plan.reset, found.stage_s, plan.view))
+    return results

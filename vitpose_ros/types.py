@@ -55,6 +55,13 @@ class TrackState(IntEnum):
     LOST = 3
 
 
+class View(IntEnum):
+    """How an image was searched; the values of SkeletonArray.msg."""
+
+    EGOCENTRIC = 1
+    THIRD_PERSON = 2
+
+
 class ZSource(IntEnum):
     """Where a joint's metric position comes from; the values of Skeleton.msg."""
 
@@ -343,3 +350,8 @@ class Instance:
     def layout(self) -> Layout:
         """The layout of its joints."""
         return self.keypoints.layout
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was not measured in this image, but may be found again."""
+        return self.track_state is TrackState.LOST

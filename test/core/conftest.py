@@ -6,18 +6,22 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from vitpose_ros.bodies import BodyReading
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.layouts import COCO17, HAND21, Layout
+from vitpose_ros.measure import Networks, measure
+from vitpose_ros.measurements import BodyMeasurement, Measurements
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.types import JointState, Keypoints, Region
+from vitpose_ros.settings import HandSettings, PersonSettings
+from vitpose_ros.track.tracker import Tracker
+from vitpose_ros.types import Crop, Frame, Instance, JointState, Keypoints, Region
 
 
 @pytest.fixture(scope="session")
@@ -151,12 +155,12 @@ class Crowd:
         found = [p.region() for p in self.people if p.detected >= threshold]
         return sorted(found, key=lambda region: -region.score)
 
-    def __call__(self, image: np.ndarray, regions: list[Region]) -> list[BodyReading | None]:
-        """Who is nearest to the middle of each region, if anybody is in it."""
-        self.read.append(list(regions))
-        return [self._reading(region) for region in regions]
+    def __call__(self, crops: list[Crop]) -> list[BodyMeasurement | None]:
+        """Who is nearest to the middle of each crop, if anybody is in it."""
+        self.read.append([crop.region for crop in crops])
+        return [self._reading(crop.region) for crop in crops]
 
-    def _reading(self, region: Region) -> BodyReading | None:
+    def _reading(self, region: Region) -> BodyMeasurement | None:
         def distance(person: Person) -> float:
             x, y = person.region().cx, person.region().cy
             return max(abs(x - region.cx) / region.width, abs(y - region.cy) / region.height)
@@ -165,7 +169,7 @@ class Crowd:
         if person is None or distance(person) > 0.5:
             return None
         keypoints = person.keypoints(self.layout)
-        return BodyReading(keypoints, person.score, body_region(keypoints, padding=1.1))
+        return BodyMeasurement(keypoints, person.score, body_region(keypoints, padding=1.1))
 
 
 @pytest.fixture
@@ -178,3 +182,42 @@ def person() -> type[Person]:
 def crowd() -> Callable[..., Crowd]:
     """``crowd(*people, layout=COCO17)``: persons, and networks that find them."""
     return Crowd
+
+
+class NoHands:
+    """A network of hands that finds none."""
+
+    name, engine = "hands", "a played engine"
+
+    def __call__(self, crops: list[Crop]) -> list[None]:
+        return [None] * len(crops)
+
+
+class BodyCamera:
+    """Measures and tracks bodies, without smoothing, in images that come every 33 ms."""
+
+    STEP_NS = 33_000_000
+
+    def __init__(
+        self, detector: Any, reader: Any, size: tuple[int, int] = (640, 480), **settings: Any
+    ) -> None:
+        self.networks = Networks(NoHands(), None, detector, reader)
+        self.tracker = Tracker("third_person", reader.layout)
+        self.persons = PersonSettings(**settings)
+        self.image = np.zeros((size[1], size[0], 3), np.uint8)
+        self.stamp_ns = 10**18
+        self.measured = Measurements()
+
+    def shoot(self) -> list[Instance]:
+        """The bodies of the next image, lost ones included."""
+        self.stamp_ns += self.STEP_NS
+        frame = Frame(self.image, self.stamp_ns)
+        plan = self.tracker.plan(frame, HandSettings(), self.persons)
+        (self.measured,) = measure(self.networks, [frame], [plan])
+        return self.tracker.associate(frame, plan, self.measured, ("hands", "crowd"))
+
+
+@pytest.fixture
+def body_camera() -> type[BodyCamera]:
+    """``body_camera(detector, reader, size, **person_settings)``: tracked bodies of images."""
+    return BodyCamera

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitpose_ros.hands import HandSettings
+from vitpose_ros.settings import HandSettings
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 
 import cv2
@@ -11,11 +10,12 @@ import pytest
 
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.hands import HandFinder, HandSettings
+from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
-from vitpose_ros.load import Models, load_pipeline
+from vitpose_ros.measure import Networks
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.types import Frame, JointState, Side, TrackState
 
@@ -26,14 +26,11 @@ def pipeline(engine_of):
     engines = engine_of("mediapipe-palm-full"), engine_of("mediapipe-hand-full")
 
     def make(**settings):
-        return Pipeline(
-            HandFinder(
-                PalmDetector(engines[0], "mediapipe-palm-full"),
-                HandLandmarks(engines[1], "mediapipe-hand-full"),
-                HandSettings(**settings),
-                itertools.count(),
-            )
+        networks = Networks(
+            HandLandmarks(engines[1], "mediapipe-hand-full"),
+            PalmDetector(engines[0], "mediapipe-palm-full"),
         )
+        return Pipeline(networks, Settings(HandSettings(**settings)))
 
     return make
 
@@ -177,7 +174,7 @@ def test_odd_image_sizes_are_harmless(pipeline, size):
 def test_networks_that_are_mixed_up_are_refused_when_loaded(engine_of):
     with pytest.raises(EngineError, match="no palm detector"):
         PalmDetector(engine_of("mediapipe-hand-full"), "mediapipe-hand-full")
-    with pytest.raises(EngineError, match="no hand landmark network"):
+    with pytest.raises(EngineError, match="not MediaPipe's hand landmark network"):
         HandLandmarks(engine_of("mediapipe-palm-full"), "mediapipe-palm-full")
 
 

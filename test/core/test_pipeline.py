@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from vitpose_ros.detect.palms import Palm
-from vitpose_ros.hands import HandFinder, HandSettings
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
+from vitpose_ros.measure import Networks
+from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.pipeline import Pipeline, Settings
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.track.clock import MAX_GAP_S
 from vitpose_ros.types import NO_ID, Frame, JointState, Side, TrackState
 
@@ -48,9 +48,10 @@ class World:
         self.windows: list[list] = []
         self.regions: list[list] = []
 
-    def detector(self, image, windows, threshold):
+    def detector(self, crops, threshold):
         """See a palm where it is large enough for 192 px, as the real one."""
-        self.windows.append(list(windows))
+        windows = [crop.region for crop in crops]
+        self.windows.append(windows)
         return [
             [self.palm(h) for h in self.hands if self.shows(w, h) and threshold <= 0.7]
             for w in windows
@@ -68,10 +69,10 @@ class World:
         box = (hand.x - hand.size / 2, hand.y - hand.size / 2, hand.size, hand.size)
         return Palm(box, points, 0.7)
 
-    def landmarks(self, image, regions):
-        """Find the hand nearest to each region's middle, if any lies in it."""
-        self.regions.append(list(regions))
-        return [self.estimate(region) for region in regions]
+    def landmarks(self, crops):
+        """Find the hand nearest to each crop's middle, if any lies in it."""
+        self.regions.append([crop.region for crop in crops])
+        return [self.estimate(crop.region) for crop in crops]
 
     def estimate(self, region):
         near = [
@@ -89,13 +90,11 @@ class World:
 
 def _estimate(uv, shape, presence, right):
     score = np.full(21, presence, np.float32)
-    return HandEstimate(uv, score, np.ones(21, bool), shape, presence, right)
+    return HandMeasurement(uv, score, np.ones(21, bool), shape, presence, right)
 
 
 class Network:
     """A network with a name."""
-
-    turn_rad = 0.0
 
     def __init__(self, name, function):
         self.name, self.function = name, function
@@ -109,14 +108,10 @@ class Camera:
 
     def __init__(self, *hands: Hand, width=640, height=480, **settings):
         self.world = World(*hands)
-        self.pipeline = Pipeline(
-            HandFinder(
-                Network("palms", self.world.detector),
-                Network("hands", self.world.landmarks),
-                HandSettings(**settings),
-                itertools.count(),
-            )
+        networks = Networks(
+            Network("hands", self.world.landmarks), Network("palms", self.world.detector)
         )
+        self.pipeline = Pipeline(networks, Settings(HandSettings(**settings)))
         self.stamp_ns = 1_000_000_000
         self.image = np.zeros((height, width, 3), np.uint8)
 
@@ -266,8 +261,8 @@ def test_joints_beyond_the_image_are_occluded_and_scored_as_the_hand():
 )
 def test_time_that_jumps_starts_anew(after_ns, reset):
     camera = Camera(Hand(200, 200))
+    assert camera.shoot().reset, "ids of an earlier process go on no more"
     assert not camera.shoot().reset
-    camera.shoot()
     result = camera.shoot(after_ns)
     assert result.reset is reset
     assert ids(result) == ([1] if reset else [0])
@@ -285,8 +280,7 @@ def test_another_image_size_starts_anew():
 
 def test_an_asked_reset_is_told_once_and_ids_go_on():
     camera = Camera(Hand(200, 200))
-    camera.pipeline.reset()
-    assert not camera.shoot().reset  # nothing had been before
+    camera.shoot()
     camera.pipeline.reset()
     result = camera.shoot()
     assert result.reset
@@ -324,7 +318,7 @@ def test_the_search_looks_at_a_bounded_number_of_tiles(count):
     for _ in range(30):
         camera.world.windows.clear()
         camera.shoot()
-        assert [len(windows) for windows in camera.world.windows] == [1, count]
+        assert [len(windows) for windows in camera.world.windows] == [1 + count]
 
 
 def test_a_lost_small_hand_is_looked_for_where_it_was():

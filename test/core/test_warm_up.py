@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
-from vitpose_ros.bodies import BodyFinder, PersonSettings, TopDownBodies
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.base import EngineError, TensorSpec
-from vitpose_ros.hands import HandFinder, HandSettings
+from vitpose_ros.keypoints.bodies import TopDownBodies
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import COCO17
+from vitpose_ros.measure import Networks
 from vitpose_ros.pipeline import Pipeline
 from vitpose_ros.types import Frame
 
@@ -53,20 +51,18 @@ class Counting:
 def made(view, flip_test=False):
     """A pipeline of a view with its real parts, and their engines by name."""
     engines = {name: Counting(name) for name in SHAPES}
-    ids = itertools.count()
     palms = PalmDetector(engines["palms"], "palms")
     hands = HandLandmarks(engines["hands"], "hands")
     codec = HeatmapCodec((192, 256), (48, 64))
     model = TopDown(engines["bodies"], codec, COCO17, "bodies", flip_test=flip_test)
-    bodies = BodyFinder(
-        MediaPipePersonDetector(engines["persons"], "persons"),
-        TopDownBodies(model),
-        PersonSettings(),
-        ids,
+    persons = MediaPipePersonDetector(engines["persons"], "persons")
+    networks = Networks(
+        hands,
+        None if view == "third_person" else palms,
+        None if view == "egocentric" else persons,
+        None if view == "egocentric" else TopDownBodies(model),
     )
-    detector = None if view == "third_person" else palms
-    finder = HandFinder(detector, hands, HandSettings(), ids)
-    return Pipeline(finder, None if view == "egocentric" else bodies, view), engines
+    return Pipeline(networks, view=view), engines
 
 
 @pytest.mark.parametrize("view", DETECTORS)
@@ -89,7 +85,7 @@ def test_the_mirrored_run_of_the_flip_test_is_warmed_up_too():
 
 
 @pytest.mark.parametrize("view", DETECTORS)
-def test_the_first_image_after_it_starts_anew_whatever_its_stamp_and_size(view):
+def test_it_leaves_no_trace_in_the_images_that_follow(view):
     pipeline, _ = made(view)
     pipeline.warm_up()
     result = pipeline(Frame(np.zeros((30, 40, 3), np.uint8), 10**18))

@@ -33,8 +33,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from vitpose_ros.factory import Models
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.load import Models
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray

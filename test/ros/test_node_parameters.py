@@ -86,17 +86,6 @@ def test_search_and_its_tiles_reach_the_pipeline(graph: Any, camera: Any, fakes:
     assert fakes[0].settings.hands.search_tiles_per_frame == 3
 
 
-def test_two_looks_are_turned_off_while_the_node_runs(
-    graph: Any, camera: Any, fakes: list[Any]
-) -> None:
-    graph.start_pose_node()
-    camera.process()
-    assert fakes[0].settings.hands.two_looks is True
-    assert graph.set_parameter("two_looks", False).successful
-    camera.process()
-    assert fakes[0].settings.hands.two_looks is False
-
-
 def test_how_top_down_models_run_reaches_the_loader(
     graph: Any, camera: Any, fakes: list[Any]
 ) -> None:

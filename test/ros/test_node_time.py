@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from vitpose_ros import measure
 from vitpose_ros.detect.palms import Palm
-from vitpose_ros.hands import HandFinder
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
+from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.msg import Skeleton, SkeletonArray
 from vitpose_ros.pipeline import Pipeline
 from vitpose_ros.ros import pose_node
@@ -46,23 +46,22 @@ class Networks:
     """
 
     name, engine = "played", "played"
-    turn_rad = 0.0
 
     def __init__(self) -> None:
         self.hands: list[Points] = []
 
-    def detector(self, image: Any, windows: Any, threshold: float) -> list[list[Palm]]:
+    def detector(self, crops: Any, threshold: float) -> list[list[Palm]]:
         found = []
         for uv in self.hands:
             (x, y), points = uv.mean(axis=0).tolist(), uv[[0, 5, 9, 13, 17, 1, 2]]
             box = (x - PALM_PX / 2, y - PALM_PX / 2, PALM_PX, PALM_PX)
             found.append(Palm(box, points, 0.9))
-        return [found if window.width >= 640 else [] for window in windows]
+        return [found if crop.region.width >= 640 else [] for crop in crops]
 
-    def __call__(self, image: Any, regions: Any) -> list[HandEstimate | None]:
-        return [self._estimate(region) for region in regions]
+    def __call__(self, crops: Any) -> list[HandMeasurement | None]:
+        return [self._estimate(crop.region) for crop in crops]
 
-    def _estimate(self, region: Any) -> HandEstimate | None:
+    def _estimate(self, region: Any) -> HandMeasurement | None:
         def far(uv: Points) -> float:
             return float(np.hypot(*(uv.mean(axis=0) - (region.cx, region.cy))))
 
@@ -72,7 +71,8 @@ class Networks:
         uv = min(near, key=far).astype(np.float32)
         right = 0.9 if uv[:, 0].mean() > 320 else 0.1
         shape = np.c_[uv - uv.mean(axis=0), np.zeros(21)].astype(np.float32) * 0.0015
-        return HandEstimate(uv, np.full(21, 0.9, np.float32), np.ones(21, bool), shape, 0.9, right)
+        score = np.full(21, 0.9, np.float32)
+        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.9, right)
 
 
 class PlayedPalms:
@@ -94,10 +94,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
 
     def load(store: Any, settings: Any, **how: Any) -> Pipeline:
         palms: Any = PlayedPalms(networks)
-        finder = HandFinder(palms, networks, settings.hands, itertools.count())
-        pipeline = Pipeline(finder)
-        pipeline.update(settings)
-        return pipeline
+        return Pipeline(measure.Networks(networks, palms), settings)
 
     monkeypatch.setattr(pose_node, "load_pipeline", load)
     return networks

@@ -11,12 +11,11 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-from vitpose_ros.bodies import PersonSettings
-from vitpose_ros.hands import HandSettings
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE
+from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings
 
 DEFAULTS = {name: spec.default for name, spec in TABLE.items()}

@@ -12,8 +12,8 @@ import pytest
 import sample_cache
 from tiny_vitpose import make_codec
 
-from vitpose_ros.detect.hands import hand_region
 from vitpose_ros.geometry import apply_affine
+from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.keypoints.warp import IMAGENET, crop_to_image
 from vitpose_ros.types import Region
 

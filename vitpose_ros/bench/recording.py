@@ -221,7 +221,7 @@ def record(
     ----------
     pipeline : follows hands from image to image, as in the node. Its smoothing plays no part: only
         the raw joints are noted.
-    single : the same with HandSettings.two_looks off.
+    single : another one.
     scripts : names of `vitpose_ros.synthetic`; each is shown once for each seed.
     seeds : of skin, light, table, sway and noise.
     rate_hz : images per second, 1 or more.

@@ -25,8 +25,8 @@ from vitpose_ros.bench.baselines import (
 from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.bench.metrics import Array, Curve
 from vitpose_ros.bench.recording import STILL_SCRIPT, HandRecording, Recording
-from vitpose_ros.detect.hands import hand_region
 from vitpose_ros.evaluate import palm_length
+from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.layouts import HAND21, MIDDLE_MCP, WRIST
 from vitpose_ros.smooth.predict import Velocity
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings

@@ -107,9 +107,7 @@ def _smoothing(options: argparse.Namespace) -> int:
 def _recording(options: argparse.Namespace) -> Recording:
     """The recording that the options name, or a new one."""
     from vitpose_ros.bench.recording import DEFAULT_SCRIPTS, Recording, record
-    from vitpose_ros.hands import HandSettings
-    from vitpose_ros.load import load_pipeline
-    from vitpose_ros.pipeline import Settings
+    from vitpose_ros.factory import load_pipeline
 
     if options.recording is not None and options.recording.exists():
         return Recording.load(options.recording)
@@ -120,7 +118,7 @@ def _recording(options: argparse.Namespace) -> Recording:
         options.parser.error(f"--seeds: expected whole numbers like 2,3, got '{options.seeds}'")
     store = open_store(options)
     pipeline = load_pipeline(store)
-    single = load_pipeline(store, settings=Settings(hands=HandSettings(two_looks=False)))
+    single = load_pipeline(store)
     with _shown(options.quiet) as report:
         try:
             made = record(pipeline, single, scripts, seeds, options.rate, report=report)

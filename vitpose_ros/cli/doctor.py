@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 def _networks(options: argparse.Namespace) -> Iterable[Finding]:
     try:
         from vitpose_ros.doctor.networks import check_networks
-        from vitpose_ros.load import Models
+        from vitpose_ros.factory import Models
     except ImportError:  # said by the check of the system already
         return []
     named = {

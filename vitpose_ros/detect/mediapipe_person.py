@@ -15,7 +15,7 @@ from vitpose_ros.detect.persons import person_regions
 from vitpose_ros.detect.ssd import Detection, SsdDetector, SsdRecipe
 from vitpose_ros.engines.base import Engine
 from vitpose_ros.geometry import letterbox_region, upright_rotation
-from vitpose_ros.types import NO_ID, ByteArray, Region
+from vitpose_ros.types import NO_ID, ByteArray, Crop, Region
 
 INPUT_PX = 224
 POINTS = 4
@@ -70,7 +70,7 @@ class MediaPipePersonDetector(SsdDetector):
         Best first; each with the points of `POINTS`.
         """
         height, width = image.shape[:2]
-        return self.search(image, [letterbox_region(width, height)], threshold)[0]
+        return self.search([Crop(image, letterbox_region(width, height))], threshold)[0]
 
     def body_regions(self, image: ByteArray, threshold: float) -> list[Region]:
         """The turned squares in which MediaPipe's body network looks for the joints.

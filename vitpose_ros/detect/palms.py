@@ -1,6 +1,6 @@
-"""MediaPipe's palm detector: windows of an image in, palms out.
+"""MediaPipe's palm detector: windows of images in, palms out; and the crop that a palm leads to.
 
-Its numbers are those of MediaPipe's graph palm_detection_cpu.
+Source of numbers: MediaPipe's graphs palm_detection_cpu and palm_detection_detection_to_roi.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from vitpose_ros.detect.ssd import Detection, SsdDetector, SsdRecipe
 from vitpose_ros.engines.base import Engine
-from vitpose_ros.types import ByteArray, Region
+from vitpose_ros.geometry import grow_square, known_median, upright_rotation
+from vitpose_ros.hand_geometry import large_enough, palm_size
+from vitpose_ros.types import Crop, FloatArray, Region
 
 INPUT_PX = 192
 POINTS = 7
@@ -23,6 +25,12 @@ _RECIPE = SsdRecipe("palm", INPUT_PX, (8, 16, 16, 16), POINTS, signed=False)
 Palm = Detection
 """A palm in an image; its points are those of `POINTS`."""
 
+_SCALE, _SHIFT_Y = 2.6, -0.5
+_WRIST_POINT, _MIDDLE_POINT = 0, 2
+_JOINTS = [0, 5, 9, 13, 17, 1, 2]  # the hand joint of each point
+_SAME_PALM = 0.4  # palm sizes
+_EDGE = 0.01  # of a window: a palm this close to an inner edge is cut off by it
+
 
 def anchors() -> npt.NDArray[np.float32]:
     """(2016, 2) anchor centres, x and y as fractions of the input, in the order of the outputs."""
@@ -30,7 +38,7 @@ def anchors() -> npt.NDArray[np.float32]:
 
 
 class PalmDetector(SsdDetector):
-    """Finds palms in square windows of an image.
+    """Finds palms in square windows of images.
 
     Parameters
     ----------
@@ -45,8 +53,42 @@ class PalmDetector(SsdDetector):
     def __init__(self, engine: Engine, name: str) -> None:
         super().__init__(engine, name, _RECIPE)
 
-    def __call__(
-        self, image: ByteArray, windows: Sequence[Region], threshold: float
-    ) -> list[list[Palm]]:
-        """Look for palms; see `SsdDetector.search`."""
-        return self.search(image, windows, threshold)
+    def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
+        """Look for palms in windows of one or several images; see `SsdDetector.search`."""
+        return self.search(crops, threshold)
+
+
+def palm_region(palm: Palm) -> Region | None:
+    """The region of the whole hand around a palm; None when it is too small to read."""
+    x, y, width, height = palm.box
+    if not np.isfinite(palm.points).all() or not min(width, height) > 0:
+        return None
+    rotation = upright_rotation(palm.points[_WRIST_POINT], palm.points[_MIDDLE_POINT])
+    region = Region(x + width / 2, y + height / 2, width, height, rotation, palm.score)
+    return large_enough(grow_square(region, _SCALE, _SHIFT_Y))
+
+
+def same_palm(palm: Palm, uv: FloatArray) -> bool:
+    """Whether a detected palm is that of a hand with these joints, (21, 2) px.
+
+    Regions cannot be compared: a palm's is smaller than that of the hand's own joints.
+    """
+    apart = np.linalg.norm(palm.points - uv[_JOINTS], axis=1)
+    return bool(known_median(apart) < _SAME_PALM * palm_size(uv))
+
+
+def whole_in_window(palm: Palm, window: Region, width: int, height: int) -> bool:
+    """Whether a palm keeps clear of the edges of its window, other than the image's own edges.
+
+    A palm that is cut off is measured wrongly; an overlapping window shows it whole.
+    """
+    x, y, w, h = palm.box
+    left, top = window.cx - window.width / 2, window.cy - window.height / 2
+    right, bottom = left + window.width, top + window.height
+    margin = _EDGE * window.width
+    return (
+        (x > left + margin or left <= 0)
+        and (y > top + margin or top <= 0)
+        and (x + w < right - margin or right >= width)
+        and (y + h < bottom - margin or bottom >= height)
+    )

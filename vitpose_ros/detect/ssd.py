@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vitpose_ros.detect.nms import weighted_nms
 from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
 from vitpose_ros.geometry import Box, crop_rgb
-from vitpose_ros.types import ByteArray, Region
+from vitpose_ros.types import Crop, Region
 
 # One of aspect 1, one interpolated to the next layer's scale; of a fixed size they are equal.
 _ANCHORS_PER_CELL_AND_LAYER = 2
@@ -72,7 +72,7 @@ class SsdRecipe:
 
 
 class SsdDetector:
-    """Finds objects in square windows of an image.
+    """Finds objects in square windows of images.
 
     Parameters
     ----------
@@ -92,33 +92,30 @@ class SsdDetector:
         self._anchors = recipe.anchors()
         self._input, self._boxes, self._scores = self._names()
 
-    def search(
-        self, image: ByteArray, windows: Sequence[Region], threshold: float
-    ) -> list[list[Detection]]:
-        """Look for objects.
+    def search(self, crops: Sequence[Crop], threshold: float) -> list[list[Detection]]:
+        """Look for objects, in one batch.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8, BGR.
-        windows : squares of the image; what of them lies outside of it is black to the network.
+        crops : square windows of images; the parts outside an image are black to the network.
         threshold : objects of a lower score are left out.
 
         Returns
         -------
-        For each window its objects, best first.
+        For each window its objects, best first, in px of its image.
         """
         side = self._recipe.input_px
-        tensor = np.empty((len(windows), side, side, 3), np.float32)
-        for window, target in zip(windows, tensor, strict=True):
-            crop_rgb(image, window, target, replicate=False)
+        tensor = np.empty((len(crops), side, side, 3), np.float32)
+        for crop, target in zip(crops, tensor, strict=True):
+            crop_rgb(crop.image, crop.region, target, replicate=False)
         if self._recipe.signed:
             tensor *= 2
             tensor -= 1
         outputs = self._engine.run({self._input: tensor})
         return [
-            self._decode(window, boxes, logits[:, 0], threshold)
-            for window, boxes, logits in zip(
-                windows, outputs[self._boxes], outputs[self._scores], strict=True
+            self._decode(crop.region, boxes, logits[:, 0], threshold)
+            for crop, boxes, logits in zip(
+                crops, outputs[self._boxes], outputs[self._scores], strict=True
             )
         ]
 

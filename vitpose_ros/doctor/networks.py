@@ -13,8 +13,8 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.trt.key import Machine, machine_here
 from vitpose_ros.engines.trt.library import missing
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
+from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.engine_gate import DAMAGED, OTHER, engine_gate, engine_state
-from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore, State

@@ -1,10 +1,10 @@
-"""MediaPipe's body landmark network: turned squares of an image in, 33 joints each out.
+"""MediaPipe's body landmark network: rotated square crops in, 33 joints each out.
 
-Numbers are those of MediaPipe's graphs pose_landmark_by_roi_cpu and
+Source of numbers: MediaPipe's graphs pose_landmark_by_roi_cpu and
 tensors_to_pose_landmarks_and_segmentation. The network sees 256x256 pixels and gives 39 points in
-those pixels with logits of being seen and of being in the image, heatmaps that refine them, the
+those pixels with logits of visibility and of presence in the image, heatmaps that refine them, the
 presence of a body as a probability, and points in metres around the middle of the hips. Points 33
-and 34 say where to look in the next image. Its segmentation mask is not used.
+and 34 give the crop for the next image. The segmentation mask is not used.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from vitpose_ros.detect.mediapipe_person import aligned_region
 from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.geometry import apply_affine, crop_rgb, region_to_image
 from vitpose_ros.layouts import MEDIAPIPE33
-from vitpose_ros.types import ByteArray, FloatArray, JointState, Keypoints, Region
+from vitpose_ros.types import Crop, FloatArray, JointState, Keypoints, Region
 
 INPUT_PX = 256
 JOINTS = 33
 SEEN = 0.5
-"""A joint whose visibility or presence is lower is inferred, not seen."""
+"""A joint of lower visibility or presence is inferred, not seen."""
 
 _POINTS, _VALUES = 39, 5  # x, y, z in input px, logits of visibility and presence
 _AUXILIARY = slice(33, 35)
@@ -42,7 +42,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class BodyEstimate:
-    """What the network says of one region.
+    """A body as the network measured it in one crop.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class BodyEstimate:
     shape_xyz : (33, 3) float32, metres around the middle of the hips, axes of the optical frame (x
         right, y down, z forward).
     presence : probability that the region holds a body, 0 .. 1.
-    next_region : where to look for it in the next image; None when the network gave none. It is of
-        this image alone: in a video MediaPipe smooths the two points that it comes from.
+    next_region : where to look for it in the next image; None when the network gave none. It comes
+        from this image alone; in a video MediaPipe smooths the two points behind it.
     """
 
     uv: FloatArray
@@ -83,7 +83,7 @@ class BodyEstimate:
 
 
 class BodyLandmarks:
-    """Finds the joints of bodies.
+    """Measures the joints of bodies.
 
     Parameters
     ----------
@@ -102,29 +102,28 @@ class BodyLandmarks:
         self._engine = engine
         self._outputs = _names(engine, name)
 
-    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[BodyEstimate | None]:
-        """Find the joints in each region.
+    def __call__(self, crops: Sequence[Crop]) -> list[BodyEstimate | None]:
+        """Measure the joints in each crop.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8, BGR.
-        regions : turned squares around bodies; beyond the image its edge pixels are repeated.
+        crops : rotated squares around bodies; beyond an image its edge pixels are repeated.
 
         Returns
         -------
-        One estimate for each region, in their order; None where the network gave a value that is
-        not finite.
+        One estimate for each crop, in their order, px of its image; None where the network gave a
+        value that is not finite.
         """
-        if not regions:
+        if not crops:
             return []
-        tensor = np.empty((len(regions), INPUT_PX, INPUT_PX, 3), np.float32)
-        for region, target in zip(regions, tensor, strict=True):
-            crop_rgb(image, region, target)
+        tensor = np.empty((len(crops), INPUT_PX, INPUT_PX, 3), np.float32)
+        for crop, target in zip(crops, tensor, strict=True):
+            crop_rgb(crop.image, crop.region, target)
         run = self._engine.run({self._engine.inputs[0].name: tensor})
         points, presence, heatmap, world = (run[self._outputs[key]] for key in _SHAPES)
         return [
-            _estimate(region, points[i], float(presence[i, 0]), heatmap[i], world[i])
-            for i, region in enumerate(regions)
+            _estimate(crop.region, points[i], float(presence[i, 0]), heatmap[i], world[i])
+            for i, crop in enumerate(crops)
         ]
 
 
@@ -132,8 +131,8 @@ def refine(xy: FloatArray, heatmap: FloatArray) -> FloatArray:
     """Points moved to the weighted mean of their heatmap nearby.
 
     Source: MediaPipe's RefineLandmarksFromHeatmapCalculator with a kernel of 7. A cell stands for
-    its upper left corner there, so that refined points lie up to half a cell off; it is kept, since
-    the network's users know its points so.
+    its upper left corner there, so that refined points are up to half a cell off; this is kept for
+    parity with MediaPipe.
 
     Parameters
     ----------
@@ -174,8 +173,8 @@ def _estimate(
 ) -> BodyEstimate | None:
     """From the crop to the image.
 
-    The points in metres have x right, y down and z away from the camera in the turned crop: turned
-    back about z, their axes are those of the optical frame.
+    The points in metres have x right, y down and z away from the camera in the rotated crop:
+    rotated back about z, their axes are those of the optical frame.
     """
     if not all(np.isfinite(values).all() for values in (points, presence, heatmap, world)):
         return None
@@ -210,7 +209,7 @@ def _names(engine: Engine, name: str) -> dict[str, str]:
         found = ", ".join(map(str, (*engine.inputs, *engine.outputs)))
         wanted = ", ".join("(N, " + ", ".join(map(str, shape)) + ")" for shape in _SHAPES.values())
         raise EngineError(
-            f"'{name}' is no body landmark network of MediaPipe: expected one input "
+            f"'{name}' is not MediaPipe's body landmark network: expected one input "
             f"(N, {INPUT_PX}, {INPUT_PX}, 3) and the outputs {wanted}; the file has {found}"
         )
     return {key: names[0] for key, names in named.items()}

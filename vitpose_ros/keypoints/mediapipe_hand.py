@@ -1,7 +1,7 @@
-"""MediaPipe's hand landmark network: regions of an image in, 21 joints each out.
+"""MediaPipe's hand landmark network: crops in, 21 joints each out.
 
-Numbers are those of MediaPipe's graph hand_landmark_cpu. The network sees 224x224 pixels of the
-turned region and gives joints in those pixels, the presence of a hand and its handedness as
+Source of numbers: MediaPipe's graph hand_landmark_cpu. The network sees 224x224 pixels of the
+rotated region and gives joints in those pixels, the presence of a hand and its handedness as
 probabilities, and joints in metres around the hand's centre.
 """
 
@@ -14,13 +14,10 @@ import numpy as np
 
 from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.geometry import apply_affine, crop_rgb, region_to_image
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
-from vitpose_ros.types import ByteArray, FloatArray, Region
+from vitpose_ros.measurements import HandMeasurement
+from vitpose_ros.types import Crop, FloatArray, Region
 
 INPUT_PX = 224
-TURN_RAD = math.radians(20.0)
-"""How far the crop of a followed hand is turned to either side; see `track.looks`."""
-
 JOINTS = 21
 
 _OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
@@ -28,7 +25,7 @@ _OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
 
 
 class HandLandmarks:
-    """Finds the joints of hands.
+    """Measures the joints of hands.
 
     Parameters
     ----------
@@ -44,43 +41,43 @@ class HandLandmarks:
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
         self.engine = engine.name
-        self.turn_rad = TURN_RAD
         self._engine = engine
         _check(engine, name)
 
-    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[HandEstimate | None]:
-        """Find the joints in each region.
+    def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
+        """Measure the joints in each crop.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8, BGR.
-        regions : turned squares around hands; beyond the image its edge pixels are repeated.
+        crops : rotated squares around hands; beyond an image its edge pixels are repeated.
 
         Returns
         -------
-        One estimate for each region, in their order; None where the network gave a value that is
-        not finite.
+        One measurement for each crop, in their order, px of its image; None where the network gave
+        a value that is not finite.
         """
-        if not regions:
+        if not crops:
             return []
-        tensor = np.empty((len(regions), INPUT_PX, INPUT_PX, 3), np.float32)
-        for region, target in zip(regions, tensor, strict=True):
-            crop_rgb(image, region, target)
+        tensor = np.empty((len(crops), INPUT_PX, INPUT_PX, 3), np.float32)
+        for crop, target in zip(crops, tensor, strict=True):
+            crop_rgb(crop.image, crop.region, target)
         outputs = self._engine.run({self._engine.inputs[0].name: tensor})
         joints, presence, handedness, world = (outputs[spec.name] for spec in self._engine.outputs)
         return [
-            _estimate(region, joints[i], float(presence[i, 0]), float(handedness[i, 0]), world[i])
-            for i, region in enumerate(regions)
+            _measurement(
+                crop.region, joints[i], float(presence[i, 0]), float(handedness[i, 0]), world[i]
+            )
+            for i, crop in enumerate(crops)
         ]
 
 
-def _estimate(
+def _measurement(
     region: Region, joints: FloatArray, presence: float, handedness: float, world: FloatArray
-) -> HandEstimate | None:
+) -> HandMeasurement | None:
     """From the crop to the image.
 
-    The joints in metres have x right, y down and z away from the camera in the turned crop: turned
-    back about z, their axes are those of the optical frame.
+    The joints in metres have x right, y down and z away from the camera in the rotated crop:
+    rotated back about z, their axes are those of the optical frame.
     """
     if not all(np.isfinite(value).all() for value in (joints, world, presence, handedness)):
         return None
@@ -89,9 +86,9 @@ def _estimate(
     )
     cos, sin = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    return HandEstimate(
+    return HandMeasurement(
         uv=uv.astype(np.float32),
-        # No score per joint, and no word on which are hidden: the hand's stands for all.
+        # The network scores neither joints nor their visibility: the hand's presence stands in.
         score=np.full(JOINTS, min(max(presence, 0.0), 1.0), np.float32),
         seen=np.ones(JOINTS, np.bool_),
         shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),
@@ -107,6 +104,6 @@ def _check(engine: Engine, name: str) -> None:
         found = ", ".join(map(str, (*engine.inputs, *engine.outputs)))
         wanted = ", ".join(f"(N, {size})" for size in _OUTPUT_SIZES)
         raise EngineError(
-            f"'{name}' is no hand landmark network of MediaPipe: expected one input "
+            f"'{name}' is not MediaPipe's hand landmark network: expected one input "
             f"(N, {INPUT_PX}, {INPUT_PX}, 3) and the outputs {wanted}; the file has {found}"
         )

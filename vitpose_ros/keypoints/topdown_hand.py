@@ -1,5 +1,5 @@
-"""Hands by a top-down model (ViTPose, RTMPose): it knows joints and how sure it is of each, but
-neither whether a region holds a hand at all, nor whose side it is.
+"""Hands by a top-down model (ViTPose, RTMPose), which scores each joint, but tells neither whether
+a crop shows a hand at all, nor its side.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from dataclasses import replace
 import numpy as np
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.types import ByteArray, Crop, JointState, Keypoints, Region
+from vitpose_ros.measurements import HandMeasurement
+from vitpose_ros.types import Crop, JointState, Keypoints
 
 
 class TopDownHands:
-    """Finds the joints of hands with a top-down model of the layout hand21.
+    """Measures the joints of hands with a top-down model of the layout hand21.
 
     The presence of a hand is taken from the joints: the median of their scores.
 
     Parameters
     ----------
     model : gives hand21.
-    turned : whether the model was trained on crops in which the hand points up; otherwise regions
-        are looked at upright.
+    turned : whether the model was trained on crops rotated so that the hand points up; otherwise
+        crops are upright.
 
     Raises
     ------
@@ -39,31 +39,29 @@ class TopDownHands:
                 f"'{HAND21.name}'"
             )
         self.name, self.engine = model.name, model.engine
-        self.turn_rad = 0.0  # of these, nobody measured yet that two looks are better
         self._model = model
         self._turned = turned
 
-    def __call__(self, image: ByteArray, regions: Sequence[Region]) -> list[HandEstimate | None]:
-        """Find the joints in each region.
+    def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
+        """Measure the joints in each crop.
 
         Parameters
         ----------
-        image : (H, W, 3) uint8, BGR.
-        regions : turned squares around hands, padded.
+        crops : rotated squares around hands, padded.
 
         Returns
         -------
-        One estimate for each region, in their order; None where no joint was found.
+        One measurement for each crop, in their order; None where no joint was found.
         """
-        looked_at = [r if self._turned else replace(r, rotation_rad=0.0) for r in regions]
-        crops = [Crop(image, region) for region in looked_at]
-        return [_estimate(keypoints) for keypoints in self._model(crops)]
+        if not self._turned:
+            crops = [replace(c, region=replace(c.region, rotation_rad=0.0)) for c in crops]
+        return [_measurement(keypoints) for keypoints in self._model(crops)]
 
 
-def _estimate(keypoints: Keypoints) -> HandEstimate | None:
+def _measurement(keypoints: Keypoints) -> HandMeasurement | None:
     if (keypoints.state == JointState.ABSENT).all():
         return None
-    return HandEstimate(
+    return HandMeasurement(
         uv=keypoints.uv,
         score=keypoints.score,
         seen=keypoints.state == JointState.VISIBLE,

@@ -14,8 +14,7 @@ from std_msgs.msg import Header
 
 from vitpose_ros.layouts import Layout, get_layout
 from vitpose_ros.msg import Skeleton, SkeletonArray, SkeletonLayout, SkeletonLayoutArray
-from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource
-from vitpose_ros.views import View
+from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, View, ZSource
 
 KINDS = {"body": Skeleton.KIND_BODY, "hand": Skeleton.KIND_HAND, "animal": Skeleton.KIND_ANIMAL}
 

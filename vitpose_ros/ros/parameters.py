@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitpose_ros.bodies import PersonSettings
-from vitpose_ros.hands import HandSettings
+from vitpose_ros.factory import Models
 from vitpose_ros.keypoints.choose import ENGINES
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.load import TopDownOptions
-from vitpose_ros.load import Models
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.camera_info import RECTIFIED_CHOICES
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec
 from vitpose_ros.ros.images import MAX_MEGAPIXELS
 from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE, SmoothingParameters
-from vitpose_ros.views import MODES
+from vitpose_ros.settings import HandSettings, PersonSettings
+from vitpose_ros.track.views import MODES
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class Parameters(SmoothingParameters):
     image_rectified: str
     search: bool
     search_tiles_per_frame: int
-    two_looks: bool
     max_persons: int
     person_threshold: float
     body_threshold: float
@@ -84,7 +82,6 @@ class Parameters(SmoothingParameters):
                 input_mirrored=self.input_mirrored,
                 search=self.search,
                 search_tiles_per_frame=self.search_tiles_per_frame,
-                two_looks=self.two_looks,
             ),
             persons=PersonSettings(
                 max_persons=self.max_persons,
@@ -227,13 +224,6 @@ TABLE: Mapping[str, ParameterSpec] = {
         "Tiles to search per image, in rotation. Each costs one run of the detector.",
         low=1,
         high=16,
-        changes=RUN,
-    ),
-    "two_looks": ParameterSpec(
-        _HANDS.two_looks,
-        "Turn the crops of followed hands to either side by turns, and take the mean of both "
-        "looks: joints are nearer to the truth, at no cost. MediaPipe's hands, at 14 images per "
-        "second or more.",
         changes=RUN,
     ),
     "max_persons": ParameterSpec(

@@ -23,7 +23,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from vitpose_ros.load import load_pipeline
+from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.ros.colour import UNKNOWN

@@ -5,25 +5,22 @@ from __future__ import annotations
 from vitpose_ros.types import Frame
 
 MAX_GAP_S = 0.5
-"""After a longer time without an image everything is elsewhere: tracking starts anew."""
+"""After a longer time without an image tracking starts anew: everything has moved."""
 
 
 class FrameClock:
-    """Notes when tracking has to start anew."""
+    """Notes when tracking has to start anew: with the first image, and when time or size jump."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int, int] | None = None  # stamp_ns, width, height
-        self._asked = False
+        self._asked = True
 
     def ask_reset(self) -> None:
         """Start anew with the next image."""
-        self._asked = self._asked or self._last is not None
-        self._last = None
+        self._asked, self._last = True, None
 
     def start(self, frame: Frame) -> bool:
-        """Note an image's time and size; True when tracking starts anew because of them, or was
-        asked to.
-        """
+        """Note an image's time and size; True when tracking starts anew at this image."""
         now = (frame.stamp_ns, frame.width, frame.height)
         if self._last is not None:
             gap_s = (now[0] - self._last[0]) * 1e-9

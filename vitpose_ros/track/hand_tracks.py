@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from vitpose_ros.detect.hands import palm_size
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
+from vitpose_ros.hand_geometry import palm_size
+from vitpose_ros.measurements import HandMeasurement
+from vitpose_ros.settings import HANDS_OF_A_PERSON, HandSettings
+from vitpose_ros.track.arms import Arm, arm_is_hidden, arms_of_hands
 from vitpose_ros.track.assign import HAND_FARTHEST, assign, hand_costs
-from vitpose_ros.track.parents import Arm, arm_is_hidden
 from vitpose_ros.track.sides import MOST, Sides, evidence_weight, log_odds
-from vitpose_ros.track.tracks import Reading, Track, Tracks
+from vitpose_ros.track.tracks import Reading, Track, Tracks, as_lost
 from vitpose_ros.types import NO_ID, Frame, Instance, Region, Side, TrackState
 
-_OTHER_ARM = 1.0  # palms by which a reading at another arm is farther away
+_OTHER_ARM = 1.0  # palms by which a measurement at another arm is farther away
 
-
-@dataclass(frozen=True)
-class SeenHand:
-    """A hand in this image.
-
-    Attributes
-    ----------
-    estimate : what the network says; its `right` as in an image that is not mirrored.
-    region : where it is looked for in the next image.
-    arm : of a body that is seen; None for a hand that is nobody's.
-    """
-
-    estimate: HandEstimate
-    region: Region
-    arm: Arm | None = None
+Arms = Sequence["Arm | None"]
 
 
 class HandTracks:
@@ -47,113 +34,129 @@ class HandTracks:
         self._tracks = Tracks(ids)
         self._sides = Sides()
         self._arms: dict[int, Arm] = {}
+        self._last: dict[int, Instance] = {}
 
-    def clear(self) -> None:
+    def reset(self) -> None:
         """Follow nothing any more."""
         self._tracks.clear()
         self._forget()
 
     def keep(self, most: int) -> None:
-        """Of the hands that are seen, follow only the `most` that were followed longest."""
+        """Of the hands seen in the last image, follow only the `most` with the oldest tracks."""
         self._tracks.keep(most)
         self._forget()
 
-    def keep_only(self, ids: Collection[int]) -> None:
-        """Follow only the hands with these ids."""
-        self._tracks.keep_only(ids)
-        self._forget()
+    def crops(self, stamp_ns: int, most: int) -> tuple[list[Region], frozenset[int]]:
+        """Where to look at a time, and which of these tracks are lost; see `Tracks.regions`."""
+        return self._tracks.regions(stamp_ns, most), self._tracks.lost_ids
 
-    def regions(self, stamp_ns: int, most: int) -> list[Region]:
-        """Where to look at a time, at most so many; see `Tracks.regions`."""
-        return self._tracks.regions(stamp_ns, most)
-
-    def update(
+    def associate(
         self,
         frame: Frame,
-        hands: Sequence[SeenHand],
+        hands: Sequence[HandMeasurement],
         bodies: Sequence[Instance] | None,
-        one_person: bool,
-    ) -> tuple[list[dict[str, Any]], list[Region]]:
-        """Take over the hands of an image.
+        settings: HandSettings,
+        model: str,
+    ) -> tuple[list[Instance], list[Region]]:
+        """Give each hand of an image its identity.
 
         Parameters
         ----------
-        hands : each once.
-        bodies : of this image, the lost ones too; None where none are looked for.
-        one_person : two hands that are nobody's are the left and the right one of one person.
+        frame : the image that was measured.
+        hands : each hand once.
+        bodies : of this image, lost ones included; None where hands are found directly.
+        settings : see `HandSettings`.
+        model : the network's name.
 
         Returns
         -------
-        For each hand the fields of Instance that say who it is, and the regions of hands that were
-        seen in the image before and are not now.
+        The hands, and the lost ones without joints where there is room for them, oldest tracks
+        first; and the regions of hands that were seen in the previous image and are not now.
         """
-        known = self._tracks.all
-        readings = [
-            Reading(
-                hand.estimate.uv,
-                np.isfinite(hand.estimate.uv[:, 0]),
-                max(palm_size(hand.estimate.uv), 1.0),
-                hand.region,
-            )
-            for hand in hands
+        arms = _arms(hands, bodies)
+        most = settings.max_hands
+        if settings.static:
+            alone = [
+                _instance(frame, hand, model, _side_of_one_image(hand, arm))
+                for hand, arm in zip(hands, arms, strict=True)
+            ]
+            return (alone if bodies is None else _bounded(alone, most)), []
+        one_person = bodies is None and most <= HANDS_OF_A_PERSON
+        identities, missed = self._update(frame, hands, arms, bodies, one_person)
+        found = zip(hands, identities, strict=True)
+        seen = [_instance(frame, hand, model, identity) for hand, identity in found]
+        seen = _bounded(sorted(seen, key=lambda hand: hand.track_id), most)
+        stamp_ns = frame.stamp_ns
+        lost = [
+            as_lost(self._last[track.track_id], track, stamp_ns, self._identity(track, stamp_ns))
+            for track in self._tracks.latest_lost
         ]
+        ids = [hand.track_id for hand in (*seen, *lost)]
+        self._tracks.keep_only(ids)
+        self._forget()
+        self._last.update((hand.track_id, hand) for hand in seen)
+        self._last = {i: self._last[i] for i in ids}
+        kept = (*seen, *_with_room(lost, seen, most))
+        return sorted(kept, key=lambda hand: hand.track_id), missed
+
+    def _update(
+        self,
+        frame: Frame,
+        hands: Sequence[HandMeasurement],
+        arms: Arms,
+        bodies: Sequence[Instance] | None,
+        one_person: bool,
+    ) -> tuple[list[dict[str, Any]], list[Region]]:
+        """For each hand the fields of Instance that say who it is, and the regions of hands that
+        were seen in the previous image and are not now.
+
+        With `one_person`, two hands of no body are the left and the right one of one person.
+        """
+        known, stamp_ns = self._tracks.all, frame.stamp_ns
+        readings = [_reading(hand) for hand in hands]
         weights = [evidence_weight(r.uv, frame.width, frame.height) for r in readings]
-        pairs = assign(self._costs(known, hands, readings, weights, frame.stamp_ns))
-        tracks, missed = self._tracks.update(readings, pairs, frame.stamp_ns)
-        self._keep_arms(tracks, hands, bodies)
-        for track, hand, weight in zip(tracks, hands, weights, strict=True):
-            right = hand.estimate.right
-            self._sides.observe(track.track_id, frame.stamp_ns, right, weight)
-            if hand.arm is not None:
-                self._sides.fix(track.track_id, hand.arm.side, hand.arm.score)
+        pairs = assign(self._costs(known, hands, arms, readings, weights, stamp_ns))
+        tracks, missed = self._tracks.update(readings, pairs, stamp_ns)
+        self._keep_arms(tracks, arms, bodies)
+        for track, hand, arm, weight in zip(tracks, hands, arms, weights, strict=True):
+            self._sides.observe(track.track_id, stamp_ns, hand.right, weight)
+            if arm is not None:
+                self._sides.fix(track.track_id, arm.side, arm.score)
         self._sides.decide(self._persons(tracks, one_person))
         self._forget()
-        identities = [self._identity(track, frame.stamp_ns) for track in tracks]
+        identities = [self._identity(track, stamp_ns) for track in tracks]
         return identities, [track.region for track in missed]
-
-    def lost(self, stamp_ns: int) -> list[tuple[dict[str, Any], float]]:
-        """Hands that can be found again: who each is, and for how many seconds it was not seen;
-        those lost last come first.
-        """
-        return [
-            (self._identity(track, stamp_ns), (stamp_ns - track.seen_ns) * 1e-9)
-            for track in sorted(self._tracks.lost, key=lambda track: -track.seen_ns)
-        ]
 
     def _costs(
         self,
         known: Sequence[Track],
-        hands: Sequence[SeenHand],
+        hands: Sequence[HandMeasurement],
+        arms: Arms,
         readings: Sequence[Reading],
         weights: Sequence[float],
         stamp_ns: int,
     ) -> Any:
         sides = [self._sides.odds(track.track_id) for track in known]
-        looks = [_odds(hand, weight) for hand, weight in zip(hands, weights, strict=True)]
-        costs = hand_costs(known, readings, stamp_ns, sides, looks)
+        measured = [_odds(*one) for one in zip(hands, arms, weights, strict=True)]
+        costs = hand_costs(known, readings, stamp_ns, sides, measured)
         for i, track in enumerate(known):
-            arm = self._arms.get(track.track_id)
-            for j, hand in enumerate(hands):
-                if arm is None or hand.arm is None:
+            own = self._arms.get(track.track_id)
+            for j, arm in enumerate(arms):
+                if own is None or arm is None:
                     continue
-                if not arm.same(hand.arm):
+                if not own.same(arm):
                     costs[i, j] += _OTHER_ARM
-                elif track.state is TrackState.LOST:  # at its own arm it is found anywhere
+                elif track.state is TrackState.LOST:  # at its own arm it may be anywhere
                     costs[i, j] = min(costs[i, j], HAND_FARTHEST)
         return costs
 
     def _keep_arms(
-        self,
-        tracks: Sequence[Track],
-        hands: Sequence[SeenHand],
-        bodies: Sequence[Instance] | None,
+        self, tracks: Sequence[Track], arms: Arms, bodies: Sequence[Instance] | None
     ) -> None:
-        """Note whose hands are seen; a hand whose arm is hidden stays with it."""
-        taken = [hand.arm for hand in hands if hand.arm is not None]
-        for track, hand in zip(tracks, hands, strict=True):
-            if hand.arm is not None:
-                self._arms[track.track_id] = hand.arm
-        seen = {track.track_id: hand.arm for track, hand in zip(tracks, hands, strict=True)}
+        """Note whose hands are seen; a hand whose arm is hidden keeps it."""
+        seen = {track.track_id: arm for track, arm in zip(tracks, arms, strict=True)}
+        taken = [arm for arm in arms if arm is not None]
+        self._arms.update((i, arm) for i, arm in seen.items() if arm is not None)
         for i, arm in list(self._arms.items()):
             if seen.get(i) is not None:
                 continue
@@ -163,7 +166,7 @@ class HandTracks:
                 del self._arms[i]
 
     def _persons(self, tracks: Sequence[Track], one_person: bool) -> list[list[int]]:
-        """Ids of the hands by the person whom they belong to."""
+        """Ids of the hands, grouped by the person they belong to."""
         groups: dict[int, list[int]] = {}
         for track in tracks:
             arm = self._arms.get(track.track_id)
@@ -182,20 +185,66 @@ class HandTracks:
         }
 
     def _forget(self) -> None:
+        """Drop what is known of tracks that have ended."""
         ids = {track.track_id for track in self._tracks.all}
         self._sides.keep_only(ids)
         self._arms = {i: arm for i, arm in self._arms.items() if i in ids}
 
 
-def _odds(hand: SeenHand, weight: float) -> float:
-    """Log odds that a hand of this image is a right one."""
-    if hand.arm is not None:
-        return MOST if hand.arm.side is Side.RIGHT else -MOST
-    right = hand.estimate.right
-    return 0.0 if np.isnan(right) else weight * log_odds(right)
+def _arms(hands: Sequence[HandMeasurement], bodies: Sequence[Instance] | None) -> Arms:
+    if bodies is None:
+        return [None] * len(hands)
+    return arms_of_hands([hand.uv for hand in hands], [b for b in bodies if not b.is_lost])
 
 
-def unmirrored(estimate: HandEstimate) -> HandEstimate:
-    """What a network says of a hand in a mirrored image, with its real side and shape."""
-    mirror = np.array([-1, 1, 1], np.float32)
-    return replace(estimate, right=1.0 - estimate.right, shape_xyz=estimate.shape_xyz * mirror)
+def _reading(hand: HandMeasurement) -> Reading:
+    assert hand.region is not None  # measured hands have one
+    return Reading(hand.uv, np.isfinite(hand.uv[:, 0]), max(palm_size(hand.uv), 1.0), hand.region)
+
+
+def _instance(
+    frame: Frame, hand: HandMeasurement, model: str, identity: dict[str, Any]
+) -> Instance:
+    keypoints = hand.keypoints(frame.width, frame.height)
+    return Instance(keypoints=keypoints, score=hand.presence, model=model, **identity)
+
+
+def _side_of_one_image(hand: HandMeasurement, arm: Arm | None) -> dict[str, Any]:
+    """What one image alone says of whose hand it is."""
+    if arm is not None:
+        return {"side": arm.side, "side_score": arm.score, "parent_id": arm.body_id}
+    if math.isnan(hand.right):
+        return {}
+    side = Side.RIGHT if hand.right >= 0.5 else Side.LEFT
+    return {"side": side, "side_score": max(hand.right, 1.0 - hand.right)}
+
+
+def _odds(hand: HandMeasurement, arm: Arm | None, weight: float) -> float:
+    """Log odds that a measured hand is a right one."""
+    if arm is not None:
+        return MOST if arm.side is Side.RIGHT else -MOST
+    return 0.0 if math.isnan(hand.right) else weight * log_odds(hand.right)
+
+
+def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:
+    """All hands of bodies, and the first `most` of the others."""
+    free = [hand for hand in hands if hand.parent_id == NO_ID]
+    dropped = {id(hand) for hand in free[most:]}
+    return [hand for hand in hands if id(hand) not in dropped]
+
+
+def _with_room(lost: Sequence[Instance], seen: Sequence[Instance], most: int) -> list[Instance]:
+    """The lost hands that can still be somewhere, in the given order: of a body, those of a side
+    that is not seen; of the others, at most `most` with those that are seen, and no side twice
+    where `most` is that of one person.
+    """
+    kept: list[Instance] = []
+    for hand in lost:
+        others = [o for o in (*seen, *kept) if o.parent_id == hand.parent_id]
+        one_person = hand.parent_id != NO_ID or most <= HANDS_OF_A_PERSON
+        taken = one_person and any(
+            o.side is hand.side and hand.side is not Side.UNKNOWN for o in others
+        )
+        if not taken and (hand.parent_id != NO_ID or len(others) < most):
+            kept.append(hand)
+    return kept

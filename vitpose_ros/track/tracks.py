@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.track.regions import SteadyRegions
-from vitpose_ros.types import FloatArray, Region, TrackState
+from vitpose_ros.types import FloatArray, Instance, Keypoints, Region, TrackState
 
 CONFIRMED_FRAMES = 3
 """What was seen in so many images in a row is relied on."""
@@ -120,16 +120,21 @@ class Tracks:
         return [track for track in self._tracks if track.state is not TrackState.LOST]
 
     @property
-    def lost(self) -> list[Track]:
-        """Those that can be found again, the oldest first."""
-        return [track for track in self._tracks if track.state is TrackState.LOST]
+    def latest_lost(self) -> list[Track]:
+        """Those that can be found again, the one seen last first."""
+        lost = [track for track in self._tracks if track.state is TrackState.LOST]
+        return sorted(lost, key=lambda track: -track.seen_ns)
+
+    @property
+    def lost_ids(self) -> frozenset[int]:
+        """The ids of those that can be found again."""
+        return frozenset(track.track_id for track in self.latest_lost)
 
     def regions(self, stamp_ns: int, most: int) -> list[Region]:
         """Where to look at a time, with the tracks' ids, at most so many: those that are seen, the
         oldest first, then those that were lost a moment ago, the latest first.
         """
-        just_lost = [t for t in self.lost if (stamp_ns - t.seen_ns) * 1e-9 <= LOOK_S]
-        just_lost.sort(key=lambda track: -track.seen_ns)
+        just_lost = [t for t in self.latest_lost if (stamp_ns - t.seen_ns) * 1e-9 <= LOOK_S]
         return [track.region_at(stamp_ns) for track in (*self.live, *just_lost)[:most]]
 
     def clear(self) -> None:
@@ -138,7 +143,7 @@ class Tracks:
 
     def keep(self, most: int) -> None:
         """Of those that are seen, follow only the `most` that are oldest."""
-        self.keep_only({track.track_id for track in (*self.live[:most], *self.lost)})
+        self.keep_only({track.track_id for track in (*self.live[:most], *self.latest_lost)})
 
     def keep_only(self, ids: Collection[int]) -> None:
         """Follow only the tracks with these ids."""
@@ -179,6 +184,21 @@ class Tracks:
         lost = [replace(t, state=TrackState.LOST) for t in missed if _can_return(t, stamp_ns)]
         self._tracks = sorted((*now, *lost), key=lambda track: track.track_id)
         return now, [track for track in missed if track.state is not TrackState.LOST]
+
+
+def as_lost(last: Instance, track: Track, stamp_ns: int, identity: dict[str, Any]) -> Instance:
+    """A lost object: as it was seen last, without joints, its score falling to 0 within LOST_S.
+
+    Parameters
+    ----------
+    last : the object as it was seen last.
+    track : its track.
+    stamp_ns : of the image.
+    identity : the fields of Instance that say who it is.
+    """
+    joints = Keypoints.absent(last.layout)
+    score = last.score * max(0.0, 1.0 - (stamp_ns - track.seen_ns) * 1e-9 / LOST_S)
+    return replace(last, keypoints=joints, raw=joints, score=score, **identity)
 
 
 def _can_return(track: Track, stamp_ns: int) -> bool:

@@ -63,19 +63,19 @@ def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, m
     asked = []
 
     def load(store, settings=None):
-        return "two looks" if settings is None or settings.hands.two_looks else "single"
+        return "pipeline"
 
     def record(*what, report):
         asked.append(what)
         report(1, 2, "reach, seed 4")
         return Recording.load(saved)
 
-    monkeypatch.setattr("vitpose_ros.load.load_pipeline", load)
+    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", load)
     monkeypatch.setattr("vitpose_ros.bench.recording.record", record)
     made = tmp_path / "made.npz"
     words = ("--recording", made, "--scripts", "reach,still", "--seeds", "4,5", "--rate", "60")
     first = run(capsys, "bench", "smoothing", *words)
-    assert asked == [("two looks", "single", ("reach", "still"), (4, 5), 60.0)]
+    assert asked == [("pipeline", "pipeline", ("reach", "still"), (4, 5), 60.0)]
     assert first[0] == 0 and first[2] == "reach, seed 4: image 1 of 2\n"
     second = run(capsys, "bench", "smoothing", "--recording", made)
     assert len(asked) == 1 and second[1] == first[1]
@@ -90,7 +90,7 @@ def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, m
     ],
 )
 def test_what_cannot_be_rendered_is_one_sentence(capsys, monkeypatch, words, code, text):
-    monkeypatch.setattr("vitpose_ros.load.load_pipeline", lambda store, settings=None: None)
+    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", lambda store, settings=None: None)
     found, out, err = run(capsys, "bench", "smoothing", *words)
     assert (found, out) == (code, "") and text in err
 

@@ -6,6 +6,7 @@ import pytest
 from vitpose_ros.detect.palms import PalmDetector, anchors
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.geometry import letterbox_region
+from vitpose_ros.types import Crop
 
 
 class FakeEngine:
@@ -36,7 +37,7 @@ def put(engine, anchor, box, logit):
 def look(engine, width=640, height=480, threshold=0.5):
     image = np.zeros((height, width, 3), np.uint8)
     window = letterbox_region(width, height)
-    return PalmDetector(engine, "palms")(image, [window], threshold)[0]
+    return PalmDetector(engine, "palms")([Crop(image, window)], threshold)[0]
 
 
 def test_anchors_are_those_of_mediapipes_graph():
@@ -91,8 +92,8 @@ def test_each_window_has_its_own_palms():
     engine = FakeEngine()
     put(engine, 0, (0, 0, 20, 20), 5.0)
     detector = PalmDetector(engine, "palms")
-    windows = [letterbox_region(100, 100), letterbox_region(200, 200)]
-    small, large = detector(np.zeros((200, 200, 3), np.uint8), windows, 0.5)
+    image = np.zeros((200, 200, 3), np.uint8)
+    small, large = detector([Crop(image, letterbox_region(n, n)) for n in (100, 200)], 0.5)
     assert large[0].box == pytest.approx(tuple(2 * value for value in small[0].box))
 
 

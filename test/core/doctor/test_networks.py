@@ -10,8 +10,8 @@ from vitpose_ros.doctor.networks import check_networks
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.trt.key import Machine, Recipe
 from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, write_manifest
+from vitpose_ros.factory import Models
 from vitpose_ros.keypoints import engine_gate
-from vitpose_ros.load import Models
 from vitpose_ros.models.store import ModelStore
 
 

@@ -13,7 +13,7 @@ from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks, refine
 from vitpose_ros.keypoints.select import select_joints
 from vitpose_ros.layouts import COCO17, MEDIAPIPE33
 from vitpose_ros.oks import oks
-from vitpose_ros.types import JointState, Region
+from vitpose_ros.types import Crop, JointState, Region
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 SHAPES = {"a": (195,), "b": (1,), "c": (256, 256, 1), "d": (64, 64, 39), "e": (117,)}
@@ -41,7 +41,7 @@ class FakeEngine:
 
 
 def estimates(engine, *regions):
-    return BodyLandmarks(engine, "bodies")(IMAGE, regions)
+    return BodyLandmarks(engine, "bodies")([Crop(IMAGE, region) for region in regions])
 
 
 REGION = Region(300, 200, 256, 256, 0.5, track_id=7)
@@ -146,7 +146,8 @@ def test_outputs_are_known_by_their_shapes_in_any_order():
     ids=["a hand's", "33 points", "other input"],
 )
 def test_another_network_is_refused_when_loaded(network):
-    with pytest.raises(EngineError, match=r"'net' is no body landmark network.*the file has in"):
+    said = r"'net' is not MediaPipe's body landmark network.*the file has in"
+    with pytest.raises(EngineError, match=said):
         BodyLandmarks(FakeEngine(**network), "net")
 
 
@@ -219,7 +220,7 @@ def skier(engine_of, real_image):
     image = real_image("000000000785.jpg")
     detector = MediaPipePersonDetector(engine_of("mediapipe-person"), "mediapipe-person")
     landmarks = BodyLandmarks(engine_of("mediapipe-body-full"), "mediapipe-body-full")
-    (body,) = landmarks(image, detector.body_regions(image, 0.5))
+    (body,) = landmarks([Crop(image, region) for region in detector.body_regions(image, 0.5)])
     return body
 
 
@@ -248,5 +249,5 @@ def test_the_skiers_shape_is_in_metres_about_the_hips_with_z_away_from_the_camer
 
 def test_a_wall_is_no_body(engine_of):
     landmarks = BodyLandmarks(engine_of("mediapipe-body-full"), "mediapipe-body-full")
-    (body,) = landmarks(np.full((480, 640, 3), 120, np.uint8), [Region(320, 240, 400, 400)])
+    (body,) = landmarks([Crop(np.full((480, 640, 3), 120, np.uint8), Region(320, 240, 400, 400))])
     assert body.presence < 0.5

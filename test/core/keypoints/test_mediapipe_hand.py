@@ -6,7 +6,7 @@ import pytest
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.geometry import apply_affine, region_to_image
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
-from vitpose_ros.types import Region
+from vitpose_ros.types import Crop, Region
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 
@@ -30,7 +30,7 @@ class FakeEngine:
 
 def test_joints_go_from_the_crop_to_the_image_by_the_crops_own_map():
     engine, region = FakeEngine(), Region(300, 200, 180, 180, 0.7)
-    (hand,) = HandLandmarks(engine, "hands")(IMAGE, [region])
+    (hand,) = HandLandmarks(engine, "hands")([Crop(IMAGE, region)])
     in_crop = engine.values[0][0].reshape(21, 3)[:, :2]
     expected = apply_affine(region_to_image(region, (224, 224)), in_crop)
     assert hand.uv == pytest.approx(expected, abs=1e-3)
@@ -39,8 +39,8 @@ def test_joints_go_from_the_crop_to_the_image_by_the_crops_own_map():
 
 def test_the_shape_turns_with_the_region_and_keeps_its_depth():
     engine, quarter = FakeEngine(), np.pi / 2
-    (upright,) = HandLandmarks(engine, "hands")(IMAGE, [Region(300, 200, 180, 180)])
-    (turned,) = HandLandmarks(engine, "hands")(IMAGE, [Region(300, 200, 180, 180, quarter)])
+    (upright,) = HandLandmarks(engine, "hands")([Crop(IMAGE, Region(300, 200, 180, 180))])
+    (turned,) = HandLandmarks(engine, "hands")([Crop(IMAGE, Region(300, 200, 180, 180, quarter))])
     x, y, z = upright.shape_xyz.T
     assert turned.shape_xyz == pytest.approx(np.stack([-y, x, z], axis=1), abs=1e-6)
 
@@ -48,7 +48,7 @@ def test_the_shape_turns_with_the_region_and_keeps_its_depth():
 def test_each_region_has_its_own_estimate_in_order():
     engine = FakeEngine()
     regions = [Region(300, 200, 180, 180), Region(100, 100, 90, 90)]
-    hands = HandLandmarks(engine, "hands")(IMAGE, regions)
+    hands = HandLandmarks(engine, "hands")([Crop(IMAGE, region) for region in regions])
     assert [hand.presence for hand in hands] == pytest.approx(engine.values[1][:2, 0])
     assert [hand.right for hand in hands] == pytest.approx(engine.values[2][:2, 0])
 
@@ -56,7 +56,7 @@ def test_each_region_has_its_own_estimate_in_order():
 def test_no_region_needs_no_network():
     engine = FakeEngine()
     engine.run = None
-    assert HandLandmarks(engine, "hands")(IMAGE, []) == []
+    assert HandLandmarks(engine, "hands")([]) == []
 
 
 @pytest.mark.parametrize("output", range(4))
@@ -64,7 +64,7 @@ def test_no_region_needs_no_network():
 def test_a_value_that_is_not_finite_drops_that_hand_only(output, broken):
     engine = FakeEngine()
     engine.values[output][0, -1] = broken
-    first, second = HandLandmarks(engine, "hands")(IMAGE, [Region(300, 200, 180, 180)] * 2)
+    first, second = HandLandmarks(engine, "hands")([Crop(IMAGE, Region(300, 200, 180, 180))] * 2)
     assert first is None
     assert second is not None
 
@@ -75,5 +75,6 @@ def test_a_value_that_is_not_finite_drops_that_hand_only(output, broken):
     ids=["other input", "no shape", "other order"],
 )
 def test_another_network_is_refused_when_loaded(network):
-    with pytest.raises(EngineError, match=r"'hands' is no hand landmark network.*the file has in"):
+    said = r"'hands' is not MediaPipe's hand landmark network.*the file has in"
+    with pytest.raises(EngineError, match=said):
         HandLandmarks(FakeEngine(**network), "hands")

@@ -7,14 +7,15 @@ import itertools
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.hands import palm_region
-from vitpose_ros.detect.palms import Palm
+from vitpose_ros.detect.palms import Palm, palm_region
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, WRIST
-from vitpose_ros.track.work import Work
-from vitpose_ros.types import Frame, JointState, Keypoints, Region, Side, TrackState
+from vitpose_ros.measure import Networks
+from vitpose_ros.pipeline import Pipeline, Settings
+from vitpose_ros.settings import HandSettings
+from vitpose_ros.smooth.settings import preset
+from vitpose_ros.types import Crop, Frame, JointState, Keypoints, Region, Side, TrackState
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 PLACE = Region(300, 200, 150, 150, rotation_rad=0.7)
@@ -51,9 +52,10 @@ class Model:
 def hands_of(model, **settings):
     """A function: the hands of the next image, looked for at the place of a palm."""
     reader = TopDownHands(model, turned=True)
-    finder = HandFinder(Palms(), reader, HandSettings(search=False, **settings), itertools.count())
+    hands = HandSettings(search=False, **settings)
+    pipeline = Pipeline(Networks(reader, Palms()), Settings(hands, smoothing=preset("none")))
     stamps = itertools.count(10**18, 33_000_000)
-    return lambda: finder(Frame(IMAGE, next(stamps)), Work())
+    return lambda: list(pipeline(Frame(IMAGE, next(stamps))).instances)
 
 
 class Palms:
@@ -62,8 +64,8 @@ class Palms:
     name = "palms"
     palm = Palm((270, 200, 60, 60), Model().keypoints(PLACE).uv[[0, 5, 9, 13, 17, 1, 2]], 0.9)
 
-    def __call__(self, image, windows, threshold):
-        return [[self.palm] for _ in windows]
+    def __call__(self, crops, threshold):
+        return [[self.palm] for _ in crops]
 
 
 PALM_PLACE = palm_region(Palms.palm)
@@ -78,7 +80,7 @@ def test_a_model_of_another_layout_is_refused_with_both_layouts_named(layout):
 @pytest.mark.parametrize(("turned", "rotation"), [(True, 0.7), (False, 0.0)])
 def test_regions_are_turned_only_for_models_that_were_trained_so(turned, rotation):
     model = Model()
-    TopDownHands(model, turned)(IMAGE, [PLACE])
+    TopDownHands(model, turned)([Crop(IMAGE, PLACE)])
     ((region,),) = model.regions
     assert region.rotation_rad == rotation
     assert (region.cx, region.cy, region.width) == (PLACE.cx, PLACE.cy, PLACE.width)
@@ -95,11 +97,11 @@ def test_scores_and_states_of_the_joints_are_handed_on():
 
 
 def test_the_presence_of_a_hand_is_the_median_of_its_joints_scores_absent_ones_included():
-    all_there = TopDownHands(Model(), turned=True)(IMAGE, [PLACE])[0]
+    all_there = TopDownHands(Model(), turned=True)([Crop(IMAGE, PLACE)])[0]
     assert all_there.presence == pytest.approx(0.7)
-    half = TopDownHands(Model(absent=range(10)), turned=True)(IMAGE, [PLACE])[0]
+    half = TopDownHands(Model(absent=range(10)), turned=True)([Crop(IMAGE, PLACE)])[0]
     assert half.presence == pytest.approx(0.6), "ten absent joints, and the lowest of the others"
-    fewer = TopDownHands(Model(absent=range(11)), turned=True)(IMAGE, [PLACE])[0]
+    fewer = TopDownHands(Model(absent=range(11)), turned=True)([Crop(IMAGE, PLACE)])[0]
     assert fewer.presence == 0.0, "more than half of the joints are absent: no hand"
 
 
@@ -112,8 +114,8 @@ def test_whose_side_it_is_stays_unknown_mirrored_or_not():
 
 def test_a_region_without_any_joint_holds_no_hand():
     reader = TopDownHands(Model(absent=range(21)), turned=True)
-    assert reader(IMAGE, [PLACE, PLACE]) == [None, None]
-    assert reader(IMAGE, []) == []
+    assert reader([Crop(IMAGE, PLACE)] * 2) == [None, None]
+    assert reader([]) == []
 
 
 def test_a_hand_of_too_little_support_is_not_reported():

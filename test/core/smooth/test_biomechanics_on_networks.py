@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.hands import hand_region
+from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.limits import rigid_bones
 from vitpose_ros.smooth.biomechanics import Biomechanics
 from vitpose_ros.synthetic.scene import Scene
-from vitpose_ros.types import NO_ID, Correction, JointState, Keypoints
+from vitpose_ros.types import NO_ID, Correction, Crop, JointState, Keypoints
 
 RATE_HZ = 10
 LEARNT = 20  # images after which lengths are held
@@ -25,7 +25,7 @@ def frames(engine_of):
     for number in range(round(scene.duration_s * RATE_HZ)):
         rendering = scene.render(number / RATE_HZ)
         regions = [hand_region(hand.uv, 1.0, NO_ID) for hand in rendering.hands]
-        read = reader(rendering.image, regions)
+        read = reader([Crop(rendering.image, region) for region in regions])
         result.append(([keypoints(estimate) for estimate in read], rendering.hands))
     return result
 

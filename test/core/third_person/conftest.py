@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitpose_ros.bodies import BodyFinder, PersonSettings
 from vitpose_ros.detect.palms import Palm
-from vitpose_ros.hands import HandFinder, HandSettings
-from vitpose_ros.keypoints.hand_estimate import HandEstimate
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.pipeline import Pipeline, Result
-from vitpose_ros.types import Frame, Instance, Region
-from vitpose_ros.views import View
+from vitpose_ros.measure import Networks
+from vitpose_ros.measurements import HandMeasurement
+from vitpose_ros.pipeline import Pipeline, Result, Settings
+from vitpose_ros.settings import HandSettings
+from vitpose_ros.types import Crop, Frame, Instance, Region, View
 
 
 def open_hand(x: float, y: float, size: float) -> np.ndarray:
@@ -32,7 +31,6 @@ class HandWorld:
 
     name = "hands"
     engine = "a played engine"
-    turn_rad = 0.0
 
     def __init__(self, crowd: Any) -> None:
         self.crowd = crowd
@@ -50,15 +48,13 @@ class HandWorld:
         def __init__(self, world: HandWorld) -> None:
             self.world = world
 
-        def __call__(
-            self, image: np.ndarray, windows: list[Region], threshold: float
-        ) -> list[list[Palm]]:
+        def __call__(self, crops: list[Crop], threshold: float) -> list[list[Palm]]:
             self.world.palm_looks += 1
             palms = [
                 Palm((*(uv[9] - 15), 30, 30), uv[[0, 5, 9, 13, 17, 1, 2]], 0.9)
                 for uv in self.world.hands()
             ]
-            return [palms] + [[] for _ in windows[1:]]
+            return [palms] + [[] for _ in crops[1:]]
 
     def hands(self) -> list[np.ndarray]:
         """(21, 2) px each."""
@@ -70,11 +66,11 @@ class HandWorld:
         ]
         return [open_hand(*wrist) for wrist in [*wrists, *self.more]]
 
-    def __call__(self, image: np.ndarray, regions: list[Region]) -> list[HandEstimate | None]:
-        self.read.append(list(regions))
-        return [self._estimate(region) for region in regions]
+    def __call__(self, crops: list[Crop]) -> list[HandMeasurement | None]:
+        self.read.append([crop.region for crop in crops])
+        return [self._estimate(crop.region) for crop in crops]
 
-    def _estimate(self, region: Region) -> HandEstimate | None:
+    def _estimate(self, region: Region) -> HandMeasurement | None:
         def distance(uv: np.ndarray) -> float:
             return np.hypot(*(uv.mean(axis=0) - (region.cx, region.cy)))
 
@@ -83,7 +79,7 @@ class HandWorld:
             return None
         score = np.full(21, self.score, np.float32)
         shape = np.full((21, 3), np.nan, np.float32)
-        return HandEstimate(uv, score, np.ones(21, bool), shape, 0.9, self.right)
+        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.9, self.right)
 
 
 class Camera:
@@ -93,12 +89,8 @@ class Camera:
 
     def __init__(self, crowd: Any, view: str = "third_person", **hand_settings: object) -> None:
         self.crowd, self.hands = crowd, HandWorld(crowd)
-        ids = itertools.count()
-        self.pipeline = Pipeline(
-            HandFinder(self.hands.detector, self.hands, HandSettings(**hand_settings), ids),
-            BodyFinder(crowd.detector, crowd, PersonSettings(), ids),
-            view,
-        )
+        networks = Networks(self.hands, self.hands.detector, crowd.detector, crowd)
+        self.pipeline = Pipeline(networks, Settings(HandSettings(**hand_settings)), view)
         self.stamp_ns = 10**18
         self.image = np.zeros((480, 640, 3), np.uint8)
 

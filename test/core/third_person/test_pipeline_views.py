@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
-from vitpose_ros.bodies import BodyFinder, PersonSettings
-from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.layouts import COCO17
+from vitpose_ros.measure import Networks
 from vitpose_ros.pipeline import Pipeline, Settings
-from vitpose_ros.track.work import Work
-from vitpose_ros.types import NO_ID, Frame
-from vitpose_ros.views import View
+from vitpose_ros.settings import HandSettings
+from vitpose_ros.types import NO_ID, Frame, View
 
 LEGS_AND_HEAD = tuple(
     joint for joint in COCO17.joints if joint.rpartition("_")[2] not in ("wrist", "elbow")
 )
-
-
-@pytest.fixture
-def finder_without_detector(hand_world):
-    """A function: reads the hands of a crowd, and cannot find any by itself."""
-    return lambda crowd: HandFinder(None, hand_world(crowd), HandSettings(), itertools.count())
 
 
 # --- auto --------------------------------------------------------------------------------------
@@ -96,17 +86,13 @@ def test_a_view_that_is_chosen_stays(camera_on, views, crowd, person):
 @pytest.mark.parametrize("view", ["third_person", "auto"])
 def test_a_view_that_needs_persons_is_refused_without_networks_for_them(hand_world, crowd, view):
     hands = hand_world(crowd())
-    finder = HandFinder(hands.detector, hands, HandSettings(), itertools.count())
     with pytest.raises(ValueError, match=f"'{view}' needs a person detector and a body model"):
-        Pipeline(finder, None, view)
+        Pipeline(Networks(hands, hands.detector), view=view)
 
 
-def test_third_person_needs_no_hand_detector_and_does_not_name_one(
-    finder_without_detector, split, two
-):
-    ids = itertools.count()
-    bodies = BodyFinder(two.detector, two, PersonSettings(), ids)
-    pipeline = Pipeline(finder_without_detector(two), bodies, "third_person")
+def test_third_person_needs_no_hand_detector_and_does_not_name_one(hand_world, split, two):
+    networks = Networks(hand_world(two), None, two.detector, two)
+    pipeline = Pipeline(networks, view="third_person")
     assert pipeline.models == ("hands", "detector", "crowd")
     for i in range(3):
         assert len(split(pipeline(Frame(np.zeros((480, 640, 3), np.uint8), i + 1)))[1]) == 4
@@ -114,17 +100,10 @@ def test_third_person_needs_no_hand_detector_and_does_not_name_one(
 
 @pytest.mark.parametrize("view", ["egocentric", "auto"])
 def test_a_view_that_finds_hands_directly_is_refused_without_a_detector_of_hands(
-    finder_without_detector, two, view
+    hand_world, two, view
 ):
-    bodies = BodyFinder(two.detector, two, PersonSettings(), itertools.count())
     with pytest.raises(ValueError, match=f"'{view}' needs a hand detector"):
-        Pipeline(finder_without_detector(two), bodies, view)
-
-
-def test_a_finder_without_detector_says_so_when_hands_are_asked_of_it(finder_without_detector, two):
-    finder = finder_without_detector(two)
-    with pytest.raises(ValueError, match="none was given"):
-        finder(Frame(np.zeros((480, 640, 3), np.uint8)), Work())
+        Pipeline(Networks(hand_world(two), None, two.detector, two), view=view)
 
 
 def test_auto_is_refused_in_static_mode_at_the_start_and_later(camera_on, split, two):

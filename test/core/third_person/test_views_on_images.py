@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.load import load_pipeline
+from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.types import NO_ID, Frame, Side
-from vitpose_ros.views import View
+from vitpose_ros.types import NO_ID, Frame, Side, View
 
 STEP_NS = 33_000_000
 

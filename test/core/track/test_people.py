@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
-from vitpose_ros.bodies import BodyFinder, BodyReading, PersonSettings
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.layouts import COCO17
-from vitpose_ros.track.work import Work
-from vitpose_ros.types import Frame, JointState, Keypoints, TrackState
-
-STEP_NS = 33_000_000
+from vitpose_ros.measurements import BodyMeasurement
+from vitpose_ros.types import JointState, Keypoints
 
 
 class Walkers:
@@ -25,13 +20,11 @@ class Walkers:
 
     name, engine, layout = "walkers", "a played engine", COCO17
 
-    def __init__(self, person, starts, speeds, sizes, seed=0, noise=0.02, interval=10):
+    def __init__(self, person, camera, starts, speeds, sizes, seed=0, noise=0.02, interval=10):
         self.people = [person(x, 240, size) for x, size in zip(starts, sizes, strict=True)]
         self.speeds, self.noise = speeds, noise
         self.rng = np.random.default_rng(seed)
-        settings = PersonSettings(detect_interval=interval)
-        self.finder = BodyFinder(self, self, settings, itertools.count())
-        self.stamp_ns, self.image = 10**18, np.zeros((480, 1280, 3), np.uint8)
+        self.camera = camera(self, self, (1280, 480), detect_interval=interval)
 
     def hidden(self, one):
         """Whether one stands behind another who is nearer, that is, larger."""
@@ -44,8 +37,8 @@ class Walkers:
     def regions(self, detector, image, threshold):
         return [p.region() for p in self.people if not self.hidden(p)]
 
-    def __call__(self, image, regions):
-        return [self.read(region) for region in regions]
+    def __call__(self, crops):
+        return [self.read(crop.region) for crop in crops]
 
     def read(self, region):
         def distance(person):
@@ -62,16 +55,14 @@ class Walkers:
         score = np.where(wild, 0.35, self.rng.uniform(0.5, 0.95, 17)).astype(np.float32)
         score[self.rng.uniform(size=17) < 0.1] = 0.1
         joints = Keypoints(COCO17, uv.astype(np.float32), score, true.state)
-        return BodyReading(joints, 0.9, body_region(joints, padding=1.1))
+        return BodyMeasurement(joints, 0.9, body_region(joints, padding=1.1))
 
     def walk(self):
         """One image: {id: the number of the person on whom it lies}, of those who are seen."""
         for person, speed in zip(self.people, self.speeds, strict=True):
             person.x += speed
-        self.stamp_ns += STEP_NS
-        found = self.finder(Frame(self.image, self.stamp_ns), Work())
         owners = {}
-        for body in (b for b in found if b.track_state is not TrackState.LOST):
+        for body in (b for b in self.camera.shoot() if not b.is_lost):
             errors = [
                 np.nanmedian(np.abs(body.raw.uv - person.keypoints(COCO17).uv))
                 for person in self.people
@@ -92,32 +83,32 @@ def switches(walkers, images):
 
 @pytest.mark.parametrize("seed", range(11))
 @pytest.mark.parametrize("speed", [4, 8, 16])
-def test_two_persons_who_cross_keep_their_ids(person, speed, seed):
-    walkers = Walkers(person, (200, 1000), (speed, -speed), (100, 90), seed)
+def test_two_persons_who_cross_keep_their_ids(person, speed, seed, body_camera):
+    walkers = Walkers(person, body_camera, (200, 1000), (speed, -speed), (100, 90), seed)
     count, last = switches(walkers, 800 // speed)
     assert count == 0
     assert last == {0: 0, 1: 1}, "and both have the id that they began with"
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_two_persons_who_meet_and_go_back_keep_their_ids(person, seed):
-    walkers = Walkers(person, (300, 900), (8, -8), (100, 90), seed)
+def test_two_persons_who_meet_and_go_back_keep_their_ids(person, seed, body_camera):
+    walkers = Walkers(person, body_camera, (300, 900), (8, -8), (100, 90), seed)
     assert switches(walkers, 36)[0] == 0
     walkers.speeds = (-8, 8)
     count, last = switches(walkers, 36)
     assert (count, last) == (0, {0: 0, 1: 1})
 
 
-def test_four_persons_who_walk_about_keep_their_ids(person):
+def test_four_persons_who_walk_about_keep_their_ids(person, body_camera):
     sizes = (110, 100, 90, 80)
-    walkers = Walkers(person, (100, 400, 700, 1000), (6, 3, -4, -7), sizes)
+    walkers = Walkers(person, body_camera, (100, 400, 700, 1000), (6, 3, -4, -7), sizes)
     count, last = switches(walkers, 130)
     assert count == 0
     assert sorted(last.values()) == [0, 1, 2, 3]
 
 
-def test_one_who_was_hidden_for_long_is_a_new_one(person):
-    walkers = Walkers(person, (300, 600), (0, -8), (100, 90))
+def test_one_who_was_hidden_for_long_is_a_new_one(person, body_camera):
+    walkers = Walkers(person, body_camera, (300, 600), (0, -8), (100, 90))
     assert switches(walkers, 36)[0] == 0
     walkers.speeds = (0, 0)  # behind the other one
     switches(walkers, 40)
@@ -126,30 +117,27 @@ def test_one_who_was_hidden_for_long_is_a_new_one(person):
     assert (count, last) == (0, {0: 0, 2: 1})
 
 
-def test_while_one_is_hidden_the_detector_looks_more_often_and_then_not(person):
-    walkers = Walkers(person, (300, 600), (0, -8), (100, 90), interval=100)
+def test_while_one_is_hidden_the_detector_looks_more_often_and_then_not(person, body_camera):
+    walkers = Walkers(person, body_camera, (300, 600), (0, -8), (100, 90), interval=100)
     looks = []
     regions = walkers.regions
     walkers.regions = lambda *given: looks.append(len(owners)) or regions(*given)
     for _ in range(100):
-        owners = walkers.finder._tracks.all
+        owners = walkers.camera.tracker._bodies._tracks.all
         walkers.walk()
     assert 4 <= len(looks) <= 8, "at the start, and while one was hidden"
 
 
-def test_lost_bodies_have_no_joints_and_are_not_more_than_there_is_room_for(crowd, person):
+def test_lost_bodies_have_no_joints_and_are_not_more_than_there_is_room_for(
+    crowd, person, body_camera
+):
     people = crowd(*(person(80 + 150 * i, 200, 60) for i in range(4)))
-    finder = BodyFinder(people, people, PersonSettings(max_persons=4), itertools.count())
-    image, stamps = np.zeros((480, 640, 3), np.uint8), itertools.count(10**18, STEP_NS)
-
-    def shoot():
-        return finder(Frame(image, next(stamps)), Work())
-
+    shoot = body_camera(people, people, max_persons=4).shoot
     for _ in range(4):
         shoot()
     gone = [people.people.pop() for _ in range(2)]
     bodies = shoot()
-    lost = [body for body in bodies if body.track_state is TrackState.LOST]
+    lost = [body for body in bodies if body.is_lost]
     assert [body.track_id for body in bodies] == [0, 1, 2, 3]
     assert [body.track_id for body in lost] == [2, 3]
     for body in lost:

@@ -4,15 +4,13 @@ again. `benchmarks/tracking.py` does the same for all scripts and for longer.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.evaluate import match_hands
-from vitpose_ros.hands import HandFinder, HandSettings
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.measure import Networks
 from vitpose_ros.pipeline import Pipeline
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.types import Frame, Side, TrackState
@@ -31,11 +29,9 @@ FILMS = {
 def film(request, engine_of):
     """(true hands, found hands) of each image of a part of a script."""
     pipeline = Pipeline(
-        HandFinder(
-            PalmDetector(engine_of("mediapipe-palm-full"), "mediapipe-palm-full"),
+        Networks(
             HandLandmarks(engine_of("mediapipe-hand-full"), "mediapipe-hand-full"),
-            HandSettings(),
-            itertools.count(),
+            PalmDetector(engine_of("mediapipe-palm-full"), "mediapipe-palm-full"),
         )
     )
     seed, start_s, end_s = FILMS[request.param]

@@ -126,7 +126,7 @@ def test_the_first_image_of_a_new_thing_after_a_loss_is_not_the_lost_one():
     line = confirmed()
     line.see({})
     assert line.ids({"b": 5}) == [1]
-    assert [track.track_id for track in line.tracks.lost] == [0]
+    assert [track.track_id for track in line.tracks.latest_lost] == [0]
 
 
 # --- where it is next --------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_region_moves_on_with_its_track():
 def test_the_motion_of_a_lost_track_dies_away():
     line = confirmed(speed=5.0)
     line.see({})
-    track = line.tracks.lost[0]
+    track = line.tracks.latest_lost[0]
     moved = [track.moved_px(track.seen_ns + round(dt * 1e9))[0] for dt in (0.05, 0.2, 0.4, 5.0)]
     assert all(a < b for a, b in itertools.pairwise(moved))
     assert moved[-1] < 5 * 5, "less than five images' way, however long it is gone"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from vitpose_ros.cli.main import main
+from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
 from vitpose_ros.keypoints.warp import IMAGENET
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
-from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.errors import ModelError

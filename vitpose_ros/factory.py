@@ -1,23 +1,23 @@
-"""The pipeline with networks from the model store, by their names in the catalogue."""
+"""Pipelines and their networks, by the names of models in the catalogue."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from vitpose_ros.bodies import BodyFinder, BodyReader, MediaPipeBodies, TopDownBodies
-from vitpose_ros.detect.load import load_person_detector
+from vitpose_ros.detect.factory import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.hands import HandFinder, HandReader
+from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
 from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.keypoints.recipes import TURNED
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
+from vitpose_ros.measure import Networks
+from vitpose_ros.measure.networks import BodyReader, HandReader
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
 
@@ -26,7 +26,7 @@ from vitpose_ros.pipeline import Pipeline, Settings
 class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
-    Only those that the view needs are looked up: hand_detector unless it is "third_person",
+    Only those that the view needs are loaded: hand_detector unless it is "third_person",
     person_detector and body_model unless it is "egocentric".
     """
 
@@ -45,41 +45,51 @@ def load_pipeline(
     topdown: TopDownOptions | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Pipeline:
-    """The pipeline with networks from the model store.
+    """A pipeline for one camera, with networks from the model store.
 
     Parameters
     ----------
     store : where the models lie.
     models : their names.
     settings : see `Settings`; its defaults when None.
-    view : "egocentric", "third_person" or "auto"; see `views`.
+    view : "egocentric", "third_person" or "auto"; see `track.views`.
     threads : CPU threads for the networks; 0 uses all cores.
     topdown : how ViTPose and RTMPose run; its defaults when None.
-    tell : gets a sentence for each of these: which engine was chosen, and why.
+    tell : receives, for each of these, a sentence that names the engine and the reason for it.
 
     Raises
     ------
     ModelError : a name is unknown or of another task, or its file is missing or was altered.
-    EngineError : a file cannot be read, is not the network it is taken for, or does not give the
-        joints of fp32 in the precision that was asked for; or the engine that was asked for cannot
-        be used here.
-    ValueError : the view is unknown, or does not go with the settings.
+    EngineError : a file cannot be read, is another network than expected, or does not reproduce the
+        joints of fp32 in the requested precision; or the requested engine cannot be used here.
+    ValueError : the view is unknown, or does not fit the settings.
     """
-    ids, settings = itertools.count(), settings or Settings()
-    palms = None
-    if view != "third_person":
-        palms = _hand_detector(store, models.hand_detector, threads)
+    networks = load_networks(store, models, view, threads, topdown, tell)
+    return Pipeline(networks, settings, view)
+
+
+def load_networks(
+    store: ModelStore,
+    models: Models = Models(),
+    view: str = "egocentric",
+    threads: int = 0,
+    topdown: TopDownOptions | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Networks:
+    """The networks that a view needs, for the pipelines of one or several cameras.
+
+    Parameters and errors are those of `load_pipeline`.
+    """
     how = topdown or TopDownOptions()
     load = partial(load_top_down, store, threads=threads, how=how, tell=tell)
-    reader = _hand_reader(store, models.hand_model, threads, load)
-    hands = HandFinder(palms, reader, settings.hands, ids)
-    over_time = settings.smoothing, settings.biomechanics
-    if view == "egocentric":
-        return Pipeline(hands, None, view, *over_time, settings.prediction_horizon_s)
-    persons = load_person_detector(store, models.person_detector, threads)
-    body_reader = _body_reader(store, models.body_model, threads, load)
-    bodies = BodyFinder(persons, body_reader, settings.persons, ids)
-    return Pipeline(hands, bodies, view, *over_time, settings.prediction_horizon_s)
+    palms = persons = bodies = None
+    if view != "third_person":
+        palms = _hand_detector(store, models.hand_detector, threads)
+    hands = _hand_reader(store, models.hand_model, threads, load)
+    if view != "egocentric":
+        persons = load_person_detector(store, models.person_detector, threads)
+        bodies = _body_reader(store, models.body_model, threads, load)
+    return Networks(hands, palms, persons, bodies)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:
@@ -93,7 +103,7 @@ def _hand_reader(
     model = store.get(name, "hand_keypoints")
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
-    # A region of a hand is padded already, and holds the whole hand.
+    # Regions of hands are padded already.
     topdown = load(name, "hand_keypoints", padding=1.0)
     return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 

@@ -1,12 +1,12 @@
-"""Where the hands of a body are: regions from its joints, and which arm a found hand belongs to.
+"""Where the hands of a body are: regions from its joints, and the arm that a hand belongs to.
 
-Three sources, the best supported first:
+Three sources, best supported first:
 - the 21 points of a whole body's hand (HaMeR, demo.py and ViTDetDataset),
 - MediaPipe's wrist, index and little finger (its graph hand_landmarks_from_pose_to_recrop_roi),
 - wrist, elbow and shoulder (OpenPose, handDetector.cpp).
 
-The side is that of the wrist. Regions are turned so that the hand points up in them, as MediaPipe's
-hand network wants it; `upright` gives the square without the turn, as others want it.
+The side is that of the wrist. Regions are rotated so that the hand points up in them, as
+MediaPipe's hand network needs it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.geometry import grow_square, upright_rotation
+from vitpose_ros.geometry import grow_square, known_median, upright_rotation
 from vitpose_ros.layouts import HAND21, MIDDLE_MCP, WRIST
-from vitpose_ros.types import NO_ID, Keypoints, Region, Side
+from vitpose_ros.types import FloatArray, Keypoints, Region, Side
 
 ARM_SCORE = 0.25
-"""OpenPose looks for a hand where wrist, elbow and shoulder have more support than this."""
+"""OpenPose looks for a hand where wrist, elbow and shoulder have a higher score than this."""
 
 POINT_SCORE, MIN_POINTS = 0.5, 4
-"""HaMeR takes a hand's box from at least so many points with more support than this."""
+"""HaMeR takes a hand's box from at least MIN_POINTS points with a higher score than this."""
 
 WRIST_SCORE = 0.1
-"""MediaPipe looks for a hand where the wrist is more likely in view than this."""
+"""MediaPipe looks for a hand where the wrist has a higher visibility than this."""
 
 MIN_SIDE_PX = 20.0
-"""A smaller square shows too little of a hand (pytorch-openpose drops it, too)."""
+"""A smaller square shows too little of a hand (pytorch-openpose drops it as well)."""
 
 _BEYOND_WRIST = 0.33  # of the forearm
 _ARM_SIDE, _UPPER_ARM = 1.5, 0.9
@@ -43,13 +43,13 @@ _REACH = 1.5  # forearms between a wrist and the middle of its hand
 
 @dataclass(frozen=True)
 class BodyHand:
-    """A hand that a body should have.
+    """Where a body should have a hand.
 
     Attributes
     ----------
-    region : where to look, with the body's track id.
-    side : whose hand.
-    source : "points", "palm" or "arm": what the region comes from.
+    region : where to look.
+    side : of the wrist.
+    source : "points", "palm" or "arm": the origin of the region.
     """
 
     region: Region
@@ -57,39 +57,33 @@ class BodyHand:
     source: str
 
 
-def hands_of_body(body: Keypoints, body_id: int = NO_ID) -> list[BodyHand]:
-    """The hands to look at, at most one for each side.
+def hands_of_body(body: Keypoints) -> list[BodyHand]:
+    """Where the hands of a body should be, at most one for each side.
 
     Parameters
     ----------
     body : in a layout that names wrists: coco17, coco_wholebody133, mediapipe33, aic14, mpii16.
-    body_id : the body's track id, handed on to the regions.
 
     Returns
     -------
-    Left before right; a side whose joints have too little support, or whose hand would be smaller
-    than MIN_SIDE_PX, is left out.
+    Left before right; a side whose joints score too low, or whose hand would be smaller than
+    MIN_SIDE_PX, is left out.
     """
     hands = []
     for side in (Side.LEFT, Side.RIGHT):
         for source, rule in (("points", _points), ("palm", _palm), ("arm", _arm)):
             region = rule(body, side.name.lower())
             if region is not None and region.width >= MIN_SIDE_PX:
-                hands.append(BodyHand(replace(region, track_id=body_id), side, source))
+                hands.append(BodyHand(region, side, source))
                 break
     return hands
-
-
-def upright(region: Region) -> Region:
-    """The square without its turn: for networks that were trained on upright crops."""
-    return replace(region, rotation_rad=0.0)
 
 
 def region_from_arm(
     wrist: Sequence[float], elbow: Sequence[float], shoulder: Sequence[float]
 ) -> Region | None:
-    """OpenPose's rule: a square a third of the forearm beyond the wrist, one and a half times the
-    longer of the forearm and nine tenths of the upper arm.
+    """OpenPose's rule: a square centred a third of the forearm beyond the wrist; its side is 1.5
+    times the forearm, or 1.5 times 0.9 of the upper arm where that is longer.
 
     Parameters
     ----------
@@ -97,7 +91,7 @@ def region_from_arm(
 
     Returns
     -------
-    Turned along the forearm; None when its joints lie on one spot.
+    Rotated along the forearm; None when its joints coincide.
     """
     forearm = math.dist(wrist, elbow)
     side = _ARM_SIDE * max(forearm, _UPPER_ARM * math.dist(elbow, shoulder))
@@ -108,7 +102,7 @@ def region_from_arm(
 
 
 def region_from_points(uv: npt.NDArray, score: npt.NDArray) -> Region | None:
-    """HaMeR's rule: twice the box of the supported points, padded to 3:4, as a square.
+    """HaMeR's rule: twice the box of the points with enough score, padded to 3:4, as a square.
 
     Parameters
     ----------
@@ -138,14 +132,14 @@ def region_from_points(uv: npt.NDArray, score: npt.NDArray) -> Region | None:
 def region_from_palm(
     wrist: Sequence[float], index: Sequence[float], pinky: Sequence[float]
 ) -> Region | None:
-    """MediaPipe's rule: a square about the middle finger's root, twice its distance from the wrist,
-    then 2.7 times larger and shifted towards the fingers.
+    """MediaPipe's rule: a square around the middle finger's MCP joint, twice its distance from the
+    wrist, then 2.7 times larger and shifted towards the fingers.
 
-    MediaPipe runs a further network on this region that finds the hand's own; it is left out here.
+    MediaPipe runs another network on this region to refine it; that step is left out here.
 
     Parameters
     ----------
-    wrist, index, pinky : px; the last two are the roots of these fingers.
+    wrist, index, pinky : px; the last two are MCP joints.
 
     Returns
     -------
@@ -159,19 +153,27 @@ def region_from_palm(
     return grow_square(square, _PALM_SCALE, _PALM_SHIFT_Y)
 
 
+def holds_hand(place: Region, uv: FloatArray) -> bool:
+    """Whether a hand with these joints, (21, 2) px, is the one expected at a place: its middle lies
+    in the inner part.
+    """
+    middle = known_median(uv.T)
+    return math.dist(middle, (place.cx, place.cy)) < 0.35 * place.width
+
+
 def assign_hands(
     centres: Sequence[Sequence[float]], bodies: Sequence[Keypoints]
 ) -> list[tuple[int, Side] | None]:
-    """Which arm each found hand belongs to, by FrankMocap's rule: the middle of its box lies nearer
-    to the wrist than one and a half forearms; the nearest wins.
+    """The arm that each hand belongs to, by FrankMocap's rule: the centre of its box is closer to
+    the wrist than 1.5 forearms; the nearest wins.
 
-    Each hand goes to one arm and each arm gets one hand, the nearest pairs first: FrankMocap looks
-    at one arm at a time, and may give one hand to two.
+    Each hand goes to one arm and each arm gets one hand, nearest pairs first. FrankMocap looks at
+    one arm at a time, and may give one hand to two arms.
 
     Parameters
     ----------
     centres : (x, y) px of each hand's box.
-    bodies : their joints; arms whose wrist and elbow have not more than ARM_SCORE do not count.
+    bodies : their joints; arms whose wrist or elbow has at most ARM_SCORE do not count.
 
     Returns
     -------
@@ -195,7 +197,7 @@ def assign_hands(
 
 
 def _arms(body: Keypoints) -> Iterator[tuple[Side, list[float], list[float]]]:
-    """Side, wrist and elbow of the arms that are known."""
+    """Side, wrist and elbow of the known arms."""
     for side in (Side.LEFT, Side.RIGHT):
         name = side.name.lower()
         known = _joints(body, [f"{name}_wrist", f"{name}_elbow"], ARM_SCORE)
@@ -204,7 +206,7 @@ def _arms(body: Keypoints) -> Iterator[tuple[Side, list[float], list[float]]]:
 
 
 def _joints(body: Keypoints, names: Sequence[str], score: float) -> list[list[float]] | None:
-    """Places of joints; None when the layout lacks one, or one has not more than that score."""
+    """Positions of joints; None when the layout lacks one, or when one has at most that score."""
     if any(name not in body.layout.joints for name in names):
         return None
     indices = [body.layout.index(name) for name in names]
@@ -223,7 +225,7 @@ def _points(body: Keypoints, side: str) -> Region | None:
 
 
 def _palm(body: Keypoints, side: str) -> Region | None:
-    # The fingers' roots need no support of their own in MediaPipe: they go with the wrist.
+    # In MediaPipe the MCP joints need no score of their own: they go with the wrist.
     names = [f"{side}_wrist", f"{side}_index", f"{side}_pinky"]
     known = _joints(body, names, -1.0)
     if known is None or _joints(body, names[:1], WRIST_SCORE) is None:

@@ -1,34 +1,26 @@
-"""How an image is looked at: hands directly, or persons first; and the choice between the two."""
+"""Which view is used for the next image: hands directly, or persons first."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from vitpose_ros.types import Instance, JointState, View
 
 MODES = ("egocentric", "third_person", "auto")
 
 PROBE_S = 0.4
-"""While hands are found directly, `auto` looks for persons this often."""
+"""In the egocentric view, `auto` looks for persons at this interval."""
 
 TO_PERSONS = 3
-"""So many looks in a row must show a person before `auto` turns to persons."""
+"""This many images in a row must show a person before `auto` changes to third person."""
 
 TO_HANDS_S = 2.0
-"""`auto` turns back to hands when no person was seen for this time."""
-
-
-class View(IntEnum):
-    """How an image was looked at; the values of SkeletonArray.msg."""
-
-    EGOCENTRIC = 1
-    THIRD_PERSON = 2
+"""`auto` returns to the egocentric view when no person was seen for this time."""
 
 
 class ViewChooser:
-    """Decides for each image how to look at it, by what was seen before.
+    """Chooses the view of each image by what was seen before.
 
-    Both turns need evidence over time, and of different lengths, so that the view never flickers:
-    a person who passes through a first-person view, or one who is hidden for a moment, changes
-    nothing.
+    Both changes need evidence over time, of different lengths, so that the view never flickers: a
+    person passing through a first-person view, or a person hidden for a moment, changes nothing.
 
     Parameters
     ----------
@@ -55,14 +47,14 @@ class ViewChooser:
         self._last_probe_ns = self._last_seen_ns = None
 
     def probe_is_due(self, stamp_ns: int) -> bool:
-        """Whether persons are to be looked for in this image beside the hands."""
+        """Whether to look for persons in this image beside the hands."""
         if self._mode != "auto" or self.now is View.THIRD_PERSON:
             return False
         last = self._last_probe_ns
         return last is None or (stamp_ns - last) * 1e-9 >= PROBE_S
 
     def observe(self, stamp_ns: int, person_seen: bool) -> None:
-        """Take in whether a person was seen in an image in which persons were looked for."""
+        """Note whether a person was seen in an image that was searched for persons."""
         if self._mode != "auto":
             return
         self._last_probe_ns = stamp_ns
@@ -74,3 +66,15 @@ class ViewChooser:
                 self.now = View.THIRD_PERSON
         elif (stamp_ns - self._last_seen_ns) * 1e-9 > TO_HANDS_S:
             self.now = View.EGOCENTRIC
+
+
+def is_person(body: Instance) -> bool:
+    """Whether a body is a person in front of the camera: its wearer shows arms at most."""
+    joints = body.layout.joints
+    seen = {
+        joint
+        for joint, state in zip(joints, body.keypoints.state, strict=True)
+        if state == JointState.VISIBLE
+    }
+    shoulders = {"left_shoulder", "right_shoulder"} <= seen
+    return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)

@@ -1,16 +1,14 @@
-"""Which body, and which of its arms, a hand belongs to; kept over time."""
+"""Which body, and which of its arms, a hand belongs to."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vitpose_ros.detect.body_hands import ARM_SCORE, BodyHand, assign_hands
-from vitpose_ros.geometry import known_median
-from vitpose_ros.types import FloatArray, Instance, Region, Side, TrackState
+from vitpose_ros.body_hands import ARM_SCORE, assign_hands, hands_of_body, holds_hand
+from vitpose_ros.types import FloatArray, Instance, Side
 
 
 @dataclass(frozen=True)
@@ -26,17 +24,14 @@ class Arm:
         return (self.body_id, self.side) == (other.body_id, other.side)
 
 
-def arms_of_hands(
-    hands: Sequence[FloatArray], bodies: Sequence[Instance], places: Sequence[BodyHand]
-) -> list[Arm | None]:
-    """The arm of each hand, or None: a wrist at the end of an arm says more than the look of a
-    hand.
+def arms_of_hands(hands: Sequence[FloatArray], bodies: Sequence[Instance]) -> list[Arm | None]:
+    """The arm of each hand, or None. The wrist at the end of an arm is better evidence of a side
+    than the appearance of the hand.
 
     Parameters
     ----------
     hands : (21, 2) px each.
     bodies : those that are seen.
-    places : where their hands should be, with the bodies' ids.
 
     Returns
     -------
@@ -44,10 +39,10 @@ def arms_of_hands(
     """
     centres = [np.nanmean(uv, axis=0).tolist() for uv in hands]
     arms = assign_hands(centres, [body.keypoints for body in bodies])
-    # An arm whose elbow is hidden has no reach, but its hand may well be where it should be.
-    numbers = {body.track_id: number for number, body in enumerate(bodies)}
-    for place in places:
-        arm = numbers[place.region.track_id], place.side
+    # An arm with a hidden elbow has no reach, but its hand may well be where it should be.
+    places = [(n, p) for n, body in enumerate(bodies) for p in hands_of_body(body.keypoints)]
+    for number, place in places:
+        arm = number, place.side
         if arm in arms:
             continue
         for i, uv in enumerate(hands):
@@ -58,25 +53,17 @@ def arms_of_hands(
 
 
 def arm_is_hidden(arm: Arm, bodies: Sequence[Instance]) -> bool:
-    """Whether nothing can be said of an arm in this image: its body is lost, or its wrist or elbow
-    has no support. A body that is not followed any more has no arms.
+    """Whether this image says nothing about an arm: its body is lost, or the score of its wrist or
+    elbow is too low. A body whose track has ended has no arms.
     """
     for body in bodies:
         if body.track_id == arm.body_id:
-            if body.track_state is TrackState.LOST:
+            if body.is_lost:
                 return True
             names = [f"{arm.side.name.lower()}_{joint}" for joint in ("wrist", "elbow")]
             joints = [body.layout.index(name) for name in names]
             return bool((body.keypoints.score[joints] <= ARM_SCORE).any())
     return False
-
-
-def holds_hand(place: Region, uv: FloatArray) -> bool:
-    """Whether a hand with these joints is the one that should be at a place: its middle lies in the
-    inner half.
-    """
-    middle = known_median(uv.T)
-    return math.dist(middle, (place.cx, place.cy)) < 0.35 * place.width
 
 
 def _arm(body: Instance, side: Side) -> Arm:

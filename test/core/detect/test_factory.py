@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.detect.detr import DetrDetector
-from vitpose_ros.detect.load import load_person_detector, person_detector
+from vitpose_ros.detect.factory import load_person_detector, person_detector
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
 from vitpose_ros.detect.yolox import YoloxDetector
 from vitpose_ros.engines.base import EngineError

@@ -5,14 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.hands import (
-    hand_region,
-    palm_region,
-    same_hand,
-    same_palm,
-    same_region,
-)
-from vitpose_ros.detect.palms import Palm
+from vitpose_ros.detect.palms import Palm, palm_region, same_palm, whole_in_window
+from vitpose_ros.hand_geometry import hand_region, same_hand, same_region
 from vitpose_ros.types import Region
 
 
@@ -130,3 +124,18 @@ def test_a_palm_is_of_the_hand_whose_joints_lie_at_its_points(offset, same):
     without = uv.copy()
     without[17] = np.nan
     assert same_palm(Palm((0.0, 0.0, 50.0, 50.0), points, 0.9), without) is same
+
+
+@pytest.mark.parametrize(
+    ("box", "whole"),
+    [
+        ((300, 300, 50, 50), True),
+        ((201, 300, 50, 50), False),  # cut by the tile's left edge
+        ((460, 300, 39, 50), False),  # by its right one
+        ((300, 0, 50, 50), True),  # at the top the image itself ends
+    ],
+)
+def test_a_palm_cut_by_an_inner_edge_is_not_whole(box, whole):
+    tile = Region(350, 150, 300, 300)  # 200 .. 500 across, 0 .. 300 down
+    box = (box[0], min(box[1], 240), box[2], box[3])
+    assert whole_in_window(Palm(box, np.zeros((7, 2)), 0.9), tile, 1000, 1000) is whole

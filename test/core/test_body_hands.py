@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.body_hands import (
+from vitpose_ros.body_hands import (
     assign_hands,
     hands_of_body,
     region_from_arm,
     region_from_palm,
     region_from_points,
-    upright,
 )
 from vitpose_ros.layouts import (
     COCO17,
@@ -131,13 +130,6 @@ def test_fingers_on_the_wrist_give_nothing():
     assert region_from_palm((5, 5), (5, 5), (5, 5)) is None
 
 
-def test_upright_takes_the_turn_away_and_nothing_else():
-    region = region_from_arm((200, 100), (100, 100), (100, 20))
-    plain = upright(region)
-    assert plain.rotation_rad == 0
-    assert (plain.cx, plain.cy, plain.width) == (region.cx, region.cy, region.width)
-
-
 # --- which rule for which body
 
 BOTH_ARMS = {
@@ -147,11 +139,10 @@ BOTH_ARMS = {
 
 
 def test_a_coco_body_has_a_hand_for_each_arm_with_the_side_of_the_wrist():
-    left, right = hands_of_body(body(BOTH_ARMS), body_id=5)
+    left, right = hands_of_body(body(BOTH_ARMS))
     assert (left.side, left.source, right.side, right.source) == (LEFT, "arm", RIGHT, "arm")
     assert left.region.cx == pytest.approx(333)
     assert right.region.cx == pytest.approx(-13)  # in the image or not: who looks decides
-    assert left.region.track_id == right.region.track_id == 5
     assert left.region.score == pytest.approx(0.9)
 
 

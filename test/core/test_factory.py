@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vitpose_ros import load
+from vitpose_ros import factory
+from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.choose import ENGINES
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.load import TopDownOptions
-from vitpose_ros.load import Models, load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 
@@ -71,7 +71,7 @@ def test_hands_and_bodies_of_top_down_models_run_as_the_options_say(how, model_p
     for name in ("vitpose-tiny-synthetic", *NEEDED["auto"]):
         model_path(name)
     store = ModelStore()
-    monkeypatch.setattr(load, "load_top_down", loaded)
+    monkeypatch.setattr(factory, "load_top_down", loaded)
     hands = Models(hand_model="vitpose-tiny-synthetic")
     with pytest.raises(LoadedError) as said:
         load_pipeline(store, hands, threads=3, topdown=how)
@@ -91,13 +91,13 @@ def test_hands_of_the_tiny_vitpose_are_found_with_the_flip_test_at_twice_the_run
         for flip_test in (False, True)
     ]
     runs = []
-    real = load.OpenVinoEngine.run
+    real = factory.OpenVinoEngine.run
 
     def run(engine, tensors):
         runs.append(engine.path.parent.name)
         return real(engine, tensors)
 
-    monkeypatch.setattr(load.OpenVinoEngine, "run", run)
+    monkeypatch.setattr(factory.OpenVinoEngine, "run", run)
     counts = []
     for pipeline in pipelines:
         runs.clear()

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from vitpose_ros.views import MODES, PROBE_S, TO_HANDS_S, TO_PERSONS, View, ViewChooser
+from vitpose_ros.track.views import MODES, PROBE_S, TO_HANDS_S, TO_PERSONS, View, ViewChooser
 
 SECOND = 1_000_000_000
 STEP_NS = 33_333_333

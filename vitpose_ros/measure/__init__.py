@@ -1,0 +1,6 @@
+"""From images to measurements: detectors, crops, networks, decoding. Nothing here knows time."""
+
+from vitpose_ros.measure.measure import measure
+from vitpose_ros.measure.networks import Networks
+
+__all__ = ["Networks", "measure"]

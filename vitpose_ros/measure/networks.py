@@ -1,0 +1,127 @@
+"""The networks of a process: loaded once, shared by the pipelines of all its cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vitpose_ros.detect.palms import Palm
+from vitpose_ros.detect.persons import PersonDetector
+from vitpose_ros.geometry import letterbox_region
+from vitpose_ros.layouts import HAND21, Layout
+from vitpose_ros.measurements import BodyMeasurement, HandMeasurement
+from vitpose_ros.types import ByteArray, Crop, Region
+
+FIRST_BATCHES = (1, 2)
+"""The most frequent numbers of hands, and of bodies, that are read at once."""
+
+
+class HandDetector(Protocol):
+    """Finds palms."""
+
+    name: str
+    """The network's name in the model catalogue."""
+
+    def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
+        """For each window its palms with at least this score, best first."""
+        ...
+
+
+class HandReader(Protocol):
+    """Measures the joints of hands: MediaPipe's landmarks, or a top-down model."""
+
+    name: str
+    """The network's name in the model catalogue."""
+    engine: str
+    """What it runs on, for people."""
+
+    def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
+        """One measurement for each crop (a rotated square), in their order; None for no hand."""
+        ...
+
+
+class BodyReader(Protocol):
+    """Measures the joints of bodies, and knows which regions its network needs."""
+
+    name: str
+    """The network's name in the model catalogue."""
+    engine: str
+    """What it runs on, for people."""
+    layout: Layout
+
+    def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
+        """Where a detector finds persons, as this reader's network needs them; best first."""
+        ...
+
+    def __call__(self, crops: Sequence[Crop]) -> list[BodyMeasurement | None]:
+        """One measurement for each crop, in their order; None for no body."""
+        ...
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks, by their tasks.
+
+    Not for use from several threads at a time.
+
+    Attributes
+    ----------
+    hand_reader : measures hands.
+    hand_detector : finds hands directly; None where only the hands of bodies are measured.
+    person_detector, body_reader : find and measure bodies; None without bodies.
+    """
+
+    hand_reader: HandReader
+    hand_detector: HandDetector | None = None
+    person_detector: PersonDetector | None = None
+    body_reader: BodyReader | None = None
+
+    @property
+    def measures_bodies(self) -> bool:
+        """Whether there are networks for bodies."""
+        return self.person_detector is not None and self.body_reader is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The networks' names in the model catalogue."""
+        everything = (
+            self.hand_detector,
+            self.hand_reader,
+            self.person_detector,
+            self.body_reader,
+        )
+        return tuple(network.name for network in everything if network is not None)
+
+    @property
+    def engine(self) -> str:
+        """What the keypoint networks run on, for people."""
+        hands, bodies = self.hand_reader, self.body_reader
+        if bodies is None or bodies.engine == hands.engine:
+            return hands.engine
+        return f"{bodies.engine} ({bodies.name}) and {hands.engine} ({hands.name})"
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts that measurements can have."""
+        return (HAND21,) if self.body_reader is None else (self.body_reader.layout, HAND21)
+
+    def warm_up(self) -> None:
+        """Run each network, keypoint networks on each of FIRST_BATCHES: first runs are slow.
+
+        Raises
+        ------
+        EngineError : a network fails.
+        """
+        image = np.zeros((480, 640, 3), np.uint8)
+        whole = Crop(image, letterbox_region(640, 480))
+        if self.hand_detector is not None:
+            self.hand_detector([whole], 0.5)
+        if self.person_detector is not None:
+            self.person_detector(image, 0.5)
+        for count in FIRST_BATCHES:
+            self.hand_reader([whole] * count)
+            if self.body_reader is not None:
+                self.body_reader([whole] * count)

@@ -1,0 +1,176 @@
+"""What flows between the steps of the core: the plan for an image, and what was measured in it.
+
+A `FramePlan` comes from the tracks and says where to look. `Measurements` are this image's readings
+alone: nothing in them is smoothed, averaged over time, or knows an identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.hand_geometry import hand_region
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.settings import HandSettings, PersonSettings
+from vitpose_ros.types import NO_ID, FloatArray, JointState, Keypoints, Region, View
+
+_MIRROR_X = np.array([-1, 1, 1], np.float32)
+
+
+class CropSource(Enum):
+    """Why a crop was read."""
+
+    DETECTION = "a detector found something there"
+    TRACK = "a track that was seen in the previous image leads there"
+    LOST_TRACK = "a lost track leads there"
+    BODY = "a body has its hand there"
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Where to look in one image, decided before any network runs.
+
+    Attributes
+    ----------
+    view : EGOCENTRIC finds hands directly; THIRD_PERSON finds bodies, then their hands.
+    hands, persons : the settings in use for this image.
+    reset : tracking starts anew at this image.
+    hand_crops, body_crops : where tracks lead, with their ids.
+    lost_ids : the tracks among them that were not seen in the previous image.
+    hand_windows : where the hand detector looks while fewer than max_hands are measured: the whole
+        image first, then tiles.
+    persons_below : the person detector runs when fewer bodies than this are measured. None: bodies
+        are not measured at all.
+    """
+
+    view: View
+    hands: HandSettings
+    persons: PersonSettings
+    reset: bool = False
+    hand_crops: tuple[Region, ...] = ()
+    hand_windows: tuple[Region, ...] = ()
+    body_crops: tuple[Region, ...] = ()
+    persons_below: int | None = None
+    lost_ids: frozenset[int] = frozenset()
+
+    def source(self, crop: Region, otherwise: CropSource) -> CropSource:
+        """Why a crop is read: by its track, or `otherwise` where it has none."""
+        if crop.track_id == NO_ID:
+            return otherwise
+        return CropSource.LOST_TRACK if crop.track_id in self.lost_ids else CropSource.TRACK
+
+
+@dataclass(frozen=True)
+class HandMeasurement:
+    """A hand as a network measured it in one crop.
+
+    Attributes
+    ----------
+    uv : (21, 2) float32, px of the image; NaN where the network gave no joint.
+    score : (21,) float32, 0 .. 1; 0 where it gave none.
+    seen : (21,) bool, whether the network reports the joint as seen rather than inferred.
+    shape_xyz : (21, 3) float32, metres around the hand's centre, axes of the optical frame (x
+        right, y down, z forward); NaN from networks that give none.
+    presence : probability that the crop shows a hand, 0 .. 1.
+    right : probability of a right hand, 0 .. 1; NaN from networks that do not tell.
+    source : why the crop was read.
+    """
+
+    uv: FloatArray
+    score: FloatArray
+    seen: npt.NDArray[np.bool_]
+    shape_xyz: FloatArray
+    presence: float
+    right: float
+    source: CropSource = CropSource.DETECTION
+
+    @cached_property
+    def region(self) -> Region | None:
+        """Where to look for this hand in the next image; None when the joints give no region."""
+        return hand_region(self.uv, self.presence)
+
+    def inside(self, width: int, height: int) -> npt.NDArray[np.bool_]:
+        """(21,) which joints lie on the pixels of an image of that size."""
+        u, v = self.uv.T
+        return np.asarray((u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5))
+
+    def mirrored(self) -> HandMeasurement:
+        """The same hand, had the image not been mirrored; pixels stay those of the image."""
+        return replace(self, right=1.0 - self.right, shape_xyz=self.shape_xyz * _MIRROR_X)
+
+    def keypoints(self, width: int, height: int) -> Keypoints:
+        """The joints in the layout hand21, for an image of that size (px)."""
+        visible = self.inside(width, height) & self.seen
+        state = np.where(visible, JointState.VISIBLE, JointState.OCCLUDED)
+        absent = np.isnan(self.uv).any(axis=1)
+        return Keypoints(
+            layout=HAND21,
+            uv=self.uv,
+            score=self.score,
+            state=np.where(absent, JointState.ABSENT, state).astype(np.uint8),
+            shape_xyz=self.shape_xyz,
+        )
+
+
+@dataclass(frozen=True)
+class BodyMeasurement:
+    """A body as a network measured it in one crop.
+
+    Attributes
+    ----------
+    keypoints : its joints.
+    score : confidence that it is a body, 0 .. 1.
+    region : where to look for it in the next image; None when it cannot be followed.
+    source : why the crop was read.
+    """
+
+    keypoints: Keypoints
+    score: float
+    region: Region | None
+    source: CropSource = CropSource.DETECTION
+
+    def mirrored(self) -> BodyMeasurement:
+        """The same body, had the image not been mirrored: left and right joints are exchanged, and
+        x in metres changes sign. In the image every point stays where it is.
+        """
+        joints = self.keypoints
+        order = list(joints.layout.flip_permutation())
+        return replace(
+            self,
+            keypoints=replace(
+                joints,
+                uv=joints.uv[order],
+                score=joints.score[order],
+                state=joints.state[order],
+                xyz=joints.xyz[order] * _MIRROR_X,
+                z_source=joints.z_source[order],
+                shape_xyz=joints.shape_xyz[order] * _MIRROR_X,
+                corrected=joints.corrected[order],
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the networks measured in one image.
+
+    Attributes
+    ----------
+    hands : each hand once.
+    bodies : each body once; None when bodies were not measured.
+    hands_searched, persons_searched : whether the detector of each ran.
+    models : the networks that ran for this image, in the order of their first use.
+    stage_s : wall time of "detect" and "keypoints", s, 0 for a stage that did not run. Images that
+        were measured together share it: it is that of the whole batch.
+    """
+
+    hands: tuple[HandMeasurement, ...] = ()
+    bodies: tuple[BodyMeasurement, ...] | None = None
+    hands_searched: bool = False
+    persons_searched: bool = False
+    models: tuple[str, ...] = ()
+    stage_s: dict[str, float] = field(default_factory=lambda: {"detect": 0.0, "keypoints": 0.0})

@@ -1,0 +1,112 @@
+"""The search for small hands: which parts of an image the detector looks at beside the whole.
+
+MediaPipe's palm detector sees 192x192 pixels. A hand of 100 px in an image 1920 px wide is 10 px
+there, and is missed; in a square tile of 720 px it is 27 px. Tiles overlap, so that each hand lies
+completely in one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from vitpose_ros.types import Region
+
+LOST_SEARCH_S, MOST_LOST = 1.0, 8
+"""The place of a lost hand is searched for this time; of several, the latest MOST_LOST are."""
+
+_DETECTOR_PX = 192  # the palm detector's input: a smaller tile shows nothing more
+
+_SIDES = (1.0, 2.0 / 3.0)  # of the image's short side
+_OVERLAP = 1.0 / 3.0  # of a tile: the largest hand that lies whole in a tile wherever it is
+_LOST_SIDE = 3.0  # of the lost hand's region
+_LOST_LOOKS = 12  # at 30 images a second, 0.8 s of every other look
+
+
+@dataclass(frozen=True)
+class _LostPlace:
+    """Where a hand was lost, when, and how many looks at it remain."""
+
+    region: Region
+    stamp_ns: int
+    looks: int
+
+
+@lru_cache(maxsize=8)
+def tiles(width: int, height: int) -> tuple[Region, ...]:
+    """Overlapping square tiles of an image of that size (px), large ones first.
+
+    Left out are tiles of the image's own size, and tiles smaller than the detector's input.
+    """
+    found = []
+    for fraction in _SIDES:
+        side = fraction * min(width, height)
+        if side < _DETECTOR_PX or side >= max(width, height):
+            continue
+        found += [
+            Region(x + side / 2, y + side / 2, side, side)
+            for y in _starts(height, side)
+            for x in _starts(width, side)
+        ]
+    return tuple(found)
+
+
+def _starts(length: int, side: float) -> list[float]:
+    """Where tiles start along a length, evenly spread, with at least the overlap."""
+    steps = math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-9)
+    return (
+        [step * (length - side) / steps for step in range(steps + 1)]
+        if steps > 0
+        else [(length - side) / 2]
+    )
+
+
+class TileSearch:
+    """Which tiles come next: all in turn, and in every other look the surroundings of a hand that
+    was just lost.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget lost hands and start with the first tile."""
+        self._next = 0
+        self._lost: list[_LostPlace] = []
+        self._planned = self._next, self._lost
+
+    def lost(self, region: Region, stamp_ns: int) -> None:
+        """Note that a tracked hand was lost in this region: search there first."""
+        self._lost = [*self._lost, _LostPlace(region, stamp_ns, _LOST_LOOKS)][-MOST_LOST:]
+
+    def next_tiles(self, width: int, height: int, count: int, stamp_ns: int) -> list[Region]:
+        """The next tiles to search in an image of that size (px) and time, at most `count`; fewer
+        when it has fewer. They stay the next ones until `advance`.
+        """
+        self._lost = [one for one in self._lost if stamp_ns - one.stamp_ns <= LOST_SEARCH_S * 1e9]
+        chosen: list[Region] = []
+        lost, start = list(self._lost), self._next
+        if lost:
+            place = lost.pop(0)
+            if place.looks > 1:
+                lost.append(replace(place, looks=place.looks - 1))
+            if place.looks % 2 == 0:
+                chosen.append(_around(place.region, width, height))
+        turn = tiles(width, height)
+        more = min(count - len(chosen), len(turn))
+        chosen += [turn[(start + i) % len(turn)] for i in range(more)]
+        self._planned = start + more, lost
+        return chosen
+
+    def advance(self) -> None:
+        """Note that the tiles given last were searched."""
+        self._next, self._lost = self._planned
+
+
+def _around(region: Region, width: int, height: int) -> Region:
+    """A square tile around a region, inside the image where that is large enough."""
+    side = min(max(_LOST_SIDE * region.width, float(_DETECTOR_PX)), float(min(width, height)))
+    cx = min(max(region.cx, side / 2), width - side / 2)
+    cy = min(max(region.cy, side / 2), height - side / 2)
+    return Region(cx, cy, side, side)
