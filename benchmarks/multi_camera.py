@@ -6,7 +6,7 @@ moment go through `vitpose_ros.pipeline.process` together; the cameras share the
 counts take turns, image by image, so that a machine whose speed drifts slows all of them alike.
 
 JSON: {"1": {ms_per_image, hands}, "2": ..., "4": ..., "ratio_2", "ratio_4"}; medians. Target: a
-ratio of at most 1, that is, an image of several cameras takes no longer than one of a single camera.
+ratio of at most 1: an image of several cameras takes no longer than one of a single camera.
 """
 
 from __future__ import annotations

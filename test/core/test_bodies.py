@@ -45,10 +45,10 @@ def ids(bodies):
 def test_the_detector_rests_while_as_many_persons_are_followed_as_may_be(camera_on, four):
     camera = camera_on(four, max_persons=4, detect_interval=1)
     assert len(camera.shoot()) == 4
-    assert camera.measured.models == ("detector", "crowd")
+    assert camera.measured.models[:2] == ("detector", "crowd")
     for _ in range(20):
         assert not looked(camera)
-        assert camera.measured.models == ("crowd",)
+        assert "detector" not in camera.measured.models
         assert camera.measured.stage_s["detect"] == 0.0
 
 
