@@ -229,6 +229,15 @@ def test_a_problem_is_said_once_and_again_when_it_changes() -> None:
     assert "the image has 640x480: not a whole multiple" in told.warned[1]
 
 
+def test_numbers_that_are_not_numbers_are_said_once_in_the_words_of_the_message() -> None:
+    told = Told()
+    for _ in range(3):
+        told.calibration.take(info(k=(np.nan, *K[1:])))
+        assert told.model() is None
+    assert len(told.warned) == 1
+    assert "/camera/camera_info is not used: expected positive focal lengths" in told.warned[0]
+
+
 def test_after_a_new_start_nothing_is_known_of_the_camera() -> None:
     told = Told()
     told.calibration.take(info())

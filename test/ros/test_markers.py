@@ -77,6 +77,9 @@ def test_a_wide_lens_shows_a_hand_beside_the_camera() -> None:
     frame = Frame(IMAGE, camera=LENSES["wide"])
     joints = named(marker_array(HEADER, [instance], frame, 0.5), "joints")[0]
     assert points(joints)[0, 2] < 0 < points(joints)[0, 0], "more than 90 degrees to the right"
+    instance.keypoints.uv[:] = (635.0, 242.0)
+    behind = named(marker_array(HEADER, [instance], frame, 0.5), "joints")[0]
+    assert behind.scale.x == pytest.approx(joints.scale.x)
 
 
 def test_a_pixel_that_the_lens_does_not_reach_is_not_drawn() -> None:
@@ -100,6 +103,13 @@ def test_the_label_says_whose_hand_it_is_and_whether_its_depth_is_unknown() -> N
         for one in (hand(), hand(known_m=0.4), hand(known_m=0.4, side=Side.UNKNOWN))
     ]
     assert texts == ["left 3 (depth unknown)", "left 3", "hand 3"]
+
+
+def test_the_label_of_a_hand_with_some_known_depths_claims_no_unknown_depth() -> None:
+    known = hand(known_m=0.4)
+    known.keypoints.xyz[3:] = np.nan
+    label = named(marker_array(HEADER, [known], FRAME, 0.5), "labels")[0]
+    assert label.text == "left 3"
 
 
 def test_absent_joints_and_their_bones_are_not_drawn() -> None:
