@@ -52,10 +52,6 @@ class BodyTracks:
         self._tracks.clear()
         self._since_detection = 0
 
-    def keep(self, most: int) -> None:
-        """Follow only the `most` bodies with the oldest tracks."""
-        self._tracks.keep(most)
-
     def crops(self, stamp_ns: int, most: int) -> tuple[list[Region], frozenset[int]]:
         """Where to look at a time, and which of these tracks are lost; see `Tracks.regions`."""
         return self._tracks.regions(stamp_ns, most), self._tracks.lost_ids

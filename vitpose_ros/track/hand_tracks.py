@@ -41,11 +41,6 @@ class HandTracks:
         self._tracks.clear()
         self._forget()
 
-    def keep(self, most: int) -> None:
-        """Of the hands seen in the last image, follow only the `most` with the oldest tracks."""
-        self._tracks.keep(most)
-        self._forget()
-
     def crops(self, stamp_ns: int, most: int) -> tuple[list[Region], frozenset[int]]:
         """Where to look at a time, and which of these tracks are lost; see `Tracks.regions`."""
         return self._tracks.regions(stamp_ns, most), self._tracks.lost_ids

@@ -59,14 +59,11 @@ class Tracker:
             self._forget()
         view, stamp_ns = self._views.now, frame.stamp_ns
         egocentric = view is View.EGOCENTRIC
-        if egocentric:
-            self._hands.keep(hands.max_hands)  # hands of bodies may have been more
         most = hands.max_hands if egocentric else MOST_CROPS
         hand_crops, lost_ids = self._hands.crops(stamp_ns, most)
         body_crops: list[Region] = []
         persons_below = None
         if self._bodies is not None and (not egocentric or self._views.probe_is_due(stamp_ns)):
-            self._bodies.keep(persons.max_persons)
             body_crops, lost_bodies = self._bodies.crops(stamp_ns, persons.max_persons)
             persons_below, lost_ids = self._bodies.detect_below(persons), lost_ids | lost_bodies
         return FramePlan(

@@ -141,10 +141,6 @@ class Tracks:
         """Follow nothing any more."""
         self._tracks.clear()
 
-    def keep(self, most: int) -> None:
-        """Of those that are seen, follow only the `most` that are oldest."""
-        self.keep_only({track.track_id for track in (*self.live[:most], *self.latest_lost)})
-
     def keep_only(self, ids: Collection[int]) -> None:
         """Follow only the tracks with these ids."""
         self._tracks = [track for track in self._tracks if track.track_id in ids]

@@ -72,14 +72,6 @@ def test_what_is_paired_with_a_track_goes_on_with_it_and_the_others_are_new():
     assert [region.track_id for region in line.regions()] == [8, 9], "the oldest first"
 
 
-@pytest.mark.parametrize(("most", "stay"), [(0, []), (1, [0]), (2, [0, 1]), (5, [0, 1, 2])])
-def test_keep_lets_go_of_those_followed_shortest(most, stay):
-    line = Line()
-    line.see({"a": 0, "b": 100, "c": 200})
-    line.tracks.keep(most)
-    assert [region.track_id for region in line.regions()] == stay
-
-
 # --- states ------------------------------------------------------------------------------------
 
 
