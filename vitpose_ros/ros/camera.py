@@ -13,6 +13,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -29,6 +31,7 @@ from std_msgs.msg import Header
 
 from vitpose_ros.ros.declare import START, DeclaredParameters, ParameterSpec
 from vitpose_ros.ros.messages import image_message
+from vitpose_ros.ros.start import StartError, start_ros
 
 NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -210,16 +213,17 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
 
     Returns the process's exit code: 0; 1 if the camera failed; 2 if it could not start.
     """
-    # rclpy's own handlers would destroy the publishers while an image is being published.
-    rclpy.init(
-        args=list(arguments) if arguments is not None else None,
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
+    try:
+        # rclpy's own handlers would destroy the publishers while an image is being published.
+        start_ros(arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except StartError as error:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
+        return 2
     for number in (signal.SIGINT, signal.SIGTERM):  # a script's `camera &` would ignore the first
         signal.signal(number, signal.default_int_handler)
     try:
         camera = make()
-    except (CameraError, ValueError) as error:
+    except (CameraError, ParameterException, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         rclpy.try_shutdown()
         return 2

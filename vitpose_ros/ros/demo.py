@@ -23,6 +23,7 @@ from rich.table import Table
 
 from vitpose_ros.ros.film import Film
 from vitpose_ros.ros.monitor import Monitor
+from vitpose_ros.ros.start import StartError, start_ros
 from vitpose_ros.synthetic.scene import SCRIPTS
 
 CAMERA = "camera"
@@ -98,7 +99,10 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     for name in ("overlay.mp4", "overlay.png", "summary.json"):
         (output / name).unlink(missing_ok=True)  # nothing of an earlier run is taken for this one's
     processes: list[Process] = []
-    rclpy.init(args=[])
+    try:
+        start_ros([])
+    except StartError as error:
+        raise DemoError(str(error)) from error
     film = Film(output)
     monitor = Monitor(CAMERA, film)
     interrupted = False

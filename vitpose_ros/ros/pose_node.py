@@ -16,6 +16,7 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -34,6 +35,7 @@ from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
 from vitpose_ros.ros.stamps import StampGate
+from vitpose_ros.ros.start import StartError, start_ros
 from vitpose_ros.ros.supervisor import Supervisor
 from vitpose_ros.ros.transitions import RefusalError, refuse_impossible_requests, reported
 from vitpose_ros.ros.worker import Worker
@@ -343,19 +345,28 @@ class PoseNode(LifecycleNode):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until the process is asked to end."""
-    rclpy.init(args=list(arguments) if arguments is not None else None)
-    node = PoseNode()
     try:
+        start_ros(arguments)
+    except StartError as error:
+        sys.stderr.write(f"pose_node: {error}\n")
+        return 2
+    node: PoseNode | None = None
+    try:
+        node = PoseNode()
         if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             node.trigger_activate()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except RuntimeError:  # raised by rclpy when Ctrl-C interrupts a transition
-        if node.context.ok():
+    except ParameterException as error:  # of a parameter of ROS itself, such as use_sim_time
+        sys.stderr.write(f"pose_node: {error}\n")
+        return 2
+    except RuntimeError:  # raised by rclpy when Ctrl-C interrupts the start or a transition
+        if rclpy.ok():
             raise
     finally:
-        node.destroy_node()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

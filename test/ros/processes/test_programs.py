@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
+from ament_index_python.packages import get_package_prefix
 from diagnostic_msgs.msg import DiagnosticArray
 
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.synthetic.scene import Scene
-
-TIMEOUT_S = 45.0
-
 
 Start = Finish = Callable[..., Any]
 
@@ -26,6 +29,14 @@ TIMEOUT_S = 45.0
 
 def stamps(messages: list[Any]) -> set[tuple[int, int]]:
     return {(m.header.stamp.sec, m.header.stamp.nanosec) for m in messages}
+
+
+def ended(pid: int) -> bool:
+    """Whether a process that is not our child has ended; nobody may have collected it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def one_line(text: str) -> str:
@@ -160,6 +171,14 @@ WRONG = [
     ("demo", ["--script", "dance"], 2, ["'dance'", "tour", "still"]),
     ("demo", ["--speed", "3"], 2, ["--speed"]),
     ("demo", ["--source", "/nowhere/a.mp4"], 1, ["demo failed", "/nowhere/a.mp4"]),
+    ("pose_node", ["--ros-args", "--log-level", "loud"], 2, ["log level 'loud'", "debug, info"]),
+    ("pose_node", ["--ros-args", "--params-file", "/nowhere.yaml"], 2, ["file '/nowhere.yaml'"]),
+    ("pose_node", ["--ros-args", "--nonsense"], 2, ["unknown options", "--nonsense"]),
+    ("pose_node", ["--ros-args", "-r", "a b"], 2, ["'-r a b'", "-r FROM:=TO"]),
+    ("pose_node", ["--ros-args", "-p", "max_hands"], 2, ["'-p max_hands'", "-p NAME:=VALUE"]),
+    ("pose_node", ["--ros-args", "-p", "use_sim_time:=5"], 2, ["'use_sim_time'", "BOOL"]),
+    ("synthetic_camera", ["--ros-args", "--log-level", "loud"], 2, ["log level 'loud'"]),
+    ("synthetic_camera", ["--ros-args", "-p", "use_sim_time:=5"], 2, ["'use_sim_time'", "BOOL"]),
     ("video_camera", [], 2, ["there is no file or device ''", "parameter 'source'"]),
     ("video_camera", ["--ros-args", "-p", "source:=/"], 2, ["there is no file or device '/'"]),
     (
@@ -208,3 +227,91 @@ def test_a_file_that_is_no_video_is_named_with_what_is_accepted(
     assert code == 2
     assert f"OpenCV cannot open '{text}'" in one_line(output)
     assert "Traceback" not in output
+
+
+# a parameter file, and what must be said about it
+BROKEN = [
+    ("/**:\n  ros__parameters:\n    max_hands: [1\n  x", "near line 3"),
+    ("/**:\n  max_hands: 3\n", "before ros__parameters at line 2"),
+    ("/**:\n  ros__parameters:\n    max_hands: [1, a]\n", "same type"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN, ids=[row[1] for row in BROKEN])
+def test_a_broken_parameter_file_is_named_with_its_line(
+    finish: Finish, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    code, output = finish("pose_node", "--ros-args", "--params-file", str(file))
+    assert code == 2, output
+    assert f"pose_node: the parameter file '{file}' cannot be read" in output
+    assert said in output and "config/pose.yaml" in output
+    assert "Traceback" not in output
+
+
+# HOME, and what must be said
+HOMELESS = [("/proc", "cannot write its log to '/proc/.ros/log'"), (None, "has no home folder")]
+
+
+@pytest.mark.parametrize(("home", "said"), HOMELESS, ids=["read-only home", "no home"])
+@pytest.mark.parametrize("name", ["pose_node", "synthetic_camera", "demo"])
+def test_without_a_home_a_program_names_the_variable_to_set(
+    finish: Finish, tmp_path: Path, name: str, home: str | None, said: str
+) -> None:
+    env = {key: value for key, value in os.environ.items() if key not in ("HOME", "ROS_LOG_DIR")}
+    env.update({"HOME": home} if home else {})
+    arguments = ["--output", str(tmp_path)] if name == "demo" else []
+    code, output = finish(name, *arguments, env=env)
+    assert code == (1 if name == "demo" else 2), output
+    assert said in one_line(output) and "set ROS_LOG_DIR" in one_line(output)
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("stage", ["numpy", "cv2", "rclpy"])
+@pytest.mark.parametrize("name", ["pose_node", "vitpose_ros"])
+def test_ctrl_c_while_a_program_is_imported_ends_it_without_a_traceback(
+    start: Start, name: str, stage: str
+) -> None:
+    one = start(name, *(["models", "list"] if name == "vitpose_ros" else []))
+    maps = Path(f"/proc/{one.process.pid}/maps")
+    deadline_s = time.monotonic() + TIMEOUT_S
+    with contextlib.suppress(OSError):  # it has finished already
+        while one.process.poll() is None and stage not in maps.read_text():
+            assert time.monotonic() < deadline_s, f"{stage} was never loaded"
+    # 0: it had finished, or had begun to work; 130: it was still starting.
+    assert one.interrupt() in (0, 130), one.output()
+    assert "Traceback" not in one.output() and "Error" not in one.output()
+
+
+def test_a_program_ends_with_the_launch_that_started_it(
+    graph: Any, run: Callable[..., Any]
+) -> None:
+    statuses = graph.listen(DiagnosticArray, "/diagnostics")
+    node = str(Path(get_package_prefix("vitpose_ros")) / "lib" / "vitpose_ros" / "pose_node")
+    launch = (
+        "import os, signal, subprocess, sys\n"
+        "env = {**os.environ, 'VITPOSE_ROS_LAUNCH_PID': str(os.getpid())}\n"
+        "print(subprocess.Popen(sys.argv[1:], env=env).pid, flush=True)\n"
+        "signal.pause()"
+    )
+    options = ["--ros-args", "-r", f"__ns:={graph.namespace}"]
+    launched = run([sys.executable, "-c", launch, node, *options])
+
+    def alive() -> bool:
+        return any(s.name.startswith(graph.namespace) for m in statuses.messages for s in m.status)
+
+    graph.wait_for(alive, "the node's diagnostics", TIMEOUT_S)
+    pid = int(launched.output().split()[0])
+    launched.process.kill()
+    launched.process.wait()
+    graph.wait_for(lambda: ended(pid), "the node's end", TIMEOUT_S)
+
+
+def test_a_program_whose_launch_has_already_ended_does_not_start(finish: Finish) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    env = {**os.environ, "VITPOSE_ROS_LAUNCH_PID": str(ended.pid)}
+    code, output = finish("pose_node", env=env)
+    assert code == 1
+    assert output == "pose_node: the launch that started it has ended\n"
