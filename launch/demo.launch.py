@@ -1,18 +1,18 @@
-"""A rendered first-person camera and the pose node on it: ros2 launch vitpose_ros demo.launch.py
-rviz:=true. The arguments of pose.launch.py are arguments here, too: hand_model:=...
+"""A rendered first-person camera and the pose node on it: ros2 launch vitpose_ros demo.launch.py.
+It takes the arguments of pose.launch.py, too, such as hand_model:=...
 """
 
-import os
-
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    Shutdown,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
 
 from launch import LaunchDescription
-
-SHARE = get_package_share_directory("vitpose_ros")
+from vitpose_ros.ros.launching import program, share
 
 
 def generate_launch_description():
@@ -20,30 +20,27 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "script",
             default_value="tour",
-            description="What hands do: tour, reach, grasp, rotate, cross, leave, occlude, still.",
+            choices=["tour", "reach", "grasp", "rotate", "cross", "leave", "occlude", "still"],
+            description="What the hands do.",
         ),
         DeclareLaunchArgument(
             "rviz",
             default_value="true",
             choices=["true", "false"],
-            description="Open RViz with the shipped configuration.",
+            description="Open RViz, in the frame of the camera.",
         ),
     ]
     pose = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "pose.launch.py")),
+        PythonLaunchDescriptionSource(share("launch", "pose.launch.py")),
         launch_arguments={
             "image": "camera/image_raw",
             "rviz": LaunchConfiguration("rviz"),
         }.items(),
     )
-    camera = Node(
-        package="vitpose_ros",
-        executable="synthetic_camera",
-        name="synthetic_camera",
-        namespace="camera",
+    camera = program(
+        "synthetic_camera",
+        namespace=[LaunchConfiguration("namespace", default=""), "/camera"],
         parameters=[{"script": LaunchConfiguration("script")}],
-        output="screen",
-        emulate_tty=True,
+        on_exit=Shutdown(reason="the camera has ended"),
     )
-    # The profile is selected by pose.launch.py's actions, so these come first.
-    return LaunchDescription([*arguments, pose, camera])
+    return LaunchDescription([*arguments, GroupAction([pose]), camera])

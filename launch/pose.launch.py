@@ -1,60 +1,79 @@
 """The pose node on a camera's topic: ros2 launch vitpose_ros pose.launch.py
 image:=/camera/image_raw.
+
+To include this file more than once, put each IncludeLaunchDescription into a GroupAction, as
+two_cameras.launch.py does: arguments of an include hold for all that follows it in the same scope.
 """
 
 import os
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
+from vitpose_ros.ros.launching import program, rviz, share
 
-SHARE = get_package_share_directory("vitpose_ros")
-
-CHOICES = {
-    "view": "How hands are looked for: egocentric, third_person or auto",
-    "hand_detector": "Hand detector, by its name in the model catalogue",
-    "hand_model": "Hand keypoint model, by its name in the model catalogue",
-    "person_detector": "Person detector, by its name in the model catalogue",
-    "body_model": "Body keypoint model, by its name in the model catalogue",
-    "engine": "What runs ViTPose and RTMPose: auto, tensorrt, torch or openvino",
-    "precision": "Of ViTPose and RTMPose: fp32, fp16, bf16 or auto",
-    "smoothing": "Of joints over time: none, responsive, balanced, steady or custom",
+PARAMETERS = {
+    "image_transport": (str, "raw or compressed"),
+    "reliability": (str, "Of the image subscription: best_effort or reliable"),
+    "view": (str, "How hands are found: egocentric, third_person or auto"),
+    "hand_detector": (str, "Hand detector, by its name in the model catalogue"),
+    "hand_model": (str, "Hand keypoint model, by its name in the model catalogue"),
+    "person_detector": (str, "Person detector, by its name in the model catalogue"),
+    "body_model": (str, "Body keypoint model, by its name in the model catalogue"),
+    "engine": (str, "What runs ViTPose and RTMPose: auto, tensorrt, torch or openvino"),
+    "precision": (str, "Of ViTPose and RTMPose: fp32, fp16, bf16 or auto"),
+    "threads": (int, "CPU threads of the engine; 0 leaves the choice to the engine"),
+    "max_hands": (int, "Largest number of hands to follow"),
+    "input_mirrored": (bool, "true if the image is mirrored, as a selfie view is"),
+    "smoothing": (str, "Over time: none, responsive, balanced, steady or custom"),
+    "autostart": (bool, "false under a lifecycle manager"),
 }
 """Parameters of the node that are launch arguments too."""
 
+BOOLEANS = {"true": True, "false": False}
 
-def fast_dds_profile():
-    """Actions that select the shipped Fast DDS profile, unless the user has selected one."""
-    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    if any(os.environ.get(name) for name in names):
-        return []
-    profile = os.path.join(SHARE, "config", "fastdds.xml")
-    return [SetEnvironmentVariable(name, profile) for name in names]
+
+def parse(name, text, kind):
+    """The value of an argument; a sentence if the text has no such value."""
+    if kind is bool:
+        if text.lower() not in BOOLEANS:
+            raise RuntimeError(f"{name}:={text}: expected true or false")
+        return BOOLEANS[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        raise RuntimeError(f"{name}:={text}: expected a whole number") from None
 
 
 def pose_node(context):
-    """The node; a choice that is not empty stands above the parameter file's."""
-    values = {name: LaunchConfiguration(name).perform(context) for name in CHOICES}
-    chosen = {name: ParameterValue(v, value_type=str) for name, v in values.items() if v}
+    """The node. A parameter whose argument is given overrides the parameter file."""
+    params_file = LaunchConfiguration("params_file").perform(context)
+    if not os.path.isfile(params_file):
+        shipped = share("config", "pose.yaml")
+        raise RuntimeError(
+            f"params_file:={params_file}: there is no such file. Copy {shipped} and change what you "
+            "need, or leave the argument out"
+        )
+    given = {name: LaunchConfiguration(name).perform(context) for name in PARAMETERS}
+    chosen = {
+        name: ParameterValue(parse(name, text, PARAMETERS[name][0]), value_type=PARAMETERS[name][0])
+        for name, text in given.items()
+        if text
+    }
     return [
-        Node(
-            package="vitpose_ros",
-            executable="pose_node",
-            name="pose_node",
+        program(
+            "pose_node",
             namespace=LaunchConfiguration("namespace"),
             parameters=[
-                LaunchConfiguration("params_file"),
+                params_file,
                 {"use_sim_time": LaunchConfiguration("use_sim_time"), **chosen},
             ],
             remappings=[("image", LaunchConfiguration("image"))],
             arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-            output="screen",
-            emulate_tty=True,
+            respawn=parse("respawn", LaunchConfiguration("respawn").perform(context), bool),
+            respawn_delay=2.0,
         )
     ]
 
@@ -68,7 +87,7 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument(
             "params_file",
-            default_value=os.path.join(SHARE, "config", "pose.yaml"),
+            default_value=share("config", "pose.yaml"),
             description="Parameters of the node; copy the shipped config/pose.yaml to change some.",
         ),
         DeclareLaunchArgument(
@@ -86,24 +105,29 @@ def generate_launch_description():
             "rviz",
             default_value="false",
             choices=["true", "false"],
-            description="Open RViz with the shipped configuration.",
+            description="Open RViz, in the frame of the camera.",
         ),
         DeclareLaunchArgument(
-            "log_level", default_value="info", description="debug, info, warn, error or fatal."
+            "respawn",
+            default_value="false",
+            choices=["true", "false"],
+            description="Start the node again 2 s after it has died.",
+        ),
+        DeclareLaunchArgument(
+            "log_level",
+            default_value="info",
+            choices=["debug", "info", "warn", "error", "fatal"],
+            description="Least severity that the node logs.",
         ),
         *(
             DeclareLaunchArgument(
-                name, default_value="", description=f"{text}. Empty: as params_file says."
+                name, default_value="", description=f"{text}. Empty: as in params_file."
             )
-            for name, text in CHOICES.items()
+            for name, (_, text) in PARAMETERS.items()
         ),
     ]
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
+    display = rviz(
         namespace=LaunchConfiguration("namespace"),
-        arguments=["-d", os.path.join(SHARE, "config", "pose.rviz")],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+        parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
     )
-    node = OpaqueFunction(function=pose_node)
-    return LaunchDescription([*arguments, *fast_dds_profile(), node, rviz])
+    return LaunchDescription([*arguments, OpaqueFunction(function=pose_node), display])

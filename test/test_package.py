@@ -5,15 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import runpy
 import subprocess
 import sys
-import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTABLES = sorted(path.name for path in (ROOT / "scripts").iterdir())
@@ -152,58 +149,6 @@ def test_the_message_packages_that_the_code_imports_are_dependencies():
     )
     declared = {tag.text for tag in ET.parse(ROOT / "package.xml").getroot() if "depend" in tag.tag}
     assert used - {"builtin_interfaces"} <= declared
-
-
-CHOSEN = {"view": "third_person", "smoothing": "steady"}
-
-
-@pytest.mark.parametrize("given", [{}, CHOSEN], ids=["none given", "two given"])
-def test_launch_arguments_are_parameters_and_stand_above_the_file_only_where_given(
-    monkeypatch, given
-):
-    class Action:  # in the place of every class of launch and launch_ros
-        def __init__(self, *arguments, **options):
-            self.arguments, self.options = arguments, options
-
-        def perform(self, context):
-            return context[self.arguments[0]]
-
-    names = {
-        "launch": ["LaunchDescription"],
-        "launch.actions": ["DeclareLaunchArgument", "OpaqueFunction", "SetEnvironmentVariable"],
-        "launch.conditions": ["IfCondition"],
-        "launch.substitutions": ["LaunchConfiguration"],
-        "launch_ros.actions": ["Node"],
-        "launch_ros.parameter_descriptions": ["ParameterValue"],
-        "ament_index_python.packages": [],
-    }
-    for name, classes in names.items():
-        module = types.ModuleType(name)
-        module.__dict__.update({one: type(one, (Action,), {}) for one in classes})
-        monkeypatch.setitem(sys.modules, name, module)
-    sys.modules["ament_index_python.packages"].get_package_share_directory = str
-    launched = runpy.run_path(str(ROOT / "launch" / "pose.launch.py"))
-    actions = launched["generate_launch_description"]().arguments[0]
-
-    def of(kind):
-        return [action for action in actions if type(action).__name__ == kind]
-
-    arguments = {a.arguments[0]: a.options["default_value"] for a in of("DeclareLaunchArgument")}
-    parameters = yaml.safe_load((ROOT / "config" / "pose.yaml").read_text())["/**"]
-    choices = arguments.keys() & parameters["ros__parameters"].keys()
-    models = {"hand_model", "hand_detector", "person_detector", "body_model"}
-    assert choices >= {"view", "smoothing", *models}
-    assert {arguments[name] for name in choices} == {""}
-
-    (node,) = of("OpaqueFunction")
-    (pose_node,) = node.options["function"]({**arguments, **given})
-    file, above = pose_node.options["parameters"]
-    assert file.arguments == ("params_file",)
-    del above["use_sim_time"]
-    assert {name: value.arguments for name, value in above.items()} == {
-        name: (value,) for name, value in given.items()
-    }
-    assert {value.options["value_type"] for value in above.values()} <= {str}
 
 
 def test_fast_dds_takes_the_shipped_profile(tmp_path):

@@ -31,7 +31,7 @@ from std_msgs.msg import Header
 
 from vitpose_ros.ros.declare import START, DeclaredParameters, ParameterSpec
 from vitpose_ros.ros.messages import image_message
-from vitpose_ros.ros.start import StartError, start_ros
+from vitpose_ros.ros.start import StartError, end_ros, start_ros
 
 NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -245,6 +245,7 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
         while thread.is_alive():
             rclpy.spin_once(camera, timeout_sec=0.1)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, lambda number, frame: None)  # once is enough
         camera.stop()
         thread.join(timeout=2.0)
     camera.publish_status()
@@ -254,6 +255,5 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
             f"{camera.left_out} images were left out because taking one takes longer than the time "
             "between two: lower the rate or the image size"
         )
-    camera.destroy_node()
-    rclpy.try_shutdown()
+    end_ros(camera)
     return 1 if failures else 0

@@ -29,6 +29,7 @@ class Parameters(SmoothingParameters):
     autostart: bool
     image_transport: str
     max_megapixels: float
+    reliability: str
     models_dir: str
     threads: int
     view: str
@@ -127,6 +128,12 @@ TABLE: Mapping[str, ParameterSpec] = {
         "Refuse larger images, compressed ones before they are decoded, megapixels.",
         low=0.01,
         high=1000.0,
+    ),
+    "reliability": ParameterSpec(
+        "best_effort",
+        "Reliability of the subscription to images. 'best_effort' matches every camera; 'reliable' "
+        "asks for lost parts again, which delays images, and gets none from a best-effort camera.",
+        choices=("best_effort", "reliable"),
     ),
     "view": ParameterSpec(
         "egocentric",

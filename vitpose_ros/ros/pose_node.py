@@ -35,12 +35,13 @@ from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
 from vitpose_ros.ros.stamps import StampGate
-from vitpose_ros.ros.start import StartError, start_ros
+from vitpose_ros.ros.start import StartError, end_ros, start_ros
 from vitpose_ros.ros.supervisor import Supervisor
 from vitpose_ros.ros.transitions import RefusalError, refuse_impossible_requests, reported
 from vitpose_ros.ros.worker import Worker
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+NEWEST_RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -140,8 +141,9 @@ class PoseNode(LifecycleNode):
         self._processor.start(images, topic, camera_info)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}")
         self._worker = Worker(self._processor, name="pose_worker")
-        self._listen_to(image_class, topic, self._on_image)
-        self._listen_to(CameraInfo, camera_info, self._processor.calibration.take)
+        reliable = self._settings.reliability == "reliable"
+        self._listen_to(image_class, topic, self._on_image, NEWEST_RELIABLE if reliable else NEWEST)
+        self._listen_to(CameraInfo, camera_info, self._processor.calibration.take, NEWEST)
         self._become("active")
         self.get_logger().info(f"active: waiting for images on {topic}")
         return TransitionCallbackReturn.SUCCESS
@@ -215,8 +217,10 @@ class PoseNode(LifecycleNode):
         self._outputs.append(self.create_publisher(kind, topic, qos))
         return self._outputs[-1]
 
-    def _listen_to(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        self._inputs.append(self.create_subscription(kind, topic, callback, NEWEST))
+    def _listen_to(
+        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+    ) -> None:
+        self._inputs.append(self.create_subscription(kind, topic, callback, qos))
 
     def _unsubscribe(self) -> None:
         for subscription in self._inputs:
@@ -365,9 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+        end_ros(node)
     return 0
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.node import Node
 
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 
@@ -28,6 +31,18 @@ def start_ros(arguments: Sequence[str] | None, **options: Any) -> None:
     except RuntimeError as error:  # RCLError, and UnknownROSArgsError for unknown options
         rclpy.try_shutdown()
         raise StartError(explain(error)) from error
+
+
+def end_ros(node: Node | None = None) -> None:
+    """Destroy a node and shut rclpy down. Another Ctrl-C changes nothing any more: at a terminal,
+    `ros2 launch` sends its own after the user's.
+    """
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    if node is not None:
+        node.destroy_node()
+    with contextlib.suppress(RuntimeError):  # rclpy's signal handler has just done it
+        rclpy.try_shutdown()
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # rclpy has restored the old one
 
 
 def explain(error: Exception) -> str:
