@@ -53,8 +53,8 @@ def pose_node(context):
     if not os.path.isfile(params_file):
         shipped = share("config", "pose.yaml")
         raise RuntimeError(
-            f"params_file:={params_file}: there is no such file. Copy {shipped} and change what you "
-            "need, or leave the argument out"
+            f"params_file:={params_file}: there is no such file. Copy {shipped} and change what "
+            "you need, or leave the argument out"
         )
     given = {name: LaunchConfiguration(name).perform(context) for name in PARAMETERS}
     chosen = {
