@@ -1,4 +1,4 @@
-"""Hands in one image, without ROS: python3 examples/hands_in_an_image.py photo.jpg drawn.png."""
+"""Finds hands in one image, without ROS: python3 examples/hands_in_an_image.py IN.jpg OUT.png."""
 
 import sys
 
@@ -15,15 +15,16 @@ from vitpose_ros.types import Frame
 def main(photo: str, drawn: str) -> None:
     image = cv2.imread(photo)
     if image is None:
-        raise SystemExit(f"'{photo}' is no image that OpenCV can read")
-    # static: the image stands on its own, so every tile of it is searched for small hands.
+        raise SystemExit(f"OpenCV cannot read an image from '{photo}'")
+    # static: there is no next image, so every tile of this one is searched for small hands.
     settings = Settings(HandSettings(static=True, max_hands=4))
     find_hands = load_pipeline(ModelStore(), settings=settings)
     hands = find_hands(Frame(image)).instances
     for hand in hands:
         wrist, tip = hand.keypoints.uv[0], hand.keypoints.uv[hand.layout.index("index_tip")]
         print(f"{hand.side.name.lower()} hand ({hand.score:.2f}): wrist {wrist}, index tip {tip}")
-    cv2.imwrite(drawn, draw_instances(image, hands))
+    if not cv2.imwrite(drawn, draw_instances(image, hands)):
+        raise SystemExit(f"OpenCV cannot write '{drawn}': does the folder exist?")
     print(f"{len(hands)} hands drawn into {drawn}")
 
 
