@@ -172,7 +172,7 @@ def test_odd_image_sizes_are_harmless(pipeline, size):
 
 
 def test_networks_that_are_mixed_up_are_refused_when_loaded(engine_of):
-    with pytest.raises(EngineError, match="no palm detector"):
+    with pytest.raises(EngineError, match="not MediaPipe's palm detector"):
         PalmDetector(engine_of("mediapipe-hand-full"), "mediapipe-hand-full")
     with pytest.raises(EngineError, match="not MediaPipe's hand landmark network"):
         HandLandmarks(engine_of("mediapipe-palm-full"), "mediapipe-palm-full")

@@ -1,9 +1,9 @@
-"""MediaPipe's single-shot detectors: windows of an image in, boxes with points out.
+"""MediaPipe's single-shot detectors: windows of images in, boxes with points out.
 
-Palms and persons are found by networks of one kind. Preparation and decoding are those of
-MediaPipe's calculators SsdAnchors, TensorsToDetections and NonMaxSuppression, with the options
-that the graphs of both have in common: anchors of fixed size, boxes and points relative to the
-anchor in input pixels, logits as scores, weighted suppression.
+Palms and persons have networks of one kind. Preparation and decoding follow MediaPipe's
+calculators SsdAnchors, TensorsToDetections and NonMaxSuppression, with the options that both graphs
+share: anchors of fixed size, boxes and points relative to the anchor in input pixels, logits as
+scores, weighted suppression.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class SsdDetector:
         if len(engine.inputs) != 1 or len(inputs) != 1 or len(boxes) != 1 or len(scores) != 1:
             found = ", ".join(map(str, (*engine.inputs, *engine.outputs)))
             raise EngineError(
-                f"'{self.name}' is no {recipe.finds} detector of MediaPipe: expected one input "
+                f"'{self.name}' is not MediaPipe's {recipe.finds} detector: expected one input "
                 f"(N, {recipe.input_px}, {recipe.input_px}, 3) and the outputs (N, {count}, "
                 f"{values}) and (N, {count}, 1); the file has {found}"
             )

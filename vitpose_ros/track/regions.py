@@ -1,4 +1,4 @@
-"""Where the next image is looked at, steadied over time: a trembling crop makes joints tremble."""
+"""The crops of tracks, smoothed over time: a trembling crop makes joints tremble."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 1.0, 4.0, 3.0
 class SteadyRegions:
     """A One-Euro filter over the regions of tracks.
 
-    Filtered are three points: the centre, and the middles of two neighbouring sides as seen from
-    it. So size and turn need neither logarithms nor unwrapping, and all speeds are in object sizes.
+    It filters three points: the centre, and the middles of two adjacent sides relative to it. Size
+    and rotation then need neither logarithms nor unwrapping, and all speeds are in object sizes.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ class SteadyRegions:
         regions: Sequence[Region],
         sizes: Sequence[float],
     ) -> list[Region]:
-        """The regions of an image, steadied, with the ids of their tracks.
+        """The regions of an image, smoothed, with the ids of their tracks.
 
         Parameters
         ----------
         stamp_ns : of the image.
-        ids : of the tracks; where they are others than before, tracks begin and end.
+        ids : of the tracks; new ones begin, missing ones end.
         regions, sizes : of the objects, px.
         """
         ids = list(ids)
@@ -65,8 +65,8 @@ def _points(region: Region) -> list[tuple[float, float]]:
 def _region(points: list[list[float]], track_id: int, given: Region) -> Region:
     (cx, cy), (ax, ay), (bx, by) = points
     width, height = 2 * math.hypot(ax, ay), 2 * math.hypot(bx, by)
-    if not (width > 0 and height > 0):  # it turned by half a circle at once
+    if not (width > 0 and height > 0):  # it turned by half a circle in one step
         return replace(given, track_id=track_id)
-    # The two sides may have left the right angle a little; both have a say.
+    # The sides may no longer be exactly perpendicular: average both.
     rotation = math.atan2(ay - bx, ax + by)
     return Region(cx, cy, width, height, rotation, given.score, track_id)

@@ -1,4 +1,4 @@
-"""Tracks: what is followed from image to image, each with an id that is never given again."""
+"""Tracks: objects from image to image, each with an id that is never used again."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from vitpose_ros.track.regions import SteadyRegions
 from vitpose_ros.types import FloatArray, Instance, Keypoints, Region, TrackState
 
 CONFIRMED_FRAMES = 3
-"""What was seen in so many images in a row is relied on."""
+"""A track seen in this many images in a row is confirmed."""
 
 LOST_S = 1.0
-"""What was relied on and is not seen any more can be found again with its id for so long."""
+"""A confirmed track that is missed can be found again, with its id, for this time."""
 
 LOOK_S = 0.4
-"""For so long a lost one is looked for where its motion has taken it."""
+"""For this time a lost track's predicted position is read in each image."""
 
-_MOTION_S = 0.15  # a motion that is not seen any more dies away with this time constant
-_VELOCITY_S = 0.05  # time constant of the velocity's own average
+_MOTION_S = 0.15  # time constant with which the motion of a lost track decays
+_VELOCITY_S = 0.05  # time constant of the average of the velocity
 _STILL = np.zeros(2)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of one object in one image, as far as it says who it is.
+    """One object measured in one image, as far as it tells identity.
 
     Attributes
     ----------
     uv : (K, 2), px; NaN where unknown.
-    sure : (K,) which joints count when two are compared; their uv is known.
+    sure : (K,) which joints count when two objects are compared; their uv is known.
     size : of the object, px: the palm's longest side, or the root of a body's area.
-    region : where the object is in this image, as it is to be looked for in the next one.
+    region : where to look for it in the next image, were it to stand still.
     """
 
     uv: FloatArray
@@ -47,17 +47,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Track:
-    """Something that is followed.
+    """An object over time.
 
     Attributes
     ----------
-    track_id : never given again.
+    track_id : never used again.
     reading : the last one.
-    region : the last reading's, with the track's id, steadied over time.
+    region : that of the last reading, smoothed over time, with the track's id.
     velocity : (2,) px/s, of the object as a whole.
     first_ns, seen_ns : stamps of the first and the last reading.
-    images : in how many it was seen.
-    state : TENTATIVE, CONFIRMED, or LOST when it was not seen in the last image.
+    images : number of images in which it was seen.
+    state : TENTATIVE, CONFIRMED, or LOST when it was missed in the last image.
     """
 
     track_id: int
@@ -70,9 +70,7 @@ class Track:
     state: TrackState = TrackState.TENTATIVE
 
     def moved_px(self, stamp_ns: int) -> npt.NDArray[np.float64]:
-        """(2,) px from the last reading to where it should be at a time: on with its velocity,
-        which dies away.
-        """
+        """(2,) px from the last reading to the position predicted for a time: the velocity decays."""
         dt_s = max((stamp_ns - self.seen_ns) * 1e-9, 0.0)
         return self.velocity * (_MOTION_S * -math.expm1(-dt_s / _MOTION_S))
 
@@ -96,8 +94,8 @@ class Track:
 class Tracks:
     """Tracks of one kind.
 
-    A new track is tentative: missed in one image, it ends. One that was confirmed is lost when it
-    is missed, and for LOST_S it can be found again with its id.
+    A new track is tentative and ends when it is missed in one image. A confirmed track that is
+    missed is lost, and can be found again with its id for LOST_S.
 
     Parameters
     ----------
@@ -111,12 +109,12 @@ class Tracks:
 
     @property
     def all(self) -> list[Track]:
-        """Those that are seen and those that are lost, the oldest first."""
+        """All tracks, lost ones included, oldest first."""
         return list(self._tracks)
 
     @property
     def live(self) -> list[Track]:
-        """Those that were seen in the last image, the oldest first."""
+        """Those that were seen in the last image, oldest first."""
         return [track for track in self._tracks if track.state is not TrackState.LOST]
 
     @property
@@ -131,8 +129,8 @@ class Tracks:
         return frozenset(track.track_id for track in self.latest_lost)
 
     def regions(self, stamp_ns: int, most: int) -> list[Region]:
-        """Where to look at a time, with the tracks' ids, at most so many: those that are seen, the
-        oldest first, then those that were lost a moment ago, the latest first.
+        """At most `most` regions to look at, with the tracks' ids: those that are seen, oldest
+        first, then those lost less than LOOK_S ago, the latest first.
         """
         just_lost = [t for t in self.latest_lost if (stamp_ns - t.seen_ns) * 1e-9 <= LOOK_S]
         return [track.region_at(stamp_ns) for track in (*self.live, *just_lost)[:most]]
@@ -148,18 +146,18 @@ class Tracks:
     def update(
         self, readings: Sequence[Reading], pairs: Sequence[tuple[int, int]], stamp_ns: int
     ) -> tuple[list[Track], list[Track]]:
-        """Take over what was read in an image.
+        """Take over what was measured in an image.
 
         Parameters
         ----------
         readings : each object once.
-        pairs : (index in `all`, index in `readings`) of those that go on with a track.
+        pairs : (index in `all`, index in `readings`) of the readings that continue a track.
         stamp_ns : of the image.
 
         Returns
         -------
-        The track of each reading, and those that were seen in the image before and are not now, as
-        they were.
+        The track of each reading; and the tracks that were seen in the previous image and are
+        missed in this one, as they were.
         """
         before = self._tracks
         goes_on = {reading: before[track] for track, reading in pairs}
@@ -218,7 +216,7 @@ def _seen(
 def _velocities(
     goes_on: dict[int, Track], readings: Sequence[Reading], stamp_ns: int
 ) -> dict[int, npt.NDArray[np.float64]]:
-    """By the number of a reading, the velocity of its track from here on, px/s."""
+    """The velocity of each continued track, by the index of its reading, px/s."""
     if not goes_on:
         return {}
     tracks = list(goes_on.values())
@@ -235,8 +233,8 @@ def _velocities(
 
 
 def _median(steps: npt.NDArray[Any], count: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """(N, 2) the middle of each track's (K, 2) steps, of which `count` (N, 1) are finite: a joint
-    that is taken for another one moves nothing.
+    """(N, 2) the median of each track's (K, 2) steps, of which `count` (N, 1) are finite: a joint
+    that is mistaken for another moves nothing.
     """
     rows = np.sort(steps, axis=1)
     low, high = ((np.maximum(count - i, 0) // 2)[..., None] for i in (1, 0))

@@ -80,7 +80,7 @@ def test_a_detector_that_is_not_on_this_machine_is_answered_with_the_command(tmp
 
 def test_a_hand_network_is_no_person_detector(engine_of):
     entry = load_catalogue().get("mediapipe-person")
-    with pytest.raises(EngineError, match="'mediapipe-person' is no person detector"):
+    with pytest.raises(EngineError, match="'mediapipe-person' is not MediaPipe's person detector"):
         person_detector(engine_of("mediapipe-palm-full"), entry)
 
 

@@ -115,7 +115,7 @@ def test_another_network_is_refused_when_loaded(fake_engine):
         {"in": (None, 192, 192, 3)},
         {"a": np.zeros((1, 2016, 18), np.float32), "b": np.zeros((1, 2016, 1), np.float32)},
     )
-    with pytest.raises(EngineError, match=r"'palms' is no person detector.*expected.*has in"):
+    with pytest.raises(EngineError, match=r"'palms' is not MediaPipe's person detector.*expected.*has in"):
         MediaPipePersonDetector(engine, "palms")
 
 

@@ -104,6 +104,6 @@ def test_each_window_has_its_own_palms():
 )
 def test_another_network_is_refused_when_loaded(network):
     with pytest.raises(
-        EngineError, match=r"'palms' is no palm detector.*expected.*the file has in"
+        EngineError, match=r"'palms' is not MediaPipe's palm detector.*expected.*the file has in"
     ):
         PalmDetector(FakeEngine(**network), "palms")
