@@ -70,7 +70,7 @@ class Track:
     state: TrackState = TrackState.TENTATIVE
 
     def moved_px(self, stamp_ns: int) -> npt.NDArray[np.float64]:
-        """(2,) px from the last reading to the position predicted for a time: the velocity decays."""
+        """(2,) px from the last reading to the position predicted for a time; velocity decays."""
         dt_s = max((stamp_ns - self.seen_ns) * 1e-9, 0.0)
         return self.velocity * (_MOTION_S * -math.expm1(-dt_s / _MOTION_S))
 

@@ -115,7 +115,8 @@ def test_another_network_is_refused_when_loaded(fake_engine):
         {"in": (None, 192, 192, 3)},
         {"a": np.zeros((1, 2016, 18), np.float32), "b": np.zeros((1, 2016, 1), np.float32)},
     )
-    with pytest.raises(EngineError, match=r"'palms' is not MediaPipe's person detector.*expected.*has in"):
+    said = r"'palms' is not MediaPipe's person detector.*expected.*has in"
+    with pytest.raises(EngineError, match=said):
         MediaPipePersonDetector(engine, "palms")
 
 
