@@ -368,6 +368,7 @@ class FakePipeline:
         self.instances: tuple[Instance, ...] = ()
         self.error: Exception | None = None
         self.held = False
+        self.restarts = False  # with every image
         self.go_on = threading.Semaphore(0)
         self._reset = False
         self._last_ns = 0
@@ -379,7 +380,8 @@ class FakePipeline:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        reset, self._reset = self._reset or frame.stamp_ns < self._last_ns, False
+        reset = self._reset or self.restarts or frame.stamp_ns < self._last_ns
+        self._reset = False
         self._last_ns = frame.stamp_ns
         return Result(self.instances, ("fake",), reset, {})
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
 from vitpose_ros.ros.flow import Flow
+from vitpose_ros.ros.losses import Losses
 
 
 def test_before_the_first_image_times_are_unknown_and_rates_zero() -> None:
     report = Flow().report(10.0)
     assert (report.rate_in, report.rate_out) == (0.0, 0.0)
     assert (report.age_s, report.inference_s, report.overhead_s) == (None, None, None)
-    assert report.lost_share == 0.0
 
 
 def test_rates_are_over_the_time_since_the_report_before() -> None:
@@ -53,11 +51,18 @@ def test_percentiles_look_back_on_the_last_images_only() -> None:
     assert flow.report(1.0).age_s == (1.0, 1.0)
 
 
-def test_the_lost_share_is_of_all_that_were_sent() -> None:
+def test_recent_counts_cover_ten_reports() -> None:
     flow = Flow()
-    flow.count("received", 30)
-    flow.count("lost", 10)
-    assert flow.report(1.0).lost_share == pytest.approx(0.25)
+    for second in range(12):
+        flow.count("received", 30)
+        flow.count_losses(Losses(unpublished=1, undelivered=2, unexplained=3))
+        report = flow.report(float(second))
+        assert report.recent["received"] == 30 * min(second + 1, 10)
+    assert report.recent["lost"] == 60
+    assert (report.recent["unpublished"], report.recent["undelivered"]) == (10, 20)
+    assert report.total["lost"] == 72
+    flow.restart(20.0)
+    assert flow.report(21.0).recent["received"] == 0
 
 
 def test_a_restart_hides_what_was_before_but_keeps_the_totals() -> None:

@@ -219,9 +219,3 @@ def test_when_there_is_no_camera_at_all_that_is_said(graph: Any, fakes: list[Any
     graph.start_pose_node(silence_timeout=0.5)
     text = silence(graph)
     assert "there is no image topic at all: is the camera's driver running?" in text
-
-
-def test_silence_after_images_is_named_too(graph: Any, camera: Any, fakes: list[Any]) -> None:
-    graph.start_pose_node(silence_timeout=0.5)
-    camera.process()
-    silence(graph)

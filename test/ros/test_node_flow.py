@@ -128,31 +128,6 @@ def test_the_status_tells_rates_times_counts_model_and_engine(
     assert float(values["image age (ms) median"]) > float(values["overhead (ms) median"]) > 0
 
 
-def test_images_that_never_arrived_are_counted_and_the_cure_is_named(
-    graph: Any, camera: Any, fakes: list[Any]
-) -> None:
-    graph.start_pose_node()
-    camera.stamp_ns = graph.observer.get_clock().now().nanoseconds - 2 * 10**9
-    for _ in range(12):
-        camera.process()
-    camera.stamp_ns += 20 * PERIOD_NS
-    camera.process()
-    values = graph.wait_for_status(lambda v: v["lost before arrival"] == "20", "20 lost images")
-    assert values["received"] == "13"
-    warnings = [status["message"] for status in graph.statuses() if status["level"] == "WARN"]
-    assert any("lost before they arrive" in text and "fastdds.xml" in text for text in warnings)
-
-
-def test_an_old_image_is_a_warning_about_clocks_or_delay(
-    graph: Any, camera: Any, fakes: list[Any]
-) -> None:
-    graph.start_pose_node()
-    camera.process()  # stamped years ago
-    values = graph.wait_for_status(lambda v: v["processed"] == "1", "one processed image")
-    assert values["level"] == "WARN"  # also later: the median looks back on the last images
-    assert "stamps are not of this machine's clock" in values["message"]
-
-
 def test_before_it_is_active_the_status_says_so(graph: Any, fakes: list[Any]) -> None:
     graph.start_pose_node(autostart=False)
     values = graph.wait_for_status(lambda v: True, "any content")

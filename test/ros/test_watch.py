@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -115,10 +116,23 @@ def test_a_camera_that_offers_a_topic_and_sends_nothing_is_a_problem(graph, monk
     assert found["images"].value == "none arrived"
 
 
-def test_images_that_are_lost_on_the_way_are_a_warning_with_the_share():
+def test_images_that_are_lost_in_transport_are_a_warning_with_share_and_cause():
     step = 33_333_333
-    seen = Seen([i * step for i in range(1, 11)], [0.01] * 10, lost=10, what="64x48 bgr8")
-    images, *_ = findings_of(seen, "")
+    counts = Counter({"received": 10, "lost": 10, "undelivered": 10, "reported lost": 10})
+    seen = Seen([i * step for i in range(1, 11)], [0.01] * 10, counts, what="64x48 bgr8")
+    images, *_ = findings_of(seen, "", "/image")
     assert images.level is Level.WARNING
     assert "50 % are lost" in images.value
+    assert "lost in transport" in images.remedy
     assert "fastdds.xml" in images.remedy
+
+
+def test_two_publishers_on_the_topic_are_a_warning_that_names_both(graph):
+    graph.stranger().create_publisher(Image, f"{graph.namespace}/image", 2)
+    with Publisher(graph, lambda number: image()):
+        found = by_name(check_camera(f"{graph.namespace}/image", 0.6))
+    publishers = found[f"{graph.namespace}/image"]
+    assert publishers.level is Level.WARNING
+    assert "2 publishers" in publishers.value
+    assert f"{graph.namespace}/observer" in publishers.value
+    assert "/stranger" in publishers.value

@@ -146,12 +146,18 @@ class DeclaredParameters:
         """Names that were given to this node but that it does not have: most often a slip of the
         pen in a file.
         """
-        # rclpy has no public way to ask for this; without the attribute the service to the user is
-        # lost, and nothing else.
-        given: Mapping[str, Any] = getattr(self._node, "_parameter_overrides", {})
         return sorted(
-            name for name in given if name not in self._table and not name.startswith(_ROS_OWN)
+            name
+            for name in self.given()
+            if name not in self._table and not name.startswith(_ROS_OWN)
         )
+
+    def given(self) -> dict[str, Any]:
+        """Name and value of every parameter that a file or the command line gave to the node."""
+        # rclpy offers no public way to ask for this. Without the attribute nothing is known to be
+        # given, and mistakes in names stay unnoticed.
+        overrides: Mapping[str, Parameter] = getattr(self._node, "_parameter_overrides", {})
+        return {name: parameter.value for name, parameter in overrides.items()}
 
     def values(self) -> dict[str, Any]:
         """Name and value of every parameter, as of now."""

@@ -1,21 +1,12 @@
-"""The node's state as one diagnostic status: a pure builder, and the words for what to do."""
+"""The node's state as one diagnostic status: a pure builder."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vitpose_ros.ros.flow import FlowReport
-
-LOST_SHARE = 0.05
-"""More images lost than this before they arrive is worth a warning."""
-OLD_S = 1.0
-"""Skeletons older than this when they are published are worth a warning."""
-
-DDS_ADVICE = (
-    "a larger shared-memory segment cures this with Fast DDS: launch with pose.launch.py, or set "
-    "FASTRTPS_DEFAULT_PROFILES_FILE to the package's config/fastdds.xml for the camera and this "
-    "node"
-)
 
 
 def node_status(
@@ -24,6 +15,7 @@ def node_status(
     state: str,
     reason: str,
     failure: str,
+    warnings: Sequence[str],
     flow: FlowReport,
     details: dict[str, str],
     silent: bool,
@@ -36,9 +28,10 @@ def node_status(
     hardware_id : the image topic.
     state : the lifecycle state's label: "unconfigured", "inactive", "active", ...
     reason : why the node is not active, or ''.
-    failure : why no images are processed although the node is active; or ''.
+    failure : why no images are processed although the node is active, or ''.
+    warnings : what impairs the node while it works, the most important first.
     flow : counts and times since the status before.
-    details : models, engine and whatever else identifies the configuration.
+    details : models, engine and other parts of the configuration.
     silent : whether the image topic has been silent for too long.
     """
     level, message = (
@@ -48,36 +41,22 @@ def node_status(
     rejected = {kind: n for kind, n in flow.new.items() if kind.startswith("rejected")}
     if state != "active":
         level = DiagnosticStatus.ERROR if reason else DiagnosticStatus.WARN
-        message = f"{state}: {reason}" if reason else state
+        message = "; ".join([f"{state}: {reason}" if reason else state, *warnings])
     elif failure:
         level, message = DiagnosticStatus.ERROR, failure
     elif flow.new["worker failures"]:
         level = DiagnosticStatus.ERROR
         message = "the worker thread ended and was restarted: see the log"
     elif silent:
-        level, message = DiagnosticStatus.ERROR, f"no images on {hardware_id}"
+        level = DiagnosticStatus.ERROR
+        message = "; ".join([f"no images on {hardware_id}", *warnings])
     elif flow.new["failed"]:
         level, message = DiagnosticStatus.ERROR, f"{flow.new['failed']} images failed: see the log"
     elif rejected:
         listed = ", ".join(f"{kind} {n}" for kind, n in sorted(rejected.items()))
         level, message = DiagnosticStatus.WARN, f"unusable images: {listed}"
-    elif flow.lost_share > LOST_SHARE:
-        level = DiagnosticStatus.WARN
-        message = (
-            f"{100 * flow.lost_share:.0f} % of the images are lost before they arrive: {DDS_ADVICE}"
-        )
-    elif flow.age_s is not None and flow.age_s[0] > OLD_S:
-        level = DiagnosticStatus.WARN
-        message = (
-            f"skeletons are {flow.age_s[0]:.1f} s old when published: images arrive late, or their "
-            "stamps "
-            "are not of this machine's clock"
-        )
-    elif flow.age_s is not None and flow.age_s[0] < 0.0:
-        level = DiagnosticStatus.WARN
-        message = (
-            f"images are stamped {-flow.age_s[0]:.3f} s in the future: compare the machines' clocks"
-        )
+    elif warnings:
+        level, message = DiagnosticStatus.WARN, warnings[0]
     values = {
         "state": state,
         **details,
@@ -90,9 +69,13 @@ def node_status(
         "processed": str(flow.total["processed"]),
         "skipped for newer": str(flow.total["skipped"]),
         "lost before arrival": str(flow.total["lost"]),
+        "lost: not published": str(flow.total["unpublished"]),
+        "lost: published, not received": str(flow.total["undelivered"]),
+        "tracking restarts": str(flow.total["restarts"]),
         "failed": str(flow.total["failed"]),
         "worker failures": str(flow.total["worker failures"]),
         **{kind: str(n) for kind, n in sorted(flow.total.items()) if kind.startswith("rejected")},
+        **{f"warning {n}": text for n, text in enumerate(warnings, start=1)},
     }
     return DiagnosticStatus(
         level=level,

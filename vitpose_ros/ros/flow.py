@@ -1,5 +1,6 @@
-"""Counts and times of the node's images, for diagnostics. Pure Python: no ROS, no clock of its
-own.
+"""Counts and times of the node's images, for diagnostics.
+
+Pure Python: no ROS, no clock.
 """
 
 from __future__ import annotations
@@ -8,23 +9,26 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-_WINDOW = 300  # images that the percentiles look back on
+from vitpose_ros.ros.losses import Losses
+
+_WINDOW = 300  # images that the percentiles cover
+_REPORTS = 10  # reports that the recent counts cover
 
 
 @dataclass(frozen=True)
 class FlowReport:
-    """What happened since the report before, and since the start.
+    """What happened since the last report, in the last reports, and since the start.
 
     Attributes
     ----------
-    rate_in, rate_out : images received and processed per second, over the time since the report
-        before.
+    rate_in, rate_out : images received and processed per second, since the last report.
     age_s, inference_s, overhead_s : (median, 95th percentile) over the last images; None before
         the first one. Age is from the image's stamp to the publishing of its skeletons; overhead
         from receipt to publishing, less the time waiting for the image before and less the
         pipeline's own time.
-    new, total : counts since the report before, and since the start: "received", "processed",
-        "skipped", "lost", "failed", and "rejected: KIND" for images that could not be used.
+    new, recent, total : counts since the last report, over the last 10 reports, and since the
+        start: "received", "processed", "skipped", "lost", "failed", and "rejected: KIND" for images
+        that could not be used, and others by their names.
     """
 
     rate_in: float
@@ -33,29 +37,30 @@ class FlowReport:
     inference_s: tuple[float, float] | None
     overhead_s: tuple[float, float] | None
     new: Counter[str] = field(default_factory=Counter)
+    recent: Counter[str] = field(default_factory=Counter)
     total: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def lost_share(self) -> float:
-        """The share of images since the report before that never arrived, 0 .. 1."""
-        sent = self.new["received"] + self.new["lost"]
-        return self.new["lost"] / sent if sent else 0.0
 
 
 class Flow:
-    """Counts from the receiving and the working thread."""
+    """Counts from the receiving thread and from the worker."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._reported_at_s: float | None = None
+        self._recent: deque[Counter[str]] = deque(maxlen=_REPORTS)
         self._times: deque[tuple[float, float, float]] = deque(maxlen=_WINDOW)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to the count of that name."""
         with self._lock:
             self._total[what] += number
+
+    def count_losses(self, losses: Losses) -> None:
+        """Add images that never arrived, by the names of `Losses.counts`."""
+        with self._lock:
+            self._total.update(losses.counts())
 
     def processed(self, age_s: float, inference_s: float, overhead_s: float) -> None:
         """An image's skeletons were published; times in seconds."""
@@ -64,17 +69,20 @@ class Flow:
             self._times.append((age_s, inference_s, overhead_s))
 
     def restart(self, now_s: float) -> None:
-        """Begin a new span without a report, as after activation; totals go on."""
+        """Start a new span without a report, as after activation; totals continue."""
         with self._lock:
             self._reported, self._reported_at_s = Counter(self._total), now_s
             self._times.clear()
+            self._recent.clear()
 
     def report(self, now_s: float) -> FlowReport:
-        """What happened since the report before."""
+        """What happened since the last report."""
         with self._lock:
             new = self._total - self._reported
             span = now_s - self._reported_at_s if self._reported_at_s is not None else 0.0
             self._reported, self._reported_at_s = Counter(self._total), now_s
+            self._recent.append(new)
+            recent = sum(self._recent, Counter())
             columns = list(zip(*self._times, strict=True))
             total = Counter(self._total)
         age, inference, overhead = (
@@ -87,6 +95,7 @@ class Flow:
             inference_s=inference,
             overhead_s=overhead,
             new=new,
+            recent=recent,
             total=total,
         )
 

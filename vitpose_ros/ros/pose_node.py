@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
@@ -37,14 +38,16 @@ from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
 from vitpose_ros.ros.stamps import StampGate
 from vitpose_ros.ros.start import StartError, end_ros, start_ros
 from vitpose_ros.ros.supervisor import Supervisor
+from vitpose_ros.ros.throttle import Throttle
+from vitpose_ros.ros.topics import camera_info_topic, image_source, override_problems, subscribe
 from vitpose_ros.ros.transitions import RefusalError, refuse_impossible_requests, reported
 from vitpose_ros.ros.worker import Worker
 
-NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-NEWEST_RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+ADJUSTABLE = ("skeletons", "skeleton_markers", "~/debug_image")
+"""Topics published by the node whose QoS may be overridden."""
 IMAGE_CLASSES = {"raw": Image, "compressed": CompressedImage}
 STOP_S = 10.0
 """How long a deactivation waits for the image in work."""
@@ -75,6 +78,7 @@ class PoseNode(LifecycleNode):
         self._phase = "unconfigured"
         self._reason = ""
         self._flow = Flow()
+        self._throttle = Throttle(period_s=5.0)
         self._supervisor = Supervisor(self, self._flow)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._second = self.create_timer(1.0, self._on_second, clock=steady)
@@ -96,7 +100,11 @@ class PoseNode(LifecycleNode):
         self._settings = parameters = Parameters(**self._declared.values())
         if problem := parameters.problem():
             raise RefusalError(problem)
+        self._check_overrides()
         begun = time.monotonic()
+        bodies = "" if parameters.view == "egocentric" else f" and {parameters.body_model}"
+        self.get_logger().info(f"configuring: loading {parameters.hand_model}{bodies}")
+        self._publish_status("configuring")  # the executor is busy until it is done
         store = ModelStore(
             Path(parameters.models_dir).expanduser() if parameters.models_dir else None
         )
@@ -108,6 +116,10 @@ class PoseNode(LifecycleNode):
             threads=parameters.threads,
             topdown=parameters.topdown(),
             tell=self.get_logger().info,
+        )
+        loaded = time.monotonic()
+        self.get_logger().info(
+            f"configuring: loaded in {loaded - begun:.1f} s; running each network once"
         )
         pipeline.warm_up()  # here, where no robot waits for it
         outputs = Outputs(
@@ -132,20 +144,25 @@ class PoseNode(LifecycleNode):
         """Subscribe to the camera and start to process its images."""
         assert self._processor is not None
         assert self._worker is None  # its handle is kept until its thread has ended
-        image_class = IMAGE_CLASSES[self._settings.image_transport]
-        base = self.resolve_topic_name("image")
-        images = self._image_reader()
-        topic = base + images.topic_suffix
+        source = image_source(self, self._settings.image_transport)
+        image_class = IMAGE_CLASSES[source.transport]
+        reader = self._image_reader(source.transport)
         self._gate = StampGate()
-        camera_info = f"{base.rpartition('/')[0]}/camera_info"
-        self._processor.start(images, topic, camera_info)
-        self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}")
         self._worker = Worker(self._processor, name="pose_worker")
         reliable = self._settings.reliability == "reliable"
-        self._listen_to(image_class, topic, self._on_image, NEWEST_RELIABLE if reliable else NEWEST)
-        self._listen_to(CameraInfo, camera_info, self._processor.calibration.take, NEWEST)
+        lost = self._supervisor.reported_lost
+        images = subscribe(self, image_class, source.image, self._on_image, reliable, lost)
+        self._inputs.append(images)
+        topic = images.topic_name  # remapping rules may have changed the name once more
+        infos = subscribe(self, CameraInfo, camera_info_topic(self, topic), self._on_camera_info)
+        self._inputs.append(infos)
+        self._processor.start(reader, topic, infos.topic_name)
+        self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}", reliable)
         self._become("active")
-        self.get_logger().info(f"active: waiting for images on {topic}")
+        self.get_logger().info(
+            f"active: waiting for images on {topic} ({image_class.__name__}), calibration on "
+            f"{infos.topic_name}"
+        )
         return TransitionCallbackReturn.SUCCESS
 
     @reported
@@ -201,26 +218,27 @@ class PoseNode(LifecycleNode):
         elif transition == "activate":
             self._stop()
 
+    def _check_overrides(self) -> None:
+        """Refuse QoS overrides that would have no effect."""
+        topics = [self.resolve_topic_name(topic) for topic in ADJUSTABLE]
+        if problems := override_problems(self._declared.given(), topics):
+            raise RefusalError("; ".join(problems))
+
     def _become(self, state: str) -> None:
         self._phase, self._reason = state, ""
 
-    def _image_reader(self) -> ImageReader:
-        settings = self._settings
+    def _image_reader(self, transport: str) -> ImageReader:
         try:
-            return READERS[settings.image_transport](
-                settings.max_megapixels, self.get_logger().warning
-            )
+            return READERS[transport](self._settings.max_megapixels, self.get_logger().warning)
         except ImportError as error:
             raise RefusalError(str(error)) from error
 
     def _publish_on(self, kind: type, topic: str, qos: QoSProfile | int) -> Any:
-        self._outputs.append(self.create_publisher(kind, topic, qos))
-        return self._outputs[-1]
-
-    def _listen_to(
-        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
-    ) -> None:
-        self._inputs.append(self.create_subscription(kind, topic, callback, qos))
+        kinds = [QoSPolicyKind.RELIABILITY, QoSPolicyKind.DEPTH] if topic in ADJUSTABLE else []
+        options = QoSOverridingOptions(kinds)
+        publisher = self.create_publisher(kind, topic, qos, qos_overriding_options=options)
+        self._outputs.append(publisher)
+        return publisher
 
     def _unsubscribe(self) -> None:
         for subscription in self._inputs:
@@ -287,64 +305,58 @@ class PoseNode(LifecycleNode):
 
     # --- images
 
-    def _on_image(self, message: Any) -> None:
+    def _on_camera_info(self, message: CameraInfo, sequence: int | None) -> None:
+        if self._processor is not None:
+            self._processor.calibration.take(message)
+
+    def _on_image(self, message: Any, sequence: int | None) -> None:
         """Refuse an image that cannot be used; leave the others to the worker."""
         received_s = time.perf_counter()
         worker, processor = self._worker, self._processor
         if worker is None or processor is None:
             return
-        self._supervisor.received()
+        self._supervisor.received(message)
         try:
             processor.images.check(message)
-            arrival = self._gate.check(stamp_ns(message))
+        except ImageError as error:
+            self._gate.skip(sequence)
+            processor.reject(error)
+            return
+        try:
+            arrival = self._gate.check(stamp_ns(message), sequence)
         except ImageError as error:
             processor.reject(error)
             return
-        self._flow.count("lost", arrival.lost)
+        self._flow.count_losses(arrival.losses)
         if arrival.went_back:
-            self.get_logger().warning(
-                f"{processor.topic}: time went back (a bag that starts again?): tracking restarts"
+            self._throttle.say(
+                self.get_logger().warning,
+                "time went back",
+                f"{processor.topic}: time went back (a bag that starts again?): tracking restarts",
             )
-        self._look_after_worker(worker, processor)
+        self._supervisor.check_worker(worker, processor.pipeline.reset)
         if worker.put(Arrival(message, received_s)):
             self._flow.count("skipped")
-
-    def _look_after_worker(self, worker: Worker[Arrival], processor: Processor) -> None:
-        """Restart the worker's thread when it has failed for the first time; later, report it."""
-        if worker.running or self._supervisor.failure:
-            return
-        self._flow.count("worker failures")
-        reason = f"the worker thread ended with {worker.last_failure!r}"
-        if worker.failures == 1:
-            self.get_logger().error(f"{reason}; it was restarted, and tracking restarts")
-            processor.pipeline.reset()
-            worker.start()
-            return
-        self._supervisor.failure = f"{reason}, for the second time: no images are processed"
-        command = f"ros2 lifecycle set {self.get_fully_qualified_name()}"
-        self.get_logger().error(
-            f"{self._supervisor.failure}. To start it again: {command} deactivate, then: "
-            f"{command} activate"
-        )
 
     # --- once a second
 
     def _on_second(self) -> None:
         processor = self._processor
         if self._worker is not None and processor is not None:
-            self._look_after_worker(self._worker, processor)
+            self._supervisor.check_worker(self._worker, processor.pipeline.reset)
             self._supervisor.check(self._settings.silence_timeout, self._worker.busy_s)
-        self._supervisor.publish(
-            self._phase,
-            self._reason,
-            {
-                "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
-                "engine": processor.pipeline.engine if processor else "not loaded",
-                "smoothing": self._settings.smoothing_text,
-                "image colour": processor.colours.state if processor else UNKNOWN,
-                "camera_info": processor.calibration.state if processor else "not subscribed",
-            },
-        )
+        self._publish_status(self._phase)
+
+    def _publish_status(self, state: str) -> None:
+        processor = self._processor
+        details = {
+            "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
+            "engine": processor.pipeline.engine if processor else "not loaded",
+            "smoothing": self._settings.smoothing_text,
+            "image colour": processor.colours.state if processor else UNKNOWN,
+            "camera_info": processor.calibration.state if processor else "not subscribed",
+        }
+        self._supervisor.publish(state, self._reason, details)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from rclpy.publisher import Publisher
 
 from vitpose_ros.draw import draw_instances
 from vitpose_ros.pipeline import Pipeline, Result
+from vitpose_ros.ros.advice import restart_cause
 from vitpose_ros.ros.camera_info import Calibration
 from vitpose_ros.ros.colour import ColourWatch
 from vitpose_ros.ros.flow import Flow
@@ -78,6 +79,7 @@ class Processor:
         self.colours = ColourWatch(self._warn)
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
+        self._before: tuple[int, tuple[int, int]] | None = None
 
     def start(self, images: ImageReader, topic: str, camera_info: str) -> None:
         """Prepare for the images of a topic, which have nothing to do with earlier ones.
@@ -90,6 +92,7 @@ class Processor:
         self.images, self.topic = images, topic
         self.colours = ColourWatch(self._warn)
         self.calibration.start(camera_info, topic)
+        self._before = None
         self.pipeline.reset()
 
     def _warn(self, text: str) -> None:
@@ -149,7 +152,16 @@ class Processor:
         processing_s = time.perf_counter() - arrival.received_s
         age_s = 1e-9 * (self._node.get_clock().now().nanoseconds - frame.stamp_ns)
         self._flow.processed(age_s, inference_s, processing_s - inference_s)
+        self._count_restart(frame, result)
         self._publish_views(message, frame, result, parameters)
+
+    def _count_restart(self, frame: Frame, result: Result) -> None:
+        """Count why tracking restarted at this image; the first image needs no reason."""
+        now = (frame.stamp_ns, (frame.width, frame.height))
+        before, self._before = self._before, now
+        if result.reset and before is not None:
+            self._flow.count("restarts")
+            self._flow.count(f"restarts: {restart_cause(before, now)}")
 
     def _apply(self, parameters: Parameters) -> None:
         """Use parameters that were changed while the node runs, from this image on."""

@@ -1,8 +1,9 @@
-"""Looks at a camera's topic for some seconds, as the node would, and says what it saw."""
+"""Watches a camera's topic for some seconds, as the node would, and reports what came."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,19 +11,21 @@ from typing import Any
 import numpy as np
 import rclpy
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
+from vitpose_ros.ros.advice import LOST_SHARE, Middleware, age_warning, loss_cause, lost_share
 from vitpose_ros.ros.colour import COLOUR, GREY, GREY_ADVICE, colour_of
-from vitpose_ros.ros.diagnostics import DDS_ADVICE, LOST_SHARE, OLD_S
 from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
-from vitpose_ros.ros.offers import describe_offers
+from vitpose_ros.ros.offers import Wanted, explain_silence
 from vitpose_ros.ros.stamps import StampGate
+from vitpose_ros.ros.topics import camera_info_topic, subscribe
 
 SECTION = "Camera"
 FIND_S = 5.0
-"""Discovery takes up to this long, longer with LOCALHOST ranges than without."""
+"""Discovery takes up to this long; it is slowest with ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST."""
+CLOCK_TOLERANCE_S = 0.001
+"""Clocks of two machines are at best this close: images stamped so little ahead are no finding."""
 
 _KINDS = {
     "sensor_msgs/msg/Image": ("raw", Image),
@@ -38,8 +41,7 @@ class Seen:
     ----------
     stamps_ns : of the images that could be used, in the order of arrival.
     ages_s : from the stamp to the arrival, by this machine's clock.
-    lost : images that are missing between those that arrived, judged by their stamps.
-    bytes : of the last image.
+    counts : "received", "lost" and the other counts of `advice.loss_cause`.
     what : size and encoding of the last image, for people.
     frame_id : of the last image.
     colours : what each of the images that could be used tells; see `ros.colour`.
@@ -48,8 +50,7 @@ class Seen:
 
     stamps_ns: list[int] = field(default_factory=list)
     ages_s: list[float] = field(default_factory=list)
-    lost: int = 0
-    bytes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     what: str = ""
     frame_id: str = ""
     colours: list[str] = field(default_factory=list)
@@ -57,19 +58,13 @@ class Seen:
 
     @property
     def rate(self) -> float | None:
-        """Images per second of the camera's own clock, with those that were lost; None for fewer
-        than two.
+        """Images per second by their stamps, those that were lost included; None for fewer than two
+        images.
         """
         if len(self.stamps_ns) < 2:
             return None
         span_s = (self.stamps_ns[-1] - self.stamps_ns[0]) * 1e-9
-        return (len(self.stamps_ns) - 1 + self.lost) / span_s if span_s > 0 else None
-
-    @property
-    def lost_share(self) -> float:
-        """Share of the images that never arrived, 0 .. 1."""
-        sent = len(self.stamps_ns) + self.lost
-        return self.lost / sent if sent else 0.0
+        return (len(self.stamps_ns) - 1 + self.counts["lost"]) / span_s if span_s > 0 else None
 
 
 def check_camera(topic: str, seconds: float) -> list[Finding]:
@@ -96,13 +91,13 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
     deadline_s = time.monotonic() + FIND_S
     while not (offers := node.get_publishers_info_by_topic(topic)):
         if time.monotonic() > deadline_s:
-            wanted = "sensor_msgs/msg/Image"
+            wanted = Wanted(topic, "sensor_msgs/msg/Image")
             return [
                 Finding(
                     SECTION,
                     topic,
                     Level.PROBLEM,
-                    describe_offers(node, topic, wanted),
+                    explain_silence(node, wanted),
                     "start the camera, or name its topic; compare ROS_DOMAIN_ID and the discovery "
                     "range of both shells",
                 )
@@ -124,14 +119,16 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
     seen = Seen()
     gate = StampGate()
     reader = READERS[transport](MAX_MEGAPIXELS, lambda remark: None)
-    quality = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     infos: list[Any] = []
-    node.create_subscription(
-        message_class, topic, lambda message: _note(seen, gate, reader, message), quality
+    subscribe(
+        node,
+        message_class,
+        topic,
+        lambda message, sequence: _note(seen, gate, reader, message, sequence),
+        lost=lambda number: seen.counts.update({"reported lost": number}),
     )
-    base = topic.removesuffix("/compressed")
-    node.create_subscription(
-        CameraInfo, f"{base.rpartition('/')[0]}/camera_info", infos.append, quality
+    subscribe(
+        node, CameraInfo, camera_info_topic(node, topic), lambda info, _: infos.append(info)
     )
     end_s = time.monotonic() + seconds + FIND_S
     while time.monotonic() < end_s:
@@ -146,39 +143,57 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
         for offer in offers
     )
     publishers = Finding(SECTION, topic, Level.OK, f"{kinds[0]} from {offered}")
-    silence = describe_offers(node, topic, kinds[0])
-    return [publishers, *findings_of(seen, silence), _calibration(infos)]
+    if len(offers) > 1:
+        publishers = Finding(
+            SECTION,
+            topic,
+            Level.WARNING,
+            f"{len(offers)} publishers of {kinds[0]}: {offered}",
+            "their images are mixed: give each camera a topic of its own; a driver that was killed "
+            "is listed for up to half a minute",
+        )
+    wanted = Wanted(topic, kinds[0], reported_lost=seen.counts["reported lost"])
+    silence = explain_silence(node, wanted)
+    return [publishers, *findings_of(seen, silence, topic), _calibration(infos)]
 
 
-def _note(seen: Seen, gate: StampGate, reader: ImageReader, message: Any) -> None:
-    """Take in one image, by the node's own rules for what can be used."""
+def _note(
+    seen: Seen, gate: StampGate, reader: ImageReader, message: Any, sequence: int | None
+) -> None:
+    """Note one image, by the node's own rules for what can be used."""
     stamp = message.header.stamp
     stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
     seen.frame_id = message.header.frame_id
-    seen.bytes = len(message.data)
     if hasattr(message, "encoding"):
         seen.what = f"{message.width}x{message.height} {message.encoding}"
     else:
         seen.what = message.format
+    seen.counts["received"] += 1
     try:
         reader.check(message)
-        arrival = gate.check(stamp_ns)
+    except ImageError as error:
+        gate.skip(sequence)
+        seen.refused = seen.refused or str(error)
+        return
+    try:
+        arrival = gate.check(stamp_ns, sequence)
         seen.colours.append(colour_of(reader.decode(message)))
     except ImageError as error:
         seen.refused = seen.refused or str(error)
         return
-    seen.lost += arrival.lost
+    seen.counts.update(arrival.losses.counts())
     seen.stamps_ns.append(stamp_ns)
     seen.ages_s.append((time.time_ns() - stamp_ns) * 1e-9)
 
 
-def findings_of(seen: Seen, silence: str) -> list[Finding]:
-    """What there is to say about the images that arrived.
+def findings_of(seen: Seen, silence: str, topic: str) -> list[Finding]:
+    """The findings about the images that arrived.
 
     Parameters
     ----------
     seen : what arrived.
-    silence : why nothing may have arrived, with what to do.
+    silence : why nothing may have arrived, and what to do.
+    topic : of the images.
     """
     if not seen.what:
         return [Finding(SECTION, "images", Level.PROBLEM, "none arrived", silence)]
@@ -196,14 +211,15 @@ def findings_of(seen: Seen, silence: str) -> list[Finding]:
     rate = seen.rate
     value = f"{seen.what}, {f'{rate:.1f} per second' if rate else 'a single one'}"
     value += f", frame '{seen.frame_id}'"
-    if seen.lost_share > LOST_SHARE:
+    share = lost_share(seen.counts)
+    if share > LOST_SHARE:
         found.append(
             Finding(
                 SECTION,
                 "images",
                 Level.WARNING,
-                f"{value}; {100 * seen.lost_share:.0f} % are lost before they arrive",
-                DDS_ADVICE,
+                f"{value}; {100 * share:.0f} % are lost before they arrive",
+                loss_cause(seen.counts, Middleware.here(), topic),
             )
         )
     else:
@@ -215,7 +231,7 @@ def findings_of(seen: Seen, silence: str) -> list[Finding]:
                 "unusable images",
                 Level.WARNING,
                 seen.refused,
-                "the node leaves these out: look at the driver",
+                "the node does not use these: see the driver's settings",
             )
         )
     if GREY in seen.colours and COLOUR not in seen.colours:
@@ -227,7 +243,7 @@ def findings_of(seen: Seen, silence: str) -> list[Finding]:
                 SECTION,
                 "frame",
                 Level.WARNING,
-                "the header's frame_id is empty: markers and 3D positions have no place",
+                "the header's frame_id is empty: markers and 3D positions have no frame",
                 "set the driver's frame id to the camera's optical frame",
             )
         )
@@ -237,16 +253,10 @@ def findings_of(seen: Seen, silence: str) -> list[Finding]:
 def _age(ages_s: Sequence[float]) -> Finding:
     age_s = float(np.median(ages_s))
     value = f"{1e3 * age_s:.0f} ms from the stamp to the arrival (median)"
-    if -0.001 <= age_s <= OLD_S:
+    remedy = age_warning(age_s + CLOCK_TOLERANCE_S, sim_time=False)
+    if not remedy:
         return Finding(SECTION, "age", Level.OK, value)
-    return Finding(
-        SECTION,
-        "age",
-        Level.WARNING,
-        value,
-        "set the clocks of both machines by PTP or NTP; a bag needs ros2 bag play --clock and "
-        "use_sim_time",
-    )
+    return Finding(SECTION, "age", Level.WARNING, value, remedy)
 
 
 def _calibration(infos: Sequence[Any]) -> Finding:
