@@ -41,11 +41,11 @@ from vitpose_ros.bench.real.scene import RATE_HZ, RealImage
 from vitpose_ros.bench.real.score import FoundHand, RealFollower, RealScore
 from vitpose_ros.bench.real.variants import VARIANTS
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.hands import HandSettings
-from vitpose_ros.load import load_pipeline
+from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Settings
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.smooth.settings import PRESETS
 from vitpose_ros.types import Frame, Side
 

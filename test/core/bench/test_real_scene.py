@@ -50,7 +50,9 @@ def test_a_cut_out_covers_the_arm_and_nothing_of_the_wall():
 
 def test_joints_of_a_cut_out_lie_where_they_lay_in_the_image():
     sprite = cut_out(*filmed())
-    assert np.argwhere(red(sprite.image)).mean(axis=0)[::-1] == pytest.approx(sprite.uv[WRIST], abs=0.7)
+    assert np.argwhere(red(sprite.image)).mean(axis=0)[::-1] == pytest.approx(
+        sprite.uv[WRIST], abs=0.7
+    )
 
 
 def test_an_image_without_skin_is_refused():

@@ -10,7 +10,6 @@ from vitpose_ros.bench.real.photographs import ROWS, WindowScene
 from vitpose_ros.bench.real.scene import RATE_HZ, RealImage, RealScene
 from vitpose_ros.bench.real.score import FoundHand, RealFollower, RealScore
 from vitpose_ros.pipeline import Pipeline
-from vitpose_ros.track.lost import is_live
 from vitpose_ros.types import Frame
 
 _FIRST_NS = 1_000_000_000
@@ -52,7 +51,7 @@ def follow(pipeline: Pipeline, images: Iterable[tuple[int, RealImage]]) -> RealS
     follower = RealFollower()
     for number, seen in images:
         result = pipeline(Frame(seen.image, _FIRST_NS + round(number * 1e9 / RATE_HZ)))
-        live = [hand for hand in result.instances if is_live(hand)]
+        live = [hand for hand in result.instances if not hand.is_lost]
         found = [FoundHand(hand.raw.uv, hand.side, hand.track_id) for hand in live]
         follower.add(number / RATE_HZ, seen, found)
     return follower.score
