@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,16 @@ from vitpose_ros.doctor.host import Host
 from vitpose_ros.doctor.system import check_system
 from vitpose_ros.models.files import STORE_ENVIRONMENT
 
-_TEXT = """Look at this machine as the node will find it, and say what is wrong and how to mend it.
+_TEXT = """Check this machine for the node, and report what is wrong and how to correct it.
 
-Looked at are Python and its packages, ROS with its middleware and DDS profile, shared memory and
-kernel buffers, the GPU with its driver and libraries, the models and whether their networks run;
-and with --camera a camera's topic. Nothing is changed."""
+Checks Python and its packages; ROS, its middleware, log folder and DDS profile, shared memory and
+kernel buffers; the GPU, its driver and libraries; the models, and whether their networks run; with
+--camera, a camera's topic. Changes nothing."""
 
 _EXIT_HELP = """exit codes:
-  0  no problem was found; there may be warnings
-  1  there is a problem: the node will not work, or not as it is asked to
-  2  the command cannot be understood"""
+  0  no problems; there may be warnings
+  1  a problem: the node will not work, or not as configured
+  2  wrong options"""
 
 _MARKS = {Level.OK: "ok", Level.NOTE: "--", Level.WARNING: "WARN", Level.PROBLEM: "FAIL"}
 _COLOURS = {Level.OK: "32", Level.NOTE: "0", Level.WARNING: "33", Level.PROBLEM: "31"}
@@ -36,7 +36,7 @@ def register(subparsers: Any, epilog: str) -> None:
     """Add `doctor` to the tool's parser."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "doctor",
-        help="look at this machine, and say what is wrong and how to mend it",
+        help="check this machine, and report what is wrong and how to correct it",
         description=_TEXT,
         epilog=_EXIT_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,10 +44,10 @@ def register(subparsers: Any, epilog: str) -> None:
     parser.add_argument(
         "--camera",
         metavar="TOPIC",
-        help="an image topic to look at for --seconds, as the node would",
+        help="an image topic to check for --seconds",
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=5.0, help="how long to look at the camera (5)"
+        "--seconds", type=_seconds, default=5.0, help="how long to check the camera (5)"
     )
     parser.add_argument(
         "--view",
@@ -66,7 +66,7 @@ def register(subparsers: Any, epilog: str) -> None:
         "--store",
         type=Path,
         metavar="DIR",
-        help=f"where models lie (default: ${STORE_ENVIRONMENT}, else the user's data folder)",
+        help=f"folder of the models (default: ${STORE_ENVIRONMENT}, else the user's data folder)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -81,17 +81,17 @@ def register(subparsers: Any, epilog: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run all checks; 1 when there is a problem."""
     host = Host()
-    sections = [
-        lambda: check_system(host),
-        lambda: check_ros(host),
-        lambda: check_gpu(host),
-        lambda: _networks(options),
-    ]
+    sections: dict[str, Callable[[], Iterable[Finding]]] = {
+        "System": lambda: check_system(host),
+        "ROS": lambda: check_ros(host),
+        "GPU": lambda: check_gpu(host),
+        "Models": lambda: _networks(options),
+    }
     if options.camera:
-        sections.append(lambda: _camera(options))
+        sections["Camera"] = lambda: _camera(options)
     findings = []
-    for section in sections:
-        found = list(section())
+    for name, section in sections.items():
+        found = list(_all_of(name, section, options.debug))
         if not options.json:  # as they come: some of them take seconds
             _print(found)
         findings += found
@@ -102,11 +102,28 @@ def run(options: argparse.Namespace) -> int:
     return 1 if worst(findings) is Level.PROBLEM else 0
 
 
+def _all_of(name: str, section: Callable[[], Iterable[Finding]], debug: bool) -> Iterator[Finding]:
+    """A section's findings. An error in a check ends that section, and becomes a finding."""
+    try:
+        yield from section()
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(str(error).split())
+        yield Finding(
+            name,
+            "the rest of this section",
+            Level.PROBLEM,
+            f"could not be checked: {type(error).__name__}: {text}",
+            "if this does not name the cause, please report it with: vitpose_ros --debug doctor",
+        )
+
+
 def _networks(options: argparse.Namespace) -> Iterable[Finding]:
     try:
         from vitpose_ros.doctor.networks import check_networks
         from vitpose_ros.factory import Models
-    except ImportError:  # said by the check of the system already
+    except ImportError:  # reported by the check of the system
         return []
     named = {
         name: getattr(options, name)
@@ -125,7 +142,7 @@ def _camera(options: argparse.Namespace) -> Iterable[Finding]:
                 "Camera",
                 options.camera,
                 Level.PROBLEM,
-                f"cannot be looked at: {error}",
+                f"cannot be checked: {error}",
                 "source ROS and the workspace's install/setup.bash in this shell",
             )
         ]
@@ -153,7 +170,7 @@ def _summary(findings: Iterable[Finding]) -> str:
     levels = [finding.level for finding in findings]
     problems, warnings = levels.count(Level.PROBLEM), levels.count(Level.WARNING)
     if not problems and not warnings:
-        return "All is as it should be."
+        return "Everything is in order."
     return f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}."
 
 

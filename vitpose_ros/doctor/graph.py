@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 from vitpose_ros.doctor.findings import Finding, Level
+from vitpose_ros.doctor.folders import check_leftovers, check_log_folder
 from vitpose_ros.doctor.host import Host
 
 SECTION = "ROS"
@@ -75,7 +76,10 @@ def check_ros(host: Host) -> Iterator[Finding]:
     rmw = host.environ.get("RMW_IMPLEMENTATION") or DEFAULT_RMW
     yield from _middleware(host, distro, rmw)
     yield from _discovery(host, distro)
+    yield from check_log_folder(host)
     yield from _memory(host, _segment_bytes(host, distro) or 0 if "fastrtps" in rmw else 0)
+    if "fastrtps" in rmw:
+        yield from check_leftovers(host)
     yield from _kernel(host, rmw)
 
 
@@ -215,8 +219,8 @@ def _memory(host: Host, segment: int) -> Iterator[Finding]:
             Level.WARNING,
             f"{value}: less than {PARTICIPANTS} participants with segments of {_mb(segment)} need; "
             "who finds no room uses UDP without a word to ROS",
-            "in a container, start it with --ipc=host or --shm-size=512m; else remove what "
-            "programs that crashed have left there (fastdds shm clean)",
+            "in a container, start it with --ipc=host or --shm-size=512m; else remove what killed "
+            "programs have left there (fastdds shm clean)",
         )
     else:
         yield Finding(SECTION, "shared memory", Level.OK, value)

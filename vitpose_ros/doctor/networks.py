@@ -35,7 +35,7 @@ def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Fin
     try:
         store = ModelStore(root, load_catalogue())
     except ModelError as error:
-        yield Finding(SECTION, "catalogue", Level.PROBLEM, str(error), "mend the file it names")
+        yield Finding(SECTION, "catalogue", Level.PROBLEM, str(error), "see the message")
         return
     statuses = [status for status in store.list() if status.state is not State.ABSENT]
     damaged = [status for status in statuses if status.state is State.DAMAGED]

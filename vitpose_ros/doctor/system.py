@@ -70,6 +70,14 @@ def _module(host: Host, module: str, oldest: tuple[int, int], package: str) -> F
     )
     wanted = f"{oldest[0]}.{oldest[1]}"
     install = f"{_pip(host)} install '{package}>={wanted}'"
+    if not answer.good and "home directory" in answer.text:
+        return Finding(
+            SECTION,
+            name,
+            Level.PROBLEM,
+            f"cannot be imported: this user has no home folder ({answer.text})",
+            "set HOME to a folder that this user may write, such as HOME=/tmp",
+        )
     if not answer.good:
         return Finding(
             SECTION,

@@ -215,6 +215,11 @@ def _read(path: Path) -> tuple[Any, Any]:
             f"running '{path.name}' on the CPU needs the Python package openvino: "
             f"pip install openvino ({error})"
         ) from error
+    except RuntimeError as error:  # its telemetry looks for a home folder where there is none
+        raise EngineError(
+            f"OpenVINO cannot be loaded: {error} Set HOME to a folder that this user may write, "
+            "such as HOME=/tmp."
+        ) from error
     found = re.match(r"(\d+)\.(\d+)", openvino.__version__)
     if found and (int(found[1]), int(found[2])) < OLDEST:
         raise EngineError(

@@ -67,6 +67,6 @@ def explain(error: Exception) -> str:
         where = f"to '{found[1]}'" if found[1] else "anywhere, because this user has no home folder"
         return (
             f"ROS cannot write its log {where}; set ROS_LOG_DIR to a folder that this user may "
-            "write, such as ROS_LOG_DIR=/tmp/ros_log"
+            "write, such as ROS_LOG_DIR=/tmp/ros_log, or give the user a home: HOME=/tmp"
         )
     return text.strip() or type(error).__name__

@@ -17,6 +17,7 @@ class FakeHost:
     environ: dict[str, str] = field(
         default_factory=lambda: {
             "ROS_DISTRO": "jazzy",
+            "HOME": "/home/user",
             "FASTRTPS_DEFAULT_PROFILES_FILE": "/share/fastdds.xml",
         }
     )
@@ -31,6 +32,8 @@ class FakeHost:
     packages: dict[str, str] = field(default_factory=dict)
     shm: tuple[int, int] | None = (8 * GIB, 8 * GIB)
     smi: Answer | None = None
+    read_only: tuple[str, ...] = ()
+    leftovers: dict[str, int] = field(default_factory=dict)
     modules: dict[str, Answer] = field(default_factory=dict)
     system: str = "Ubuntu 24.04, x86_64"
     cores: int = 8
@@ -42,6 +45,12 @@ class FakeHost:
     def space(self, path: str) -> tuple[int, int] | None:
         assert path == "/dev/shm"
         return self.shm
+
+    def writable(self, path: str) -> bool:
+        return not path.startswith(self.read_only) if self.read_only else True
+
+    def leftover_segments(self) -> dict[str, int]:
+        return self.leftovers
 
     def package(self, name: str) -> str | None:
         return self.packages.get(name)

@@ -62,6 +62,48 @@ BROKEN = [
         "uninstall opencv-python-headless",
     ),
     (
+        check_system,
+        {"modules": {"openvino": Answer(False, "Could not determine home directory.")}},
+        "OpenVINO",
+        Level.PROBLEM,
+        "HOME=/tmp",
+    ),
+    (
+        check_ros,
+        {"environ": {"ROS_DISTRO": "jazzy"}},
+        "log folder",
+        Level.PROBLEM,
+        "no home folder",
+    ),
+    (
+        check_ros,
+        {"environ": {"ROS_DISTRO": "jazzy", "HOME": "/"}, "read_only": ("/.ros",)},
+        "log folder",
+        Level.PROBLEM,
+        "/.ros/log cannot be written",
+    ),
+    (
+        check_ros,
+        {"environ": {"ROS_DISTRO": "jazzy", "ROS_LOG_DIR": "/logs"}, "read_only": ("/logs",)},
+        "log folder",
+        Level.PROBLEM,
+        "set ROS_LOG_DIR",
+    ),
+    (
+        check_ros,
+        {"leftovers": {"fastrtps_0123456789abcdef": 2 * 2**30}},
+        "leftover segments",
+        Level.WARNING,
+        "fastdds shm clean",
+    ),
+    (
+        check_ros,
+        {"leftovers": {"fastrtps_0123456789abcdef": 17 * 2**20}},
+        "leftover segments",
+        Level.NOTE,
+        "1 shared-memory segments (17 MB",
+    ),
+    (
         check_ros,
         {"modules": {"rclpy": Answer(False, "No module named 'rclpy'")}},
         "rclpy",
@@ -243,3 +285,23 @@ def test_the_real_host_answers_and_a_failing_import_is_its_last_line():
         False,
         "ModuleNotFoundError: No module named 'no_such_module'",
     )
+
+
+@pytest.mark.parametrize("environ", [{"ROS_HOME": "/data/ros"}, {"ROS_LOG_DIR": "/data/log"}])
+def test_without_a_home_ros_may_log_where_its_variables_say(host, environ):
+    host.environ = {"ROS_DISTRO": "jazzy", **environ}
+    found = named(check_ros(host), "log folder")
+    assert found.level is Level.OK and found.value.startswith("/data/")
+
+
+def test_other_middlewares_have_no_leftovers_of_fast_dds(host):
+    host.environ = {**host.environ, "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}
+    host.leftovers = {"fastrtps_0123456789abcdef": 2**40}
+    assert "leftover segments" not in [finding.name for finding in check_ros(host)]
+
+
+def test_the_real_host_knows_which_folders_it_can_write(tmp_path):
+    host = Host()
+    assert host.writable(str(tmp_path)) and host.writable(str(tmp_path / "new" / "folders"))
+    assert not host.writable("/proc/new")
+    assert not list(tmp_path.iterdir())

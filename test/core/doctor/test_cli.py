@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import pwd
 
 import pytest
 
 from vitpose_ros.cli import doctor
 from vitpose_ros.cli.main import main
+from vitpose_ros.doctor.findings import Finding, Level
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +20,7 @@ def test_without_a_problem_the_exit_code_is_0_and_every_section_is_shown(capsys)
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if line and line[0] != " "] == [
-        "System", "ROS", "GPU", "Models", "All is as it should be.",
+        "System", "ROS", "GPU", "Models", "Everything is in order.",
     ]  # fmt: skip
 
 
@@ -59,3 +61,39 @@ def test_a_time_that_is_none_is_refused(capsys, text):
         main(["doctor", "--camera", "/c", "--seconds", text])
     assert ended.value.code == 2
     assert "0.5 to 600" in capsys.readouterr().err
+
+
+def test_a_check_that_fails_is_a_problem_and_the_other_sections_follow(capsys, monkeypatch):
+    def broken(host):
+        yield Finding("ROS", "distribution", Level.OK, "jazzy")
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(doctor, "check_ros", broken)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "could not be checked: RuntimeError: Could not determine home directory." in out
+    assert [line for line in out.splitlines() if line and line[0] != " "] == [
+        "System", "ROS", "GPU", "Models", "1 problem, no warnings.",
+    ]  # fmt: skip
+
+
+def test_with_debug_the_error_of_a_check_keeps_its_traceback(monkeypatch):
+    def broken(host):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(doctor, "check_ros", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        main(["doctor", "--debug"])
+
+
+def test_without_a_home_the_variable_of_the_models_is_named(capsys, monkeypatch):
+    def no_home(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", no_home)
+    for name in ("HOME", "VITPOSE_ROS_MODELS", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "Set VITPOSE_ROS_MODELS" in out
+    assert "Traceback" not in out and "could not be checked" not in out
