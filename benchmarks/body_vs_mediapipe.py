@@ -30,8 +30,8 @@ from common import machine, parser, report, write_json
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
+from vitpose_ros.keypoints.layout_conversion import convert_layout
 from vitpose_ros.keypoints.mediapipe_body import BodyEstimate, BodyLandmarks
-from vitpose_ros.keypoints.select import select_joints
 from vitpose_ros.layouts import COCO17, MEDIAPIPE33
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
@@ -150,7 +150,7 @@ def main() -> None:
         )
         if name == "skier":
             joints = mine.keypoints(image.shape[1], image.shape[0])
-            scores["oks_skier"] = skier_oks(select_joints(joints, COCO17).uv)
+            scores["oks_skier"] = skier_oks(convert_layout(joints, COCO17).uv)
             scores["oks_skier_mediapipe"] = skier_oks(uv[order])
 
     report(

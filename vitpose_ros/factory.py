@@ -10,7 +10,7 @@ from vitpose_ros.detect.factory import load_person_detector
 from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
-from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
+from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.keypoints.recipes import TURNED
@@ -80,8 +80,8 @@ def load_networks(
 
     Parameters and errors are those of `load_pipeline`.
     """
-    how = topdown or TopDownOptions()
-    load = partial(load_top_down, store, threads=threads, how=how, tell=tell)
+    options = topdown or TopDownOptions()
+    load = partial(create_top_down, store, threads=threads, options=options, report=tell)
     palms = persons = bodies = None
     if view != "third_person":
         palms = _hand_detector(store, models.hand_detector, threads)

@@ -6,9 +6,9 @@ import pytest
 
 from vitpose_ros import factory
 from vitpose_ros.factory import Models, load_pipeline
-from vitpose_ros.keypoints.choose import ENGINES
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
-from vitpose_ros.keypoints.load import TopDownOptions
+from vitpose_ros.keypoints.engine_selection import ENGINES
+from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 
@@ -65,13 +65,13 @@ def test_hands_and_bodies_of_top_down_models_run_as_the_options_say(how, model_p
     class LoadedError(Exception):
         pass
 
-    def loaded(store, name, task, threads, how, **options):
-        raise LoadedError(name, threads, how)
+    def created(store, name, task, threads, options, **others):
+        raise LoadedError(name, threads, options)
 
     for name in ("vitpose-tiny-synthetic", *NEEDED["auto"]):
         model_path(name)
     store = ModelStore()
-    monkeypatch.setattr(factory, "load_top_down", loaded)
+    monkeypatch.setattr(factory, "create_top_down", created)
     hands = Models(hand_model="vitpose-tiny-synthetic")
     with pytest.raises(LoadedError) as said:
         load_pipeline(store, hands, threads=3, topdown=how)

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from visualization_msgs.msg import MarkerArray
 
-from vitpose_ros.keypoints.load import TopDownOptions
+from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.synthetic.scene import Rendering
 from vitpose_ros.types import Instance
 

@@ -1,4 +1,4 @@
-"""What every engine offers, so that the rooms behind it do not care which one runs."""
+"""The interface of every engine: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name and shape of a network's input or output; None stands for a dimension that may vary
-    (the batch).
-    """
+    """Name and shape of a network's input or output; None is a size that varies (the batch)."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -27,14 +25,14 @@ class TensorSpec:
 
 
 class EngineError(RuntimeError):
-    """A network could not be loaded or run; the text names the file, the reason and what to do."""
+    """A network cannot be loaded or run; the message names the file, the reason and the remedy."""
 
 
 class Engine(Protocol):
     """A loaded network."""
 
     name: str
-    """The engine's kind and device as a user reads it, e.g. "openvino CPU"."""
+    """The engine's kind and device for people, e.g. "openvino CPU"."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -43,28 +41,27 @@ class Engine(Protocol):
 
         Parameters
         ----------
-        tensors : one C-contiguous float32 array for each input, by name.
+        tensors : one C-contiguous float32 array per input, by name.
 
         Returns
         -------
-        The outputs by name: arrays that belong to the caller (a later run does not change them).
+        The outputs by name. The arrays belong to the caller: later runs do not change them.
 
         Raises
         ------
-        EngineError : when an input is missing, unknown or of another shape or type; it says which
-            and what is expected.
+        EngineError : an input is missing, unknown or of the wrong shape or type (the message says
+            what is expected), or the run fails.
         """
         ...
 
 
 class DeviceEngine(Engine, Protocol):
-    """An engine on a GPU whose tensors may stay there: `run` takes and gives numpy arrays as any
-    engine does, `run_device` torch tensors on `device`, without a copy and without waiting.
+    """An engine whose tensors may stay on a GPU: `run` takes and returns NumPy arrays like any
+    engine's, `run_device` torch tensors on `device`, without a copy and without blocking the CPU.
 
-    All work is ordered by CUDA streams: a run waits on the GPU for what the caller's current stream
-    (`torch.cuda.current_stream()`) holds by then, and that stream waits for the run; no call waits
-    on the CPU. So tensors are used as after any torch operation, on the stream that was current
-    in the call; who uses them on another one orders the two.
+    CUDA streams order the work: a run waits for what the caller's current stream
+    (`torch.cuda.current_stream()`) holds at the call, and that stream waits for the run. So the
+    tensors can be used like those of any torch operation. Use one stream, or order them yourself.
     """
 
     device: Any
@@ -72,36 +69,33 @@ class DeviceEngine(Engine, Protocol):
 
     @property
     def max_batch(self) -> int | None:
-        """Most samples in a run; None where any number is taken."""
+        """The largest batch; None for no limit."""
         ...
 
     def buffers(self, batch: int) -> dict[str, Any]:
-        """Tensors for the next run's inputs, by name, float32 on `device`, to be written in place.
+        """The engine's own input tensors for a batch size, by name, float32 on `device`, to be
+        written in place.
 
-        A run on them is the fastest (it may replay a CUDA graph). There are two sets for each
-        batch size, given in turn: the next frame's crops are written while the last one's are
-        still being read. The caller's current stream waits until the run that read this set last
-        is over.
+        A run on them is the fastest: it may replay a CUDA graph.
         """
         ...
 
     def run_device(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the network once, on the GPU alone.
+        """Run the network once, on the device.
 
         Parameters
         ----------
-        tensors : for each input, by name, a contiguous torch.float32 tensor on `device`: what
-            `buffers` gave for the batch, or any other. They must not change until the run is over
-            (on the caller's stream: what follows the call).
+        tensors : one contiguous torch.float32 tensor on `device` per input, by name: those of
+            `buffers`, or any other.
 
         Returns
         -------
-        The outputs by name, float32 on `device`. They belong to the engine and hold their values
-        until the run after the next of the same batch size; copy what is to be kept longer.
+        The outputs by name, float32 on `device`. They belong to the engine: the next run of the
+        same batch size overwrites them.
 
         Raises
         ------
-        EngineError : when an input is missing, unknown, or of another shape, type or device, or
-            not contiguous; it says which and what is expected.
+        EngineError : an input is missing, unknown, not contiguous or of the wrong shape, type or
+            device (the message says what is expected), or the run fails.
         """
         ...

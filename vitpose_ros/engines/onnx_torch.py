@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.gpu_errors import is_gpu_error
 from vitpose_ros.engines.onnx_nodes import Network, Node
 from vitpose_ros.engines.onnx_ops import (
     OPERATORS,
@@ -22,21 +23,20 @@ from vitpose_ros.engines.onnx_ops import (
 class OnnxGraph:
     """A network as a function of tensors.
 
-    Nodes that depend on constants only are run once, here. Tensors are given up after their last
-    use. Shapes and indices stay on the CPU, so that a run on a GPU is one chain of kernels without
-    a wait: it can be captured as a CUDA graph.
+    Nodes that depend on constants only run once, here. Tensors are released after their last use.
+    Shapes and indices stay on the CPU, so that a run on a GPU is a chain of kernels that never
+    waits, and can be captured as a CUDA graph. On the CPU, products of float16 are summed in
+    float32 and then rounded, as a GPU does.
 
     Parameters
     ----------
     network : from `onnx_nodes`.
     device : where it runs.
-    what : its file's name, for messages.
+    what : the file's name, for messages.
 
     Raises
     ------
-    EngineError : an operator, or an attribute of one, is not known; the text names it.
-
-    On the CPU, products of float16 are summed in float32 and then rounded, as a GPU does it.
+    EngineError : an operator, or an attribute of one, is unknown; the message names it.
     """
 
     def __init__(self, network: Network, device: torch.device, what: str) -> None:
@@ -68,7 +68,7 @@ class OnnxGraph:
         self._constants = {n: value for n, value in self._constants.items() if n in used}
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Run it: inputs by name, outputs by name."""
+        """Run the network: inputs by name in, outputs by name out."""
         values = {**self._constants, **inputs}
         for node, operation, over in self._steps:
             self._run(node, operation, values)
@@ -80,10 +80,10 @@ class OnnxGraph:
         try:
             found = operation(*(values[name] if name else None for name in node.inputs))
         except (UnsupportedError, RuntimeError, TypeError, IndexError) as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError):
+            if is_gpu_error(error):  # not the operator's fault; `engines.torch` reports it
                 raise
             raise EngineError(
-                f"'{self._what}': torch cannot run the operator {node.operator} that gives "
+                f"'{self._what}': torch cannot run the operator {node.operator} that computes "
                 f"'{node.outputs[0]}': {' '.join(str(error).split())[:200]}"
             ) from error
         several = found if isinstance(found, (tuple, list)) else (found,)
@@ -96,20 +96,20 @@ def _operation(node: Node, what: str) -> Operation:
     make = OPERATORS.get(node.operator)
     if make is None:
         raise EngineError(
-            f"'{what}' has the operator {node.operator}, which the torch engine does not know; run "
-            "it with openvino or tensorrt"
+            f"'{what}' has the operator {node.operator}, which the torch engine does not support; "
+            "set engine to openvino or tensorrt"
         )
     try:
         return make(node.attributes)
     except (UnsupportedError, KeyError) as error:
         raise EngineError(
             f"'{what}' has the operator {node.operator} in a form that the torch engine does not "
-            f"know ({error}); run it with openvino or tensorrt"
+            f"support ({error}); set engine to openvino or tensorrt"
         ) from error
 
 
 def _in_float32(operation: Operation) -> Operation:
-    """The operation of float16 tensors, computed in float32."""
+    """The operation, computed in float32 where its inputs are float16."""
 
     def run(*inputs: torch.Tensor | None) -> Any:
         if inputs[0] is None or inputs[0].dtype != torch.float16:
@@ -123,7 +123,7 @@ def _in_float32(operation: Operation) -> Operation:
 def _with_last_uses(
     steps: list[tuple[Node, Operation]], kept: list[str]
 ) -> tuple[list[Node], list[Operation], list[list[str]]]:
-    """The steps, and after each what is not needed any more."""
+    """The steps, and for each the tensors that no later step needs."""
     seen = set(kept)
     over: list[list[str]] = []
     made = {name for node, _ in steps for name in node.outputs if name}

@@ -31,7 +31,7 @@ own type does not say otherwise: in bf16 its large products do, see `engines.bf1
 _SMALL_BYTES = 32 * 2**20
 """Up to this size of its file a network is small: ViTPose-S has 100 MB, a hand network 10 MB."""
 
-_LACKS = "this CPU does not compute in {}: OpenVINO would run '{}' in {}; take fp32"
+_LACKS = "this CPU has no {} instructions; OpenVINO would run '{}' in {} instead"
 
 
 class OpenVinoEngine:
@@ -187,7 +187,7 @@ def _lower(core: Any, model: Any, name: str) -> None:
         raise EngineError(_LACKS.format("bf16", name, "f32"))
     if not lower_products(model):
         raise EngineError(
-            f"'{name}' has no large products that bf16 would make faster; take fp32"
+            f"'{name}' has no large matrix products that bf16 would speed up"
         )
 
 

@@ -1,4 +1,4 @@
-"""Networks on an NVIDIA GPU through TensorRT engines that were built on this machine."""
+"""Networks on an NVIDIA GPU through TensorRT engines that were built on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
+from vitpose_ros.engines.gpu_errors import failure, gpu_errors, is_gpu_error
 from vitpose_ros.engines.trt.key import Here, machine_here
 from vitpose_ros.engines.trt.library import Errors, make_logger, require
 from vitpose_ros.engines.trt.manifest import read_manifest, why_not
@@ -21,59 +22,51 @@ if TYPE_CHECKING:
     import tensorrt
 
 GRAPH_BATCH = 16
-"""Batches up to this size run as CUDA graphs. In larger ones the GPU's own work hides the launches,
-and each graph holds a context of its own.
+"""The largest batch that runs as a CUDA graph. In larger ones the GPU's work hides the launches,
+and each graph has a context of its own.
 """
-
-SETS = 2
-"""Sets of buffers for each batch size: one is written while the other one is read."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Set:
-    """Buffers for one batch size, and the graph that runs on them."""
+class _Buffers:
+    """The tensors of one batch size, and the graph that runs on them."""
 
     batch: int
-    inputs: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any]
     outputs: dict[str, Any] = field(default_factory=dict)
     context: tensorrt.IExecutionContext | None = None
     graph: Any = None
-    done: Any = None
-    """The event after its last run; None before the first."""
 
 
 class TensorRtEngine:
     """A TensorRT engine; see `engines.base.DeviceEngine`.
 
-    It works on a CUDA stream of its own, which waits for the caller's current stream, and that one
-    for it. For each batch size there are two sets of input and output buffers, used in turn. The
-    first run on a set is a plain one, in which TensorRT finishes its preparations; then the same
-    calls are captured as a CUDA graph, which later runs replay. This first run waits for the GPU;
-    `warm_up` has it over with. Each graph has an execution context of its own, since a context's
-    state changes with the shapes; all contexts share one piece of working memory, which is safe on
-    one stream.
+    It has a CUDA stream of its own. The first run of a batch size on the engine's own buffers is a
+    plain one, in which TensorRT finishes its preparations; the same calls are then captured as a
+    CUDA graph, which later runs replay. `warm_up` does the first run ahead of time. Each graph has
+    an execution context of its own, since a context's state changes with the shapes; all contexts
+    share one working memory, which is safe on one stream.
 
-    Memory of a set: batch x (input + output) x 4 bytes; for 16 crops of 192x256 and 133 joints
-    9 + 26 MB.
+    Memory per batch size: batch x (input + output) x 4 bytes; for 16 crops of 192x256 and 133
+    joints 9 + 26 MB.
 
-    Not for use from several threads at a time. Not run on a GPU yet by this package's authors: the
-    calls and their order were checked against the bindings of TensorRT 10.3 and 11 and against a
-    stand-in that enforces the documented order.
+    Not thread-safe. We had no access to a GPU: the calls and their order were checked against the
+    bindings of TensorRT 10.3 and 11, and against a stand-in that enforces the documented order.
 
     Parameters
     ----------
     folder : the engine's folder on the shelf; see `engines.trt.shelf`.
-    networks : the sha256 of the model's network for each precision, to find an engine of an older
-        network; None does not ask.
+    networks : the sha256 of the model's network for each precision, to detect an engine of an older
+        network; None skips the check.
     device : the GPU's number.
-    graphs : whether CUDA graphs are used.
+    graphs : whether to use CUDA graphs.
 
     Raises
     ------
-    EngineError : torch or TensorRT is missing, the engine was built for something else, is damaged,
-        or cannot be loaded; the text names the difference and the command that helps.
+    EngineError : torch or TensorRT is missing, or the engine was built for something else, is
+        damaged, or does not load; the message names the difference and the remedy.
     """
 
     def __init__(
@@ -89,7 +82,7 @@ class TensorRtEngine:
         self.device = torch.device("cuda", device)
         self._errors = Errors()
         self._logger = make_logger(self._errors)
-        with torch.cuda.device(self.device):
+        with gpu_errors(f"loading {self}"), torch.cuda.device(self.device):
             self._engine = self._load(networks, device)
             self.inputs, self.outputs = self._specs()
             self._min_batch, self.max_batch = self._batch_limits()
@@ -97,11 +90,10 @@ class TensorRtEngine:
             size = max(self._engine.device_memory_size_v2, 1)
             self._scratch = torch.empty(size, dtype=torch.uint8, device=self.device)
             self._plain = self._context()
-        self._sets: dict[int, list[_Set]] = {}
-        self._turn: dict[int, int] = {}
+        self._buffers: dict[int, _Buffers] = {}
 
     def run(self, tensors: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
-        """Run the network once; see `engines.base.Engine.run`. It waits for the result."""
+        """Run the network once, and wait for the result; see `engines.base.Engine.run`."""
         torch = self._torch
         self._check_names(tensors)
         arrays = {spec.name: tensors[spec.name] for spec in self.inputs}
@@ -113,38 +105,24 @@ class TensorRtEngine:
                 and array.flags.c_contiguous
             ):
                 raise EngineError(
-                    f"{self} takes C-contiguous float32 {spec}; given was "
+                    f"{self} takes C-contiguous float32 {spec}; got "
                     f"{getattr(array, 'dtype', type(array))} {getattr(array, 'shape', '')}"
                 )
         batch = self._batch({name: array.shape for name, array in arrays.items()})
-        with torch.cuda.device(self.device):
+        with gpu_errors(f"running {self}"), torch.cuda.device(self.device):
             buffers = self.buffers(batch)
             for name, array in arrays.items():
-                # torch warns of arrays that cannot be written.
+                # torch warns about arrays that are not writeable.
                 writeable = array if array.flags.writeable else array.copy()
-                # From memory that the GPU reads by itself; torch keeps it until the copy is done.
+                # The GPU copies from page-locked memory, which torch keeps until the copy is done.
                 pinned = torch.from_numpy(writeable).pin_memory()
                 buffers[name].copy_(pinned, non_blocking=True)
             outputs = self.run_device(buffers)
             return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
 
     def buffers(self, batch: int) -> dict[str, Any]:
-        """Tensors for the next run's inputs; see `engines.base.DeviceEngine.buffers`."""
-        torch = self._torch
-        shapes = {
-            spec.name: (batch, *(size or 0 for size in spec.shape[1:])) for spec in self.inputs
-        }
-        self._batch(shapes)
-        current = self._next(batch)
-        if not current.inputs:
-            with torch.cuda.device(self.device):
-                current.inputs = {
-                    name: torch.empty(shape, dtype=torch.float32, device=self.device)
-                    for name, shape in shapes.items()
-                }
-        if current.done is not None:
-            torch.cuda.current_stream(self.device).wait_event(current.done)
-        return dict(current.inputs)
+        """The input tensors of a batch size; see `engines.base.DeviceEngine.buffers`."""
+        return dict(self._buffers_of(batch).inputs)
 
     def run_device(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """Run the network once on the GPU; see `engines.base.DeviceEngine.run_device`."""
@@ -152,30 +130,28 @@ class TensorRtEngine:
         self._check_names(tensors)
         for spec in self.inputs:
             self._check_tensor(spec, tensors[spec.name])
-        batch = self._batch({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        own = self._set_of(batch, tensors)
-        with torch.cuda.device(self.device):
+        own = self._buffers_of(
+            self._batch({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        )
+        with gpu_errors(f"running {self}"), torch.cuda.device(self.device):
             caller = torch.cuda.current_stream(self.device)
             self._stream.wait_stream(caller)
             with torch.cuda.stream(self._stream):
-                if own is None:
-                    current = self._next(batch)
-                    self._enqueue(self._plain, current, tensors)
+                if all(own.inputs[n].data_ptr() == t.data_ptr() for n, t in tensors.items()):
+                    self._run_own(own)
+                else:
+                    self._enqueue(self._plain, own, tensors)
                     for tensor in tensors.values():
                         tensor.record_stream(self._stream)
-                else:
-                    current = own
-                    self._run_set(current)
-                current.done = self._stream.record_event()
             caller.wait_stream(self._stream)
-        return dict(current.outputs)
+        return dict(own.outputs)
 
     def warm_up(self, batches: Iterable[int]) -> None:
-        """Run each batch size on both of its sets, so that no frame has to wait for a first run."""
+        """Run each batch size once, so that no frame waits for a first run."""
         for batch in batches:
-            for _ in range(SETS):
-                self.run_device(self.buffers(batch))
-        self._torch.cuda.synchronize(self.device)
+            self.run_device(self.buffers(batch))
+        with gpu_errors(f"running {self}"):
+            self._torch.cuda.synchronize(self.device)
 
     def __str__(self) -> str:
         return f"the TensorRT engine '{self.path}'"
@@ -199,17 +175,20 @@ class TensorRtEngine:
         try:
             self._runtime = trt.Runtime(self._logger)
             engine = self._runtime.deserialize_cuda_engine(plan)
-        except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory gave nothing
-            raise EngineError(f"TensorRT cannot start: {self._errors} ({error})") from error
+        except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory returned nothing
+            text = failure("starting TensorRT", f"{self._errors} ({error})")
+            raise EngineError(text) from error
         if engine is None:
+            if is_gpu_error(self._errors):
+                raise EngineError(failure(f"loading {self}", str(self._errors)))
             raise EngineError(
-                f"TensorRT refuses {self}, although its manifest fits this machine: "
+                f"TensorRT refuses {self}, although its manifest matches this machine: "
                 f"{self._errors}. {rebuild(manifest)}"
             )
         return engine
 
     def _specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        """Names and shapes of inputs and outputs, which are float32 in the GPU's memory."""
+        """The names and shapes of the inputs and outputs, all float32 in GPU memory."""
         import tensorrt as trt
 
         engine = self._engine
@@ -220,8 +199,8 @@ class TensorRtEngine:
             on_gpu = engine.get_tensor_location(name) == trt.TensorLocation.DEVICE
             if engine.get_tensor_dtype(name) != trt.DataType.FLOAT or not on_gpu:
                 raise EngineError(
-                    f"{self}: its tensor '{name}' is {engine.get_tensor_dtype(name)}; accepted is "
-                    "float32 on the GPU: convert the model again with `vitpose_ros models convert`"
+                    f"{self}: its tensor '{name}' is {engine.get_tensor_dtype(name)}; expected "
+                    "float32 on the GPU. Convert the model again: vitpose_ros models convert"
                 )
             shape = engine.get_tensor_shape(name)
             sizes = tuple(shape[axis] for axis in range(len(shape)))
@@ -231,7 +210,7 @@ class TensorRtEngine:
         return tuple(inputs), tuple(outputs)
 
     def _batch_limits(self) -> tuple[int, int]:
-        """The smallest and the largest batch of the profile."""
+        """The profile's smallest and largest batch."""
         shapes = [self._engine.get_tensor_profile_shape(spec.name, 0) for spec in self.inputs]
         return max(low[0] for low, _, _ in shapes), min(high[0] for _, _, high in shapes)
 
@@ -241,69 +220,66 @@ class TensorRtEngine:
         strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise EngineError(f"{self}: TensorRT gives no execution context: {self._errors}")
+            raise EngineError(failure(f"making a context of {self}", str(self._errors)))
         context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
-        # Only an engine's first context has the profile by itself.
+        # Only an engine's first context gets the profile by default.
         if not context.set_optimization_profile_async(0, self._stream.cuda_stream):
-            raise EngineError(f"{self}: TensorRT refuses the profile: {self._errors}")
+            raise EngineError(f"{self}: TensorRT refuses its profile: {self._errors}")
         return context
 
     # --- running ---------------------------------------------------------------------------
 
-    def _next(self, batch: int) -> _Set:
-        """The set whose turn it is."""
-        if batch not in self._sets:
-            self._sets[batch] = [_Set(batch) for _ in range(SETS)]
-            self._turn[batch] = 0
-        turn = self._turn[batch]
-        self._turn[batch] = (turn + 1) % SETS
-        return self._sets[batch][turn]
+    def _buffers_of(self, batch: int) -> _Buffers:
+        torch = self._torch
+        if batch not in self._buffers:
+            shapes = {
+                spec.name: (batch, *(size or 0 for size in spec.shape[1:])) for spec in self.inputs
+            }
+            self._batch(shapes)
+            with gpu_errors(f"running {self}"), torch.cuda.device(self.device):
+                inputs = {
+                    name: torch.empty(shape, dtype=torch.float32, device=self.device)
+                    for name, shape in shapes.items()
+                }
+            self._buffers[batch] = _Buffers(batch, inputs)
+        return self._buffers[batch]
 
-    def _set_of(self, batch: int, tensors: Mapping[str, Any]) -> _Set | None:
-        """The set that these tensors belong to; None when they are the caller's own."""
-        for one in self._sets.get(batch, ()):
-            if one.inputs and all(
-                one.inputs[name].data_ptr() == tensor.data_ptr() for name, tensor in tensors.items()
-            ):
-                return one
-        return None
-
-    def _run_set(self, one: _Set) -> None:
-        """On our stream: replay the graph; or run plainly, and capture what was run."""
-        if one.graph is not None:
-            one.graph.replay()
+    def _run_own(self, own: _Buffers) -> None:
+        """On our stream: replay the graph; or run plainly, and capture that run."""
+        if own.graph is not None:
+            own.graph.replay()
             return
-        if not self._graphs or one.batch > GRAPH_BATCH:
-            self._enqueue(self._plain, one, one.inputs)
+        if not self._graphs or own.batch > GRAPH_BATCH:
+            self._enqueue(self._plain, own, own.inputs)
             return
-        one.context = one.context or self._context()
-        self._enqueue(one.context, one, one.inputs)
-        one.graph = self._capture(one.context, one)
+        own.context = own.context or self._context()
+        self._enqueue(own.context, own, own.inputs)
+        own.graph = self._capture(own.context)
 
     def _enqueue(
-        self, context: tensorrt.IExecutionContext, one: _Set, inputs: Mapping[str, Any]
+        self, context: tensorrt.IExecutionContext, own: _Buffers, inputs: Mapping[str, Any]
     ) -> None:
-        """Shapes, then addresses, then the run, on our stream."""
+        """On our stream: set shapes, then addresses, then run."""
         torch = self._torch
         for name, tensor in inputs.items():
             self._must(context.set_input_shape(name, tuple(tensor.shape)), "the shape of", name)
-        if not one.outputs:
-            one.outputs = {
+        if not own.outputs:
+            own.outputs = {
                 spec.name: torch.empty(
                     self._shape_now(context, spec), dtype=torch.float32, device=self.device
                 )
                 for spec in self.outputs
             }
-        for name, tensor in (*inputs.items(), *one.outputs.items()):
+        for name, tensor in (*inputs.items(), *own.outputs.items()):
             self._must(context.set_tensor_address(name, tensor.data_ptr()), "the memory of", name)
         self._execute(context)
 
     def _execute(self, context: tensorrt.IExecutionContext) -> None:
         if not context.execute_async_v3(self._stream.cuda_stream):
-            raise EngineError(f"{self} failed on the GPU: {self._errors}")
+            raise EngineError(failure(f"running {self} on the GPU", str(self._errors)))
 
     def _shape_now(self, context: tensorrt.IExecutionContext, spec: TensorSpec) -> tuple[int, ...]:
-        """An output's shape for the inputs' shapes that the context has."""
+        """An output's shape for the input shapes that the context has."""
         shape = context.get_tensor_shape(spec.name)
         sizes = tuple(shape[axis] for axis in range(len(shape)))
         if any(size < 0 for size in sizes):
@@ -317,12 +293,12 @@ class TensorRtEngine:
         if not accepted:
             raise EngineError(f"{self}: TensorRT refuses {what} '{name}': {self._errors}")
 
-    def _capture(self, context: tensorrt.IExecutionContext, one: _Set) -> Any:
-        """The run that was just made, as a graph; None, once and for all, where that fails."""
+    def _capture(self, context: tensorrt.IExecutionContext) -> Any:
+        """The last run as a graph; where that fails, None, and graphs are no longer used."""
         torch = self._torch
         graph = torch.cuda.CUDAGraph()
         try:
-            # Other threads (the next frame's upload) may use the GPU meanwhile.
+            # thread_local: other threads may use the GPU meanwhile.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._execute(context)
         except (RuntimeError, EngineError) as error:
@@ -337,8 +313,7 @@ class TensorRtEngine:
         names = [spec.name for spec in self.inputs]
         if set(tensors) != set(names):
             raise EngineError(
-                f"{self} takes the inputs {', '.join(names)}; given were "
-                f"{', '.join(tensors) or 'none'}"
+                f"{self} takes the inputs {', '.join(names)}; got {', '.join(tensors) or 'none'}"
             )
 
     def _check_tensor(self, spec: TensorSpec, tensor: Any) -> None:
@@ -350,28 +325,29 @@ class TensorRtEngine:
             if tensor.dtype == torch.float32 and tensor.device == self.device and contiguous:
                 return
             given = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
-            given += "" if contiguous else ", not contiguous"  # TensorRT reads it as if it were
+            given += (
+                "" if contiguous else ", not contiguous"
+            )  # TensorRT would read it as if it were
         raise EngineError(
-            f"{self} takes a contiguous torch.float32 tensor {spec} on {self.device}; given was "
-            f"{given}"
+            f"{self} takes a contiguous torch.float32 tensor {spec} on {self.device}; got {given}"
         )
 
     def _batch(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """The batch size; EngineError when a shape does not fit."""
+        """The batch size; EngineError where a shape does not fit."""
         batches = {shape[:1] for shape in shapes.values()}
         for spec in self.inputs:
             shape = shapes[spec.name]
             if len(shape) != len(spec.shape) or any(
                 want not in (None, have) for want, have in zip(spec.shape, shape, strict=True)
             ):
-                raise EngineError(f"{self} takes {spec}; given was the shape {tuple(shape)}")
+                raise EngineError(f"{self} takes {spec}; got the shape {tuple(shape)}")
         if len(batches) > 1:
-            raise EngineError(f"{self}: its inputs were given with different batch sizes")
+            raise EngineError(f"{self}: its inputs have different batch sizes")
         batch = batches.pop()[0]
         if not self._min_batch <= batch <= self.max_batch:
             raise EngineError(
-                f"{self} takes {self._min_batch} to {self.max_batch} samples at once, given were "
-                f"{batch}; build one for more with: vitpose_ros engine build {self._model} "
+                f"{self} takes batches of {self._min_batch} to {self.max_batch}, got {batch}; "
+                f"build one for larger batches with: vitpose_ros engine build {self._model} "
                 f"--max-batch {max(batch, 1)}"
             )
         return batch

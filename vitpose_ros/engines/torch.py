@@ -1,9 +1,9 @@
 """Networks through torch: ONNX files on a GPU without TensorRT, and the reference in tests.
 
-The ONNX file is run node by node in the types that it names, so that what was decided at conversion
+The ONNX file runs node by node in the types that it names, so that what was decided at conversion
 (float32, or float16 with float32 where it matters) is what is computed; see `onnx_torch`. On a GPU
-the nodes are captured as one CUDA graph for each batch size, which takes Python's time away.
-Channels-last memory and torch.compile are not used: whether they help has not been measured.
+the nodes are captured as one CUDA graph per batch size, which removes Python's overhead.
+Channels-last memory and torch.compile are not used: we have not measured whether they help.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
+from vitpose_ros.engines.gpu_errors import gpu_errors
 from vitpose_ros.engines.onnx_nodes import Network, fuse, parse, read_network
 
 _log = logging.getLogger(__name__)
@@ -28,36 +29,29 @@ DEVICES = r"cpu|cuda(:[0-9]+)?"
 """Names of devices."""
 
 GRAPH_BATCH = 16
-"""Batches up to this size run as CUDA graphs, as in `engines.tensorrt`: in larger ones the GPU's
-own work hides the launches.
-"""
-
-SETS = 2
-"""Sets of tensors for each batch size: one is written while the other is read."""
+"""The largest batch that runs as a CUDA graph: in larger ones the GPU's work hides the launches."""
 
 
-class _Set:
-    """The tensors of every second run of one batch size, and the CUDA graph over them."""
+class _Buffers:
+    """The tensors of one batch size, and the CUDA graph over them."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
         self.inputs = inputs
         self.outputs: dict[str, Any] = {}
         self.graph: Any = None
-        self.over: Any = None  # an event: the run that read the inputs last
 
 
 class TorchEngine:
     """A network on an NVIDIA GPU or on the CPU; see `engines.base.DeviceEngine`.
 
     Inputs and outputs are float32; inside, each node has the type that the file gives it. float32
-    is computed as such, without TensorFloat32. On the CPU float16 is rounded as on a GPU, but slow:
-    good for comparing, not for use.
+    is computed in full, without TensorFloat-32. On the CPU, float16 is rounded like on a GPU, but
+    slow: good for comparisons, not for use.
 
-    Order on a GPU: the engine has a stream of its own. A run makes it wait for the caller's current
-    stream, and that one wait for the run. The first run on a set of tensors is done plainly and
-    then captured, which takes a moment; later ones are replayed.
+    On a GPU the engine has a stream of its own. The first run of a batch size is captured as a CUDA
+    graph, which takes a moment; later runs replay it.
 
-    Not for use from several threads at a time.
+    Not thread-safe.
 
     Parameters
     ----------
@@ -67,8 +61,8 @@ class TorchEngine:
 
     Raises
     ------
-    EngineError : torch or onnx is not installed, torch sees no GPU, the file is missing or cannot
-        be read, or it has an operator that is not known.
+    EngineError : torch or onnx is not installed, torch finds no GPU or too little memory on it, the
+        file is missing or cannot be read, or it has an unknown operator.
     """
 
     max_batch: int | None = None
@@ -76,25 +70,26 @@ class TorchEngine:
     def __init__(self, path: Path, device: str = "cuda", graphs: bool = True) -> None:
         self.path = Path(path)
         self._torch = import_torch()
-        self.device = _device(self._torch, device)
-        network = fuse(parse(read_network(self.path), str(self.path)))
-        self.precision = _precision(network)
-        self.name = f"torch {self._where()} {self.precision}"
-        self._one_sample = all(s.shape[:1] == (1,) for s in network.inputs + network.outputs)
-        self.inputs = tuple(_any_batch(spec) for spec in network.inputs)
-        self.outputs = tuple(_any_batch(spec) for spec in network.outputs)
-        self._graph = self._load(network)
-        self._sets: dict[int, list[_Set]] = {}
-        self._on_gpu = False
-        if self.device.type == "cuda":
-            self._use_gpu(graphs)
+        with gpu_errors(f"loading '{self.path}' with torch"):
+            self.device = _device(self._torch, device)
+            network = fuse(parse(read_network(self.path), str(self.path)))
+            self.precision = _precision(network)
+            self.name = f"torch {self._where()} {self.precision}"
+            self._one_sample = all(s.shape[:1] == (1,) for s in network.inputs + network.outputs)
+            self.inputs = tuple(_any_batch(spec) for spec in network.inputs)
+            self.outputs = tuple(_any_batch(spec) for spec in network.outputs)
+            self._graph = self._load(network)
+            self._buffers: dict[int, _Buffers] = {}
+            self._on_gpu = False
+            if self.device.type == "cuda":
+                self._use_gpu(graphs)
 
     def _use_gpu(self, graphs: bool) -> None:
-        """Make what runs on a GPU need; after the weights are there."""
+        """Make the stream and the graphs' memory pool, once the weights are on their way."""
         cuda = self._torch.cuda
         self._on_gpu, self._capture = True, graphs
         self._stream = cuda.Stream(self.device)
-        self._stream.wait_stream(cuda.current_stream(self.device))  # the weights, on their way
+        self._stream.wait_stream(cuda.current_stream(self.device))  # for the weights
         self._pool = cuda.graph_pool_handle()
 
     def run(self, tensors: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
@@ -109,84 +104,78 @@ class TorchEngine:
         writeable = {n: a if a.flags.writeable else a.copy() for n, a in tensors.items()}
         given = {name: torch.from_numpy(array) for name, array in writeable.items()}
         inputs = self.buffers(self._check(given, torch.device("cpu")))
-        for name, tensor in given.items():
-            # From memory that the GPU reads by itself; torch keeps it until the copy is done.
-            tensor = tensor.pin_memory() if self._on_gpu else tensor
-            inputs[name].copy_(tensor, non_blocking=True)
-        outputs = self.run_device(inputs)
-        return {name: tensor.cpu().numpy().copy() for name, tensor in outputs.items()}
+        with gpu_errors(f"running '{self.path}' on {self.name}"):
+            for name, tensor in given.items():
+                # The GPU copies from page-locked memory, which torch keeps until the copy is done.
+                tensor = tensor.pin_memory() if self._on_gpu else tensor
+                inputs[name].copy_(tensor, non_blocking=True)
+            outputs = self.run_device(inputs)
+            return {name: tensor.cpu().numpy().copy() for name, tensor in outputs.items()}
 
     def buffers(self, batch: int) -> dict[str, Any]:
-        """Tensors for the next run's inputs; see `engines.base.DeviceEngine.buffers`."""
-        chosen = self._next(batch)
-        if self._on_gpu and chosen.over is not None:
-            self._torch.cuda.current_stream(self.device).wait_event(chosen.over)
-        return dict(chosen.inputs)
+        """The input tensors of a batch size; see `engines.base.DeviceEngine.buffers`."""
+        return dict(self._buffers_of(batch).inputs)
 
     def run_device(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """Run the network once; see `engines.base.DeviceEngine.run_device`."""
         batch = self._check(tensors, self.device)
-        chosen = self._set_of(batch, tensors)
-        try:
-            with self._torch.no_grad(), self._exact():
-                if self._on_gpu:
-                    self._run_on_gpu(chosen, batch, tensors)
-                else:
-                    chosen.outputs = self._compute(tensors)
-        except RuntimeError as error:
-            if isinstance(error, EngineError):
-                raise
-            raise EngineError(
-                f"'{self.path}' failed on {self.name}: {' '.join(str(error).split())[:300]}"
-            ) from error
-        return dict(chosen.outputs)
+        own = self._buffers_of(batch)
+        with (
+            gpu_errors(f"running '{self.path}' on {self.name}"),
+            self._torch.no_grad(),
+            self._exact(),
+        ):
+            if self._on_gpu:
+                self._run_on_gpu(own, batch, tensors)
+            else:
+                own.outputs = self._compute(tensors)
+        return dict(own.outputs)
 
     def warm_up(self, batches: Iterable[int]) -> None:
-        """Run each batch size on both of its sets, so that no frame has to wait for a first run."""
+        """Run each batch size once, so that no frame waits for a first run."""
         for batch in batches:
-            for _ in range(SETS):
-                self.run_device(self.buffers(batch))
+            self.run_device(self.buffers(batch))
         if self._on_gpu:
-            self._torch.cuda.synchronize(self.device)
+            with gpu_errors(f"running '{self.path}' on {self.name}"):
+                self._torch.cuda.synchronize(self.device)
 
-    def _run_on_gpu(self, chosen: _Set, batch: int, tensors: Mapping[str, Any]) -> None:
+    def _run_on_gpu(self, own: _Buffers, batch: int, tensors: Mapping[str, Any]) -> None:
         cuda = self._torch.cuda
         caller = cuda.current_stream(self.device)
         self._stream.wait_stream(caller)
         with cuda.stream(self._stream):
-            if chosen.graph is None and self._capture and batch <= GRAPH_BATCH:
-                self._compute(chosen.inputs)  # lets libraries make what they make once
-                self._make_graph(chosen)
-            if chosen.graph is None:
-                chosen.outputs = self._compute(tensors)
-                for tensor in (*tensors.values(), *chosen.outputs.values()):
+            if own.graph is None and self._capture and batch <= GRAPH_BATCH:
+                self._compute(own.inputs)  # libraries allocate in a first run, not in the capture
+                self._make_graph(own)
+            if own.graph is None:
+                own.outputs = self._compute(tensors)
+                for tensor in (*tensors.values(), *own.outputs.values()):
                     tensor.record_stream(self._stream)
                     tensor.record_stream(caller)
             else:
                 for name, tensor in tensors.items():
-                    if tensor.data_ptr() != chosen.inputs[name].data_ptr():
-                        chosen.inputs[name].copy_(tensor, non_blocking=True)
+                    if tensor.data_ptr() != own.inputs[name].data_ptr():
+                        own.inputs[name].copy_(tensor, non_blocking=True)
                         tensor.record_stream(self._stream)
-                chosen.graph.replay()
-            chosen.over = self._stream.record_event()
+                own.graph.replay()
         caller.wait_stream(self._stream)
 
-    def _make_graph(self, chosen: _Set) -> None:
-        """Capture a run on a set's tensors; where that fails, graphs are not used any more."""
+    def _make_graph(self, own: _Buffers) -> None:
+        """Capture a run on the engine's own tensors; where that fails, stop using graphs."""
         cuda = self._torch.cuda
         graph = cuda.CUDAGraph()
         try:
-            # thread_local: other threads may use the GPU meanwhile. One pool for all: the graphs
+            # thread_local: other threads may use the GPU meanwhile. One pool for all graphs: they
             # never run at the same time, and their outputs are held here.
             with cuda.graph(
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
-                outputs = self._compute(chosen.inputs)
+                outputs = self._compute(own.inputs)
         except RuntimeError as error:
             _log.warning("%s runs without CUDA graphs, which is slower: %s", self.name, error)
             self._capture = False
         else:
-            chosen.graph, chosen.outputs = graph, outputs
+            own.graph, own.outputs = graph, outputs
 
     def _compute(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of a batch, new tensors, contiguous."""
@@ -200,26 +189,17 @@ class TorchEngine:
             for spec in self.outputs
         }
 
-    def _set_of(self, batch: int, tensors: Mapping[str, Any]) -> _Set:
-        """The set whose buffers were given, or the next one."""
-        for one in self._sets.get(batch, []):
-            if all(t.data_ptr() == one.inputs[name].data_ptr() for name, t in tensors.items()):
-                return one
-        return self._next(batch)
-
-    def _next(self, batch: int) -> _Set:
-        """The set whose turn it is."""
-        if batch not in self._sets:
-            self._sets[batch] = [_Set(self._empty(batch)) for _ in range(SETS)]
-        sets = self._sets[batch]
-        sets.append(sets.pop(0))
-        return sets[-1]
+    def _buffers_of(self, batch: int) -> _Buffers:
+        if batch not in self._buffers:
+            with gpu_errors(f"running '{self.path}' on {self.name}"):
+                self._buffers[batch] = _Buffers(self._empty(batch))
+        return self._buffers[batch]
 
     def _empty(self, batch: int) -> dict[str, Any]:
         if any(size is None for spec in self.inputs for size in spec.shape[1:]):
             raise EngineError(
-                f"'{self.path}' leaves sizes of its inputs open besides the batch; the torch "
-                "engine needs them fixed"
+                f"'{self.path}' has inputs whose sizes vary besides the batch; the torch engine "
+                "needs fixed sizes"
             )
         return {
             spec.name: self._torch.zeros((batch, *spec.shape[1:]), device=self.device)
@@ -227,12 +207,12 @@ class TorchEngine:
         }
 
     def _check(self, tensors: Mapping[str, Any], device: Any) -> int:
-        """The batch size of tensors that fit; EngineError for others."""
+        """The batch size; EngineError where a tensor does not fit."""
         names = [spec.name for spec in self.inputs]
         if set(tensors) != set(names):
             raise EngineError(
                 f"'{self.path}' takes the inputs {', '.join(names)}; "
-                f"given were {', '.join(tensors) or 'none'}"
+                f"got {', '.join(tensors) or 'none'}"
             )
         for spec in self.inputs:
             tensor = tensors[spec.name]
@@ -252,11 +232,11 @@ class TorchEngine:
                     else type(tensor).__name__
                 )
                 raise EngineError(
-                    f"'{self.path}' takes contiguous float32 {spec} on {device}; given was {given}"
+                    f"'{self.path}' takes contiguous float32 {spec} on {device}; got {given}"
                 )
         batches = {len(tensor) for tensor in tensors.values()}
         if len(batches) > 1:
-            raise EngineError(f"'{self.path}': its inputs were given with different batch sizes")
+            raise EngineError(f"'{self.path}': its inputs have different batch sizes")
         return batches.pop()
 
     def _load(self, network: Network) -> Any:
@@ -272,8 +252,8 @@ class TorchEngine:
 
     @contextlib.contextmanager
     def _exact(self) -> Iterator[None]:
-        """Sums in full float32: torch may keep 10 bits of float32 factors (TensorFloat-32) and add
-        parts of float16 products in float16.
+        """Sum in full float32: by default torch may round factors to 10 bits (TensorFloat-32), and
+        add partial sums of float16 products in float16.
         """
         backends = self._torch.backends
         matmul = backends.cuda.matmul
@@ -289,20 +269,20 @@ class TorchEngine:
 
 
 def import_torch() -> Any:
-    """The package torch; EngineError with the command when it is missing."""
+    """The package torch; EngineError with the install command where it is missing."""
     try:
         import torch
     except ImportError as error:
         raise EngineError(
-            f"the torch engine needs the Python package torch: {sys.executable} -m pip install "
-            "torch; on a Jetson the wheel that NVIDIA publishes for its JetPack, see docs/gpu.md "
-            f"({error})"
+            f"the torch engine needs the Python package torch. Install it with: {sys.executable} "
+            "-m pip install torch; on a Jetson, install NVIDIA's wheel for its JetPack, see "
+            f"docs/gpu.md ({error})"
         ) from error
     return torch
 
 
 def _device(torch: Any, name: str) -> Any:
-    """The device of that name, with its number; EngineError when it is not there."""
+    """The device of that name, with its number; EngineError where it does not exist."""
     kind, _, number = name.partition(":")
     if not re.fullmatch(DEVICES, name):
         raise EngineError(f"device: expected cuda, cuda:N or cpu, got '{name}'")
@@ -311,19 +291,21 @@ def _device(torch: Any, name: str) -> Any:
     if not torch.cuda.is_available():
         built = f"was built for CUDA {torch.version.cuda}" if torch.version.cuda else "has no CUDA"
         raise EngineError(
-            f"torch sees no NVIDIA GPU: torch {torch.__version__} of {sys.executable} {built}. "
-            "Check the driver with nvidia-smi (on a Jetson: that torch is NVIDIA's wheel for its "
-            "JetPack), or take engine openvino; see docs/gpu.md"
+            f"torch finds no NVIDIA GPU: torch {torch.__version__} of {sys.executable} {built}. "
+            "Check the driver with nvidia-smi (on a Jetson, check that torch is NVIDIA's wheel for "
+            "its JetPack), or set engine to openvino; see docs/gpu.md"
         )
     count = torch.cuda.device_count()
     index = int(number) if number else torch.cuda.current_device()
     if index >= count:
-        raise EngineError(f"device: '{name}' is not there; torch sees {count} GPUs, from cuda:0 on")
+        raise EngineError(
+            f"device: '{name}' does not exist; torch finds {count} GPUs, from cuda:0 on"
+        )
     return torch.device("cuda", index)
 
 
 def _precision(network: Network) -> str:
-    """How it is computed: "mixed" where part of the weights are float16."""
+    """Returns "mixed" where some weights are float16, else "fp32"."""
     kinds = {value.dtype for value in network.constants.values()}
     return "mixed" if np.dtype(np.float16) in kinds else "fp32"
 

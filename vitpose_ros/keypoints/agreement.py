@@ -144,34 +144,26 @@ def parts(engine: Engine, count: int) -> Iterator[slice]:
 
 
 def require(
-    engine: Engine,
-    reference: Engine,
-    codec: Codec,
-    name: str,
-    crops: FloatArray | None = None,
-    remedy: str = "Run it in fp32",
+    engine: Engine, reference: Engine, codec: Codec, name: str, crops: FloatArray, remedy: str = ""
 ) -> Agreement:
-    """Compare, and refuse an engine that does not agree.
+    """Compare two engines, and refuse the first where it disagrees.
 
     Parameters
     ----------
-    engine, reference : the same network, the latter in float32.
+    engine, reference : the same network, the reference in float32.
     codec : of the network.
     name : the network's name, for the message.
-    crops : (N, 3, height, width) normalised; `sample_crops` where none are given.
-    remedy : what to do about an engine that does not agree.
+    crops : (N, 3, height, width), normalised.
+    remedy : what to do about an engine that disagrees.
 
     Raises
     ------
-    EngineError : with the figures and what to do.
+    EngineError : with the figures and the remedy.
     """
-    found = compare(
-        engine, reference, codec, sample_crops(codec.input_size) if crops is None else crops
-    )
+    found = compare(engine, reference, codec, crops)
     if not found.good:
-        raise EngineError(
-            f"'{name}' on {engine.name} differs from float32: {found}. {remedy}"
-        )
+        text = f"'{name}' on {engine.name} differs from float32: {found}"
+        raise EngineError(f"{text}. {remedy}" if remedy else text)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vitpose_ros.engines.base import DeviceEngine
+from vitpose_ros.engines.gpu_errors import gpu_errors
 from vitpose_ros.keypoints.codec import Codec, Decoded
 from vitpose_ros.keypoints.torch_decode import make_decode, make_unmirror
 from vitpose_ros.keypoints.torch_warp import TorchCrops, upload_planes
@@ -43,10 +44,14 @@ class TorchBackend:
         self._engine = engine
         self._input, self._outputs = input_name, output_names
         self._max_batch = max_batch
-        self._cut = TorchCrops(codec.input_size, normalisation, device)
-        self._decode = make_decode(codec, device)
-        self._unmirror = None if permutation is None else make_unmirror(codec, permutation, device)
+        with gpu_errors(f"preparing crops on {engine.name}"):
+            self._cut = TorchCrops(codec.input_size, normalisation, device)
+            self._decode = make_decode(codec, device)
+            self._unmirror = (
+                None if permutation is None else make_unmirror(codec, permutation, device)
+            )
 
+    @gpu_errors("cropping and decoding on the GPU")
     @torch.no_grad()
     def __call__(self, images: Sequence[ByteArray], matrices: Matrices) -> Decoded:
         """Find the joints in N crops; see `backend.Backend`. Each image is uploaded once."""

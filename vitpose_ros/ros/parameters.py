@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitpose_ros.factory import Models
-from vitpose_ros.keypoints.choose import ENGINES
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
-from vitpose_ros.keypoints.load import TopDownOptions
+from vitpose_ros.keypoints.engine_selection import ENGINES
+from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.ros.camera_info import RECTIFIED_CHOICES
 from vitpose_ros.ros.declare import RUN, START, ParameterSpec

@@ -33,7 +33,7 @@ def require(condition, what):
 
 def make(version="10.3.0"):
     """A fresh `tensorrt` module. Its `calls` tells what was called, its `settings` what goes wrong:
-    build (a reason to fail), refuse (deserialising gives nothing), distort (applied to outputs).
+    build (a reason to fail), refuse (a reason not to deserialise), distort (applied to outputs).
     """
     trt = ModuleType("tensorrt")
     trt.__version__ = version
@@ -373,7 +373,8 @@ def make(version="10.3.0"):
             head, content = serialized_engine[len(MAGIC) :].split(b"\n", 1)
             head = json.loads(head)
             if head["version"] != version or trt.settings.get("refuse"):
-                self._logger.log(ILogger.Severity.ERROR, "the engine plan file is incompatible")
+                reason = trt.settings.get("refuse") or "the engine plan file is incompatible"
+                self._logger.log(ILogger.Severity.ERROR, reason)
                 return None
             return ICudaEngine(head, content, self._logger)
 

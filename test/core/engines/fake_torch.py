@@ -212,6 +212,7 @@ def make():
     module.gpu = _gpu
     module.cuda = SimpleNamespace(
         is_available=lambda: True,
+        device_count=lambda: 1,
         get_device_name=lambda index: "Orin",
         get_device_capability=lambda index: (8, 7),
         device=lambda chosen: contextlib.nullcontext(),

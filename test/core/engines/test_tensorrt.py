@@ -61,12 +61,13 @@ def test_every_batch_size_and_every_later_run_gives_the_networks_numbers(engine,
         assert out == pytest.approx(reference.run({"image": given})["heatmaps"], abs=1e-6)
 
 
-def test_a_graph_is_captured_once_for_each_set_and_then_replayed(gpu, engine):
-    for _ in range(5):
-        engine.run({"image": crops(2)})
+def test_a_graph_is_captured_once_for_each_batch_size_and_then_replayed(gpu, engine):
+    for batch in (2, 1, 2, 1, 2):
+        engine.run({"image": crops(batch)})
     calls = [call[0] for call in gpu.trt.calls]
     assert (calls.count("execute"), calls.count("capture")) == (2, 2)
     assert calls.count("create_execution_context") == 3  # one plain, one for each graph
+    assert gpu.torch.gpu.replays == 3
 
 
 def test_large_batches_and_engines_without_graphs_run_plainly(gpu, shelf, network, built):
@@ -104,25 +105,15 @@ def test_outputs_of_run_belong_to_the_caller(engine):
 
 
 def test_tensors_on_the_gpu_are_run_in_place_and_the_result_stays_there(gpu, engine, reference):
-    given = [crops(2, seed) for seed in range(4)]
-    outputs = []
-    for array in given:
+    for seed in range(4):
+        given = crops(2, seed)
         buffers = engine.buffers(2)
-        buffers["image"].copy_(gpu.torch.from_numpy(array).pin_memory(), non_blocking=True)
-        outputs.append(engine.run_device(buffers)["heatmaps"])
-        assert outputs[-1].device == engine.device
-    for array, output in zip(given[2:], outputs[2:], strict=True):
-        expected = reference.run({"image": array})["heatmaps"]
+        buffers["image"].copy_(gpu.torch.from_numpy(given).pin_memory(), non_blocking=True)
+        output = engine.run_device(buffers)["heatmaps"]
+        assert output.device == engine.device
+        expected = reference.run({"image": given})["heatmaps"]
         assert output.cpu().numpy() == pytest.approx(expected, abs=1e-6)
-
-
-def test_outputs_hold_until_the_run_after_the_next(gpu, engine, reference):
-    kept = engine.run_device({"image": put(gpu, crops(1, 0))})["heatmaps"]
-    engine.run_device({"image": put(gpu, crops(1, 1))})
-    expected = reference.run({"image": crops(1, 0)})["heatmaps"]
-    assert kept.cpu().numpy() == pytest.approx(expected, abs=1e-6)
-    again = engine.run_device({"image": put(gpu, crops(1, 2))})["heatmaps"]
-    assert again.data_ptr() == kept.data_ptr()
+    assert engine.buffers(2)["image"] is buffers["image"]
 
 
 def test_a_callers_own_tensors_run_without_a_copy_and_without_a_graph(gpu, engine, reference):
@@ -157,36 +148,54 @@ def test_the_run_waits_for_the_callers_stream_and_the_caller_for_the_run(gpu, en
     assert result == pytest.approx(reference.run({"image": crops(1)})["heatmaps"], abs=1e-6)
 
 
-def test_the_next_frame_is_written_while_the_last_one_is_still_to_be_read(gpu, engine, reference):
-    """Two sets: the upload of the third frame waits for the run of the first, no more."""
+@pytest.mark.parametrize("own", [True, False], ids=["the engine's buffers", "other tensors"])
+def test_runs_in_a_row_never_overwrite_what_an_earlier_one_reads(gpu, engine, reference, own):
+    """Nothing is waited for on the CPU until the end: the outputs are copied on the stream."""
     engine.warm_up([1])
-    upload, outputs = gpu.torch.cuda.Stream(), []
-    for seed in range(2):
-        with gpu.torch.cuda.stream(upload):
-            buffers = engine.buffers(1)
-            array = gpu.torch.from_numpy(crops(1, seed)).pin_memory()
-            buffers["image"].copy_(array, non_blocking=True)
-        gpu.torch.cuda.current_stream().wait_stream(upload)
-        outputs.append(engine.run_device(buffers)["heatmaps"])
-    for seed, output in enumerate(outputs):
+    stream, kept = gpu.torch.cuda.Stream(), []
+    with gpu.torch.cuda.stream(stream):
+        for seed in range(3):
+            given = crops(1, seed)
+            tensors = engine.buffers(1) if own else {"image": put(gpu, given * 0)}
+            tensors["image"].copy_(gpu.torch.from_numpy(given).pin_memory(), non_blocking=True)
+            output = engine.run_device(tensors)["heatmaps"]
+            kept.append(np.empty_like(output.array))
+            stream.put(lambda to=kept[-1], of=output: to.__setitem__(..., of.array))
+        assert stream.pending
+    stream.synchronize()
+    for seed, output in enumerate(kept):
         expected = reference.run({"image": crops(1, seed)})["heatmaps"]
-        assert output.cpu().numpy() == pytest.approx(expected, abs=1e-6)
+        assert output == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_set_is_written_again_only_after_the_run_that_reads_it(gpu, engine, reference):
-    engine.warm_up([1])
-    upload, outputs = gpu.torch.cuda.Stream(), []
-    for seed in range(3):
-        with gpu.torch.cuda.stream(upload):
-            buffers = engine.buffers(1)
-            array = gpu.torch.from_numpy(crops(1, seed)).pin_memory()
-            buffers["image"].copy_(array, non_blocking=True)
-            upload.synchronize()
-        if seed < 2:
-            outputs.append(engine.run_device(buffers)["heatmaps"])
-    for seed, output in enumerate(outputs):
-        expected = reference.run({"image": crops(1, seed)})["heatmaps"]
-        assert output.cpu().numpy() == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", "the GPU has too little free memory"),
+        ("CUDA error: unknown error", "failed: CUDA error: unknown error"),
+    ],
+)
+@pytest.mark.parametrize("when", ["loading", "running"])
+def test_an_error_of_cuda_is_an_engine_error(gpu, built, monkeypatch, text, advice, when):
+    def refuse(*_, **__):
+        raise RuntimeError(text)
+
+    engine = TensorRtEngine(built.folder)
+    monkeypatch.setattr(gpu.torch, "empty", refuse)
+    with pytest.raises(EngineError, match=f"^{when} the TensorRT engine .*{advice}"):
+        TensorRtEngine(built.folder) if when == "loading" else engine.run({"image": crops(1)})
+
+
+def test_an_engine_that_does_not_fit_into_memory_is_not_to_be_rebuilt(gpu, built):
+    gpu.trt.settings["refuse"] = "Error Code 2: OutOfMemory (Requested size was 812 bytes.)"
+    with pytest.raises(EngineError, match="too little free memory") as said:
+        TensorRtEngine(built.folder)
+    assert "Build it again" not in str(said.value)
+
+
+def test_a_gpu_that_does_not_exist_is_refused(built):
+    with pytest.raises(EngineError, match="there is no GPU 3; torch finds 1, counted from 0"):
+        TensorRtEngine(built.folder, device=3)
 
 
 def test_warming_up_leaves_nothing_to_capture(gpu, engine):
@@ -200,15 +209,15 @@ def test_warming_up_leaves_nothing_to_capture(gpu, engine):
 @pytest.mark.parametrize(
     ("tensors", "reason"),
     [
-        ({}, "takes the inputs image; given were none"),
-        ({"picture": crops(1)}, "takes the inputs image; given were picture"),
-        ({"image": crops(1).astype(np.float64)}, r"takes C-contiguous float32 .* was float64"),
+        ({}, "takes the inputs image; got none"),
+        ({"picture": crops(1)}, "takes the inputs image; got picture"),
+        ({"image": crops(1).astype(np.float64)}, r"takes C-contiguous float32 .* got float64"),
         ({"image": crops(2)[..., ::-1]}, "takes C-contiguous float32"),
-        ({"image": [1.0]}, "takes C-contiguous float32 .* given was <class 'list'>"),
-        ({"image": crops(1)[:, :2].copy()}, r"takes image \(N, 3, 64, 48\); given was the shape"),
+        ({"image": [1.0]}, "takes C-contiguous float32 .* got <class 'list'>"),
+        ({"image": crops(1)[:, :2].copy()}, r"takes image \(N, 3, 64, 48\); got the shape"),
         ({"image": crops(1)[0]}, r"takes image \(N, 3, 64, 48\)"),
-        ({"image": crops(0)}, r"takes 1 to 16 samples at once, given were 0"),
-        ({"image": crops(17)}, r"given were 17; .*engine build net --max-batch 17"),
+        ({"image": crops(0)}, r"takes batches of 1 to 16, got 0"),
+        ({"image": crops(17)}, r"got 17; build .*engine build net --max-batch 17"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused_with_what_is_expected(engine, tensors, reason):
@@ -222,9 +231,9 @@ def test_a_tensor_of_another_type_place_or_order_is_refused(gpu, engine):
     strided = put(gpu, crops(1))
     strided.array = strided.array[..., ::-1]
     for tensor, given in (
-        (crops(1), "given was ndarray"),
+        (crops(1), "got ndarray"),
         (on_cpu, r"float32 \(1, 3, 64, 48\) on cpu"),
-        (half, "given was float16"),
+        (half, "got float16"),
         (strided, "on cuda:0, not contiguous"),
     ):
         with pytest.raises(EngineError, match=given):
@@ -233,11 +242,11 @@ def test_a_tensor_of_another_type_place_or_order_is_refused(gpu, engine):
 
 def test_a_failure_on_the_gpu_is_an_error_with_tensorrts_reason(gpu, engine):
     gpu.trt.settings["execute_fails"] = True
-    with pytest.raises(EngineError, match=r"failed on the GPU: an illegal memory access"):
+    with pytest.raises(EngineError, match=r"on the GPU failed: an illegal memory access"):
         engine.run({"image": crops(1)})
 
 
 def test_an_engine_whose_tensors_are_not_float32_is_refused(gpu, built):
     gpu.trt.settings["dtype"] = "HALF"
-    with pytest.raises(EngineError, match=r"accepted is float32 on the GPU: convert the model"):
+    with pytest.raises(EngineError, match=r"expected float32 on the GPU. Convert the model"):
         TensorRtEngine(built.folder)

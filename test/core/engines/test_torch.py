@@ -192,7 +192,7 @@ def save_one(path, operator, opset=18, domain="", **attributes):
 
 def test_an_unknown_operator_is_named(tmp_path):
     path = save_one(tmp_path / "net.onnx", "Sinh")
-    with pytest.raises(EngineError, match="operator Sinh, which the torch engine does not know"):
+    with pytest.raises(EngineError, match="operator Sinh, which the torch engine does not support"):
         TorchEngine(path, "cpu")
 
 
@@ -226,11 +226,11 @@ def test_a_missing_or_broken_file_names_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "text"),
     [
-        ({}, "takes the inputs image; given were none"),
-        ({"z": np.zeros((1, 3, 128, 128), np.float32)}, "takes the inputs image; given were z"),
-        ({"image": np.zeros((1, 3, 128, 64), np.float32)}, r"given was torch.float32 \(1, 3, 128"),
-        ({"image": np.zeros((1, 3, 128, 128))}, "given was torch.float64"),
-        ({"image": np.zeros((0, 3, 128, 128), np.float32)}, r"given was .* \(0, 3, 128, 128\)"),
+        ({}, "takes the inputs image; got none"),
+        ({"z": np.zeros((1, 3, 128, 128), np.float32)}, "takes the inputs image; got z"),
+        ({"image": np.zeros((1, 3, 128, 64), np.float32)}, r"got torch.float32 \(1, 3, 128"),
+        ({"image": np.zeros((1, 3, 128, 128))}, "got torch.float64"),
+        ({"image": np.zeros((0, 3, 128, 128), np.float32)}, r"got .* \(0, 3, 128, 128\)"),
         ({"image": np.zeros((128, 128, 3, 1), np.float32).T}, "takes C-contiguous numpy arrays"),
         ({"image": [0.0]}, "takes C-contiguous numpy arrays; image was list"),
     ],
@@ -250,26 +250,50 @@ def test_outputs_of_run_belong_to_the_caller_and_inputs_may_be_read_only():
     assert np.array_equal(kept, copy)
 
 
-def test_buffers_are_given_in_turn_and_run_on(torch):
+def test_buffers_are_the_engines_own_for_each_batch_size_and_any_tensor_runs(torch):
     engine = TorchEngine(TINY, "cpu")
-    sets = [engine.buffers(2)["image"] for _ in range(4)]
-    assert sets[0].data_ptr() == sets[2].data_ptr() != sets[1].data_ptr() == sets[3].data_ptr()
+    one, two = engine.buffers(1)["image"], engine.buffers(2)["image"]
+    assert one.shape[0] == 1 and two.shape[0] == 2
+    assert engine.buffers(2)["image"].data_ptr() == two.data_ptr() != one.data_ptr()
     inputs = noise(engine, 2)
     expected = engine.run(inputs)["heatmaps"]
-    buffer = engine.buffers(2)["image"]
-    buffer.copy_(torch.from_numpy(inputs["image"]))
-    assert np.array_equal(engine.run_device({"image": buffer})["heatmaps"].numpy(), expected)
+    two.copy_(torch.from_numpy(inputs["image"]))
+    assert np.array_equal(engine.run_device({"image": two})["heatmaps"].numpy(), expected)
     own = torch.from_numpy(inputs["image"])
     assert np.array_equal(engine.run_device({"image": own})["heatmaps"].numpy(), expected)
 
 
-def test_device_outputs_hold_over_the_next_run(torch):
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 7.60 GiB"
+ILLEGAL = "CUDA error: an illegal memory access was encountered"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "advice"),
+    [
+        ("OutOfMemoryError", OUT_OF_MEMORY, "the GPU has too little free memory. Close other"),
+        ("RuntimeError", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "too little free memory"),
+        ("RuntimeError", ILLEGAL, f"failed: {ILLEGAL}"),
+    ],
+)
+@pytest.mark.parametrize("when", ["loading", "running"])
+def test_an_error_of_cuda_is_an_engine_error_that_names_no_operator(
+    kind, text, advice, when, torch, monkeypatch
+):
+    from vitpose_ros.engines import onnx_torch
+
+    error = torch.cuda.OutOfMemoryError if kind == "OutOfMemoryError" else RuntimeError
     engine = TorchEngine(TINY, "cpu")
-    first, second = (torch.from_numpy(noise(engine, 2, s)["image"]) for s in (1, 2))
-    outputs = engine.run_device({"image": first})["heatmaps"]
-    copy = outputs.clone()
-    engine.run_device({"image": second})
-    assert torch.equal(outputs, copy)
+
+    def refuse(*_):
+        raise error(text)
+
+    if when == "loading":
+        monkeypatch.setattr(onnx_torch.OnnxGraph, "__init__", refuse)
+    else:
+        engine._graph._steps = [(node, refuse, spent) for node, _, spent in engine._graph._steps]
+    with pytest.raises(EngineError, match=f"^{when} '.*model.onnx'") as said:
+        TorchEngine(TINY, "cpu") if when == "loading" else engine.run(noise(engine, 1))
+    assert advice in str(said.value) and "operator" not in str(said.value)
 
 
 def test_sums_are_exact_during_a_run_and_torchs_settings_are_left_as_they_were(torch, monkeypatch):
@@ -295,7 +319,7 @@ def test_sums_are_exact_during_a_run_and_torchs_settings_are_left_as_they_were(t
 
 def test_without_torch_or_onnx_the_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(EngineError, match=rf"package torch: {sys.executable} -m pip install torch"):
+    with pytest.raises(EngineError, match=f"Install it with: {sys.executable} -m pip install "):
         TorchEngine(TINY, "cpu")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "onnx", None)
@@ -306,7 +330,7 @@ def test_without_torch_or_onnx_the_package_is_named(monkeypatch):
 def test_without_a_gpu_the_error_says_what_torch_was_built_for(torch, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
-    with pytest.raises(EngineError, match=r"sees no NVIDIA GPU: torch .* has no CUDA\. .*openvino"):
+    with pytest.raises(EngineError, match=r"finds no NVIDIA GPU: .* has no CUDA\. .*openvino"):
         TorchEngine(TINY)
     monkeypatch.setattr(torch.version, "cuda", "12.6")
     with pytest.raises(EngineError, match=r"was built for CUDA 12\.6"):

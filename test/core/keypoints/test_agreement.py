@@ -44,8 +44,9 @@ def test_a_moved_joint_is_measured_and_refused():
     found = compare(Answers(maps_of(moved)), Answers(maps_of(TRUE)), CODEC, CROPS)
     assert found.joint_px == pytest.approx(2.0, abs=1e-2)
     assert not found.good
+    fp16, fp32 = Answers(maps_of(moved)), Answers(maps_of(TRUE))
     with pytest.raises(EngineError, match=r"'net' on fake fp16 differs .* 2 px .*Run it in fp32"):
-        require(Answers(maps_of(moved)), Answers(maps_of(TRUE)), CODEC, "net", CROPS)
+        require(fp16, fp32, CODEC, "net", CROPS, "Run it in fp32")
 
 
 def test_scores_that_differ_are_refused_where_joints_and_outputs_still_agree():

@@ -9,7 +9,7 @@ import pytest
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.keypoints import cpu_precision
 from vitpose_ros.keypoints.agreement import sample_crops
-from vitpose_ros.keypoints.cpu_precision import choose_cpu
+from vitpose_ros.keypoints.cpu_precision import select_cpu_engine
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 from vitpose_ros.layouts import COCO17, HAND21
 
@@ -30,7 +30,7 @@ class Computed:
 
     def __init__(self, path, threads=0, precision="fp32"):
         if precision not in self.has:
-            raise EngineError(f"this CPU does not compute in {precision}")
+            raise EngineError(f"this CPU has no {precision} instructions")
         self.name = f"cpu {precision}"
         self.precision = precision
         self.threads = threads
@@ -54,8 +54,8 @@ def cpu(monkeypatch):
     return make
 
 
-def chosen(precision, threads=0):
-    return choose_cpu(Path("there"), CODEC, COCO17, "vitpose-b", precision, threads)
+def selected(precision, threads=0):
+    return select_cpu_engine(Path("there"), CODEC, COCO17, "vitpose-b", precision, threads)
 
 
 @pytest.mark.parametrize(
@@ -74,21 +74,36 @@ def test_the_engine_has_the_precision_that_was_asked_for_and_says_so(
     cpu, precision, has, off, used
 ):
     cpu(has, off)
-    engine = chosen(precision, threads=3)
+    engine, refused = selected(precision, threads=3)
     assert (engine.name, engine.precision, engine.threads) == (f"cpu {used}", used, 3)
+    assert bool(refused) == (precision == "auto" and used == "fp32")
 
 
 @pytest.mark.parametrize(
     ("precision", "said"),
     [
-        ("fp16", "'vitpose-b' on cpu fp16 differs from float32: .* Run it in fp32"),
-        ("bf16", "this CPU does not compute in bf16"),
+        ("fp16", "'vitpose-b' on cpu fp16 differs from float32: .* Set precision to fp32 or auto"),
+        ("bf16", "this CPU has no bf16 instructions. Set precision to fp32 or auto"),
     ],
 )
-def test_a_precision_that_was_asked_for_and_cannot_be_is_refused(cpu, precision, said):
+def test_a_requested_precision_that_does_not_work_is_refused(cpu, precision, said):
     cpu(("fp32", "fp16"), {"fp16": 0.5})
     with pytest.raises(EngineError, match=said):
-        chosen(precision)
+        selected(precision)
+
+
+@pytest.mark.parametrize(
+    ("has", "why"),
+    [
+        (("fp32",), "fp16 not used: this CPU has no fp16 instructions"),
+        (("fp32", "fp16"), "fp16 not used: 'vitpose-b' on cpu fp16 differs from float32: outputs"),
+    ],
+)
+def test_auto_says_why_it_did_not_take_fp16(cpu, has, why):
+    cpu(has, {"fp16": 0.5})
+    engine, refused = selected("auto")
+    assert engine.precision == "fp32" and refused.startswith(why)
+    assert "Set precision" not in refused
 
 
 def test_the_gate_looks_at_the_crops_that_are_made_for_it(cpu, monkeypatch):
@@ -97,9 +112,9 @@ def test_the_gate_looks_at_the_crops_that_are_made_for_it(cpu, monkeypatch):
     monkeypatch.setattr(
         cpu_precision, "gate_crops", lambda codec, layout: asked.append((codec, layout)) or CROPS
     )
-    chosen("fp32")
+    selected("fp32")
     assert asked == []  # nothing is rendered for nothing
-    chosen("fp16")
+    selected("fp16")
     assert asked == [(CODEC, COCO17)]
 
 
@@ -107,7 +122,8 @@ def test_a_trained_network_is_refused_in_bf16_which_auto_never_takes(model_path)
     """The reason why `auto` does without bf16: its joints on rendered hands, at the real gate."""
     path, codec = model_path("vitpose-tiny-synthetic"), HeatmapCodec((128, 128), (32, 32))
     with pytest.raises(
-        EngineError, match=r"differs from float32: .* joints by|this CPU does not compute in bf16"
+        EngineError, match=r"differs from float32: .* joints by|this CPU has no bf16 instructions"
     ):
-        choose_cpu(path, codec, HAND21, "tiny", "bf16", threads=1)
-    assert choose_cpu(path, codec, HAND21, "tiny", "auto", threads=1).precision != "bf16"
+        select_cpu_engine(path, codec, HAND21, "tiny", "bf16", threads=1)
+    engine, _ = select_cpu_engine(path, codec, HAND21, "tiny", "auto", threads=1)
+    assert engine.precision != "bf16"

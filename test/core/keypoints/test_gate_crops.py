@@ -10,7 +10,7 @@ from vitpose_ros.keypoints import gate_crops as module
 from vitpose_ros.keypoints.agreement import SURE
 from vitpose_ros.keypoints.gate_crops import LARGEST_SET, gate_crops
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.keypoints.load import codec_of
+from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.layouts import COCO17, HAND21
 from vitpose_ros.models.store import ModelStore
 

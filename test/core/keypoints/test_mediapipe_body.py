@@ -9,8 +9,8 @@ import pytest
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.geometry import apply_affine, region_to_image
+from vitpose_ros.keypoints.layout_conversion import convert_layout
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks, refine
-from vitpose_ros.keypoints.select import select_joints
 from vitpose_ros.layouts import COCO17, MEDIAPIPE33
 from vitpose_ros.oks import oks
 from vitpose_ros.types import Crop, JointState, Region
@@ -227,7 +227,7 @@ def skier(engine_of, real_image):
 def test_the_skiers_joints_lie_on_cocos(skier, test_data):
     (annotation,) = json.loads((test_data / "coco_785.json").read_text())["annotations"]
     truth = np.array(annotation["keypoints"], np.float64).reshape(17, 3)
-    body = select_joints(skier.keypoints(640, 425), COCO17)
+    body = convert_layout(skier.keypoints(640, 425), COCO17)
     assert skier.presence > 0.99
     assert oks(body.uv, truth[:, :2], annotation["area"], COCO17.sigmas, truth[:, 2] > 0) >= 0.85
 

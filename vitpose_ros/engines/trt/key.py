@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.gpu_errors import gpu_errors
 from vitpose_ros.models.files import read_records, sha256_of
 
 PRECISIONS = ("mixed", "tf32", "fp32")
@@ -118,14 +119,23 @@ def key_of(machine: Machine, recipe: Recipe) -> str:
 
 
 def machine_here(device: int = 0) -> Machine:
-    """What torch and TensorRT say of this machine; both must be there (`library.require`)."""
+    """The machine as torch and TensorRT see it; both must be installed (`library.require`).
+
+    Raises
+    ------
+    EngineError : there is no GPU of that number, or it does not answer.
+    """
     import tensorrt as trt
     import torch
 
-    major, minor = torch.cuda.get_device_capability(device)
+    with gpu_errors(f"asking GPU {device} for its name"):
+        if device >= (count := torch.cuda.device_count()):
+            raise EngineError(f"there is no GPU {device}; torch finds {count}, counted from 0")
+        major, minor = torch.cuda.get_device_capability(device)
+        gpu = torch.cuda.get_device_name(device)
     return Machine(
         trt.__version__,
-        torch.cuda.get_device_name(device),
+        gpu,
         f"{major}.{minor}",
         str(torch.version.cuda),
         f"{platform.system().lower()}-{platform.machine()}",

@@ -114,8 +114,8 @@ def test_an_engine_of_an_older_network_is_refused_when_the_network_is_given(gpu,
 
 
 def test_what_tensorrt_itself_refuses_is_said_with_its_reason(gpu, built):
-    gpu.trt.settings["refuse"] = True
-    with pytest.raises(EngineError, match="its manifest fits this machine: the engine plan"):
+    gpu.trt.settings["refuse"] = "the engine plan file is incompatible"
+    with pytest.raises(EngineError, match="its manifest matches this machine: the engine plan"):
         TensorRtEngine(built.folder)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
+from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
 from vitpose_ros.keypoints.warp import box_region
 from vitpose_ros.layouts import get_layout
 from vitpose_ros.models.catalogue import load_catalogue
@@ -278,7 +278,7 @@ def test_the_packages_own_warp_and_codec_put_it_where_it_was_published(
     blur. This limit is a guess: it could not be tried.
     """
     how = TopDownOptions("openvino", precision="fp32", flip_test=flip)
-    model = load_top_down(published(name), name, "body_keypoints", how=how)
+    model = create_top_down(published(name), name, "body_keypoints", options=how)
     found = model(photo, [box_region(box) for box in PERSONS[0]])[1]
     joints = [PUBLISHED[name]] if flip else UNFLIPPED_JOINTS
     expected = np.array(joints)
@@ -299,7 +299,7 @@ def test_what_compares_with_published_values_runs_on_a_random_network(torch, hub
     assert np.abs(heatmaps[0] - heatmaps[1]).max() > 0
     for flip, maps in enumerate(heatmaps):
         how = TopDownOptions("openvino", precision="fp32", flip_test=bool(flip))
-        model = load_top_down(store, "net", "body_keypoints", how=how)
+        model = create_top_down(store, "net", "body_keypoints", options=how)
         ours = model(photo, [box_region(box) for box in PERSONS[0]])[1]
         theirs = hub_joints(torch, maps)
         assert theirs.shape == (17, 3)

@@ -13,7 +13,7 @@ import pytest
 
 from vitpose_ros.cli.main import main
 from vitpose_ros.factory import Models, load_pipeline
-from vitpose_ros.keypoints.load import TopDownOptions, load_top_down
+from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
 from vitpose_ros.keypoints.warp import IMAGENET
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.models.catalogue import load_catalogue
@@ -282,7 +282,7 @@ def test_a_network_in_a_published_archive_is_pulled_and_found_by_its_name(
     store = make_store({"whole": entry})
     pull(store, ["whole"])
     how = TopDownOptions("openvino", precision="fp32")
-    model = load_top_down(store, "whole", "body_keypoints", how=how, padding=1.0)
+    model = create_top_down(store, "whole", "body_keypoints", options=how, padding=1.0)
     # Two pixels of the crop for each of the image.
     (found,) = model([Crop(image() // 2, Region(*DOT, 144.0, 192.0))])
     inside = (np.abs(bins) < (280, 376)).all(axis=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
+from vitpose_ros.keypoints.factory import assemble_top_down, create_top_down
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.keypoints.load import load_top_down, top_down
 from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.layouts import HAND21
@@ -44,7 +44,7 @@ def engine_for(entry):
 @pytest.mark.parametrize("name", VITPOSES)
 def test_every_top_down_model_of_the_catalogue_has_its_recipe(name):
     entry = CATALOGUE.get(name)
-    model = top_down(engine_for(entry), entry)
+    model = assemble_top_down(engine_for(entry), entry)
     assert model.name == name and model.layout is entry.layout
     (found,) = model([Crop(np.zeros((90, 90, 3), np.uint8), Region(45, 45, 30, 40))])
     assert len(found.score) == len(entry.layout)
@@ -57,7 +57,7 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
         entry, architecture="rtmpose", layout=HAND21, input_width=256, input_height=256
     )
     assert codec_of(hand) == SimCCCodec((256, 256)) and not codec_of(hand).udp
-    assert top_down(engine_for(hand), hand).layout is HAND21
+    assert assemble_top_down(engine_for(hand), hand).layout is HAND21
     whole = dataclasses.replace(hand, settings={"score_scale": 10})
     assert codec_of(whole) == SimCCCodec((256, 256), score_scale=10.0)
 
@@ -86,12 +86,12 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
 def test_an_entry_that_is_no_top_down_model_is_refused(change, text):
     entry = CATALOGUE.get("vitpose-b")
     with pytest.raises(EngineError, match=text):
-        top_down(engine_for(entry), dataclasses.replace(entry, **change))
+        assemble_top_down(engine_for(entry), dataclasses.replace(entry, **change))
 
 
 def test_a_model_that_is_not_there_or_of_another_task_is_refused(tmp_path):
     store = ModelStore(tmp_path)
     with pytest.raises(ModelError, match="vitpose-b"):
-        load_top_down(store, "vitpose-b", "body_keypoints")
+        create_top_down(store, "vitpose-b", "body_keypoints")
     with pytest.raises(ModelError, match="hand_keypoints"):
-        load_top_down(store, "vitpose-b", "hand_keypoints")
+        create_top_down(store, "vitpose-b", "hand_keypoints")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.keypoints.select import select_joints
+from vitpose_ros.keypoints.layout_conversion import convert_layout
 from vitpose_ros.layouts import AIC14, COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, Layout
 from vitpose_ros.types import JointState, Keypoints, ZSource
 
@@ -21,29 +21,33 @@ def numbered(layout: Layout) -> Keypoints:
         xyz=np.stack([number] * 3, axis=1),
         z_source=np.full(count, ZSource.MEASURED, np.uint8),
         shape_xyz=np.stack([-number] * 3, axis=1),
+        corrected=np.arange(count, dtype=np.uint8),
     )
 
 
 @pytest.mark.parametrize("layout", [MEDIAPIPE33, COCO_WHOLEBODY133])
 def test_every_joint_keeps_its_name_and_all_that_is_known_of_it(layout):
     source = numbered(layout)
-    selected = select_joints(source, COCO17)
-    assert selected.layout is COCO17
+    converted = convert_layout(source, COCO17)
+    assert converted.layout is COCO17
     for i, joint in enumerate(COCO17.joints):
         j = layout.index(joint)
-        assert selected.score[i] == source.score[j]
-        assert selected.state[i] == source.state[j]
-        assert np.array_equal(selected.uv[i], source.uv[j], equal_nan=True)
-        assert (selected.xyz[i] == j).all()
-        assert (selected.shape_xyz[i] == -j).all()
+        assert converted.score[i] == source.score[j]
+        assert converted.state[i] == source.state[j]
+        assert np.array_equal(converted.uv[i], source.uv[j], equal_nan=True)
+        assert (converted.xyz[i] == j).all()
+        assert (converted.shape_xyz[i] == -j).all()
+        assert converted.corrected[i] == j
 
 
 def test_joints_of_mediapipe_in_cocos_order():
-    order = (select_joints(numbered(MEDIAPIPE33), COCO17).score * 200).round().astype(int)
+    order = (convert_layout(numbered(MEDIAPIPE33), COCO17).score * 200).round().astype(int)
     expected = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
     assert order.tolist() == expected
 
 
 def test_no_joint_is_made_up():
-    with pytest.raises(ValueError, match="'coco17' cannot be given as 'aic14': it has no head_top"):
-        select_joints(numbered(COCO17), AIC14)
+    with pytest.raises(
+        ValueError, match="'coco17' cannot be converted to 'aic14': it has no head_top"
+    ):
+        convert_layout(numbered(COCO17), AIC14)

@@ -1,0 +1,44 @@
+"""Converts keypoints from one layout to another by the names of the joints."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vitpose_ros.layouts import Layout
+from vitpose_ros.types import Keypoints
+
+
+def convert_layout(keypoints: Keypoints, layout: Layout) -> Keypoints:
+    """The same joints in another layout, e.g. a whole body or MediaPipe's 33 points as COCO's 17.
+
+    Parameters
+    ----------
+    keypoints : of a layout that has every joint of `layout`, by name; other joints are dropped.
+    layout : the target layout.
+
+    Raises
+    ------
+    ValueError : the source layout lacks joints; they are named.
+    """
+    order = list(_order(keypoints.layout, layout))
+    return Keypoints(
+        layout=layout,
+        uv=keypoints.uv[order],
+        score=keypoints.score[order],
+        state=keypoints.state[order],
+        xyz=keypoints.xyz[order],
+        z_source=keypoints.z_source[order],
+        shape_xyz=keypoints.shape_xyz[order],
+        corrected=keypoints.corrected[order],
+    )
+
+
+@lru_cache(maxsize=32)
+def _order(source: Layout, target: Layout) -> tuple[int, ...]:
+    missing = [joint for joint in target.joints if joint not in source.joints]
+    if missing:
+        raise ValueError(
+            f"layout '{source.name}' cannot be converted to '{target.name}': it has no "
+            f"{', '.join(missing)}"
+        )
+    return tuple(source.index(joint) for joint in target.joints)
