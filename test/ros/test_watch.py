@@ -20,8 +20,10 @@ from vitpose_ros.ros.watch import Seen, check_camera, findings_of
 class Publisher:
     """Publishes images at 30 per second, stamped now, until it is told to end."""
 
-    def __init__(self, graph, make) -> None:
+    def __init__(self, graph, make, **info) -> None:
         self._make = make
+        k = [500.0, 0.0, 32.0, 0.0, 500.0, 24.0, 0.0, 0.0, 1.0]
+        self._info = CameraInfo(**{"width": 64, "height": 48, "k": k, **info})
         self._images = graph.observer.create_publisher(Image, "image", 2)
         self._infos = graph.observer.create_publisher(CameraInfo, "camera_info", 2)
         self._ended = threading.Event()
@@ -39,7 +41,7 @@ class Publisher:
         number = 0
         while not self._ended.wait(1 / 30):
             self._images.publish(self._make(number))
-            self._infos.publish(CameraInfo(k=[500.0, 0.0, 32.0, 0.0, 500.0, 24.0, 0.0, 0.0, 1.0]))
+            self._infos.publish(self._info)
             number += 1
 
 
@@ -69,10 +71,35 @@ def test_a_camera_that_works_is_described_without_a_warning(graph):
     with Publisher(graph, lambda number: image()):
         found = by_name(check_camera(f"{graph.namespace}/image", 1.0))
     assert {finding.level for finding in found.values()} == {Level.OK}
-    assert "64x48 bgr8" in found["images"].value
+    assert "64x48 'bgr8'" in found["images"].value
     assert "camera_optical_frame" in found["images"].value
     assert "observer, reliable, volatile" in found[f"{graph.namespace}/image"].value
-    assert "focal length 500 px" in found["camera_info"].value
+    expected = "focal length 500 px; the image is taken as raw, plumb_bob"
+    assert found["camera_info"].value == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"k": [0.0] * 9}, "not used: the camera is not calibrated"),
+        ({"width": 100}, "for images of 100x48 px, the image has 64x48"),
+    ],
+    ids=["not calibrated", "another size"],
+)
+def test_a_camera_info_that_cannot_be_used_is_named_with_the_reason(graph, change, said):
+    with Publisher(graph, lambda number: image(), **change):
+        found = by_name(check_camera(f"{graph.namespace}/image", 0.6))["camera_info"]
+    assert found.level is Level.NOTE
+    assert said in found.value
+    assert "cameracalibrator" in found.remedy
+
+
+def test_text_of_a_message_cannot_write_into_the_terminal(graph):
+    with Publisher(graph, lambda number: image(frame_id="a\x1b[2J\n" + 100 * "b")):
+        found = by_name(check_camera(f"{graph.namespace}/image", 0.6))
+    assert r"frame 'a\x1b[2J\nbbb" in found["images"].value
+    assert "\x1b" not in found["images"].value
+    assert 70 * "b" not in found["images"].value
 
 
 @pytest.mark.parametrize(

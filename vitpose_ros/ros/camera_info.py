@@ -54,6 +54,13 @@ def camera_model(
     ------
     ValueError : the message cannot describe this image; the text says why.
     """
+    try:
+        return _model(message, size, rectified, mirrored)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("CameraModel: ")) from error
+
+
+def _model(message: Any, size: tuple[int, int], rectified: bool, mirrored: bool) -> CameraModel:
     k = _numbers("K", message.k, 9)
     if not any(k):
         raise ValueError("the camera is not calibrated (K is all zeros)")
@@ -181,7 +188,7 @@ class Calibration:
             self._model = camera_model(message, size, rectified, mirrored)
         except ValueError as error:
             self._model = None
-            self.state = f"not used: {str(error).removeprefix('CameraModel: ')}"
+            self.state = f"not used: {error}"
             if self.state != before:
                 self._warn(
                     f"{self._topic} is {self.state}. Markers are placed as if the camera saw "

@@ -143,9 +143,7 @@ class DeclaredParameters:
         return f"parameter '{name}': {problem}; {remedy}"
 
     def unknown(self) -> list[str]:
-        """Names that were given to this node but that it does not have: most often a slip of the
-        pen in a file.
-        """
+        """Names that were given to this node but that it does not have, most often by a typo."""
         return sorted(
             name
             for name in self.given()
@@ -160,7 +158,7 @@ class DeclaredParameters:
         return {name: parameter.value for name, parameter in overrides.items()}
 
     def values(self) -> dict[str, Any]:
-        """Name and value of every parameter, as of now."""
+        """Name and current value of every parameter."""
         return {name: self._node.get_parameter(name).value for name in self._table}
 
     def preview(

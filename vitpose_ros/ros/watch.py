@@ -15,9 +15,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
 from vitpose_ros.ros.advice import LOST_SHARE, Middleware, age_warning, loss_cause, lost_share
+from vitpose_ros.ros.camera_info import camera_model, is_rectified
 from vitpose_ros.ros.colour import COLOUR, GREY, GREY_ADVICE, colour_of
 from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
 from vitpose_ros.ros.offers import Wanted, explain_silence
+from vitpose_ros.ros.quoting import quoted
 from vitpose_ros.ros.stamps import StampGate
 from vitpose_ros.ros.topics import camera_info_topic, subscribe
 
@@ -43,6 +45,7 @@ class Seen:
     ages_s : from the stamp to the arrival, by this machine's clock.
     counts : "received", "lost" and the other counts of `advice.loss_cause`.
     what : size and encoding of the last image, for people.
+    size : (width, height) of the last image that could be used, px; None while there is none.
     frame_id : of the last image.
     colours : what each of the images that could be used tells; see `ros.colour`.
     refused : the first reason why an image could not be used; "" while there is none.
@@ -52,6 +55,7 @@ class Seen:
     ages_s: list[float] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     what: str = ""
+    size: tuple[int, int] | None = None
     frame_id: str = ""
     colours: list[str] = field(default_factory=list)
     refused: str = ""
@@ -154,7 +158,7 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
         )
     wanted = Wanted(topic, kinds[0], reported_lost=seen.counts["reported lost"])
     silence = explain_silence(node, wanted)
-    return [publishers, *findings_of(seen, silence, topic), _calibration(infos)]
+    return [publishers, *findings_of(seen, silence, topic), _calibration(infos, seen.size, topic)]
 
 
 def _note(
@@ -165,9 +169,9 @@ def _note(
     stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
     seen.frame_id = message.header.frame_id
     if hasattr(message, "encoding"):
-        seen.what = f"{message.width}x{message.height} {message.encoding}"
+        seen.what = f"{message.width}x{message.height} {quoted(message.encoding)}"
     else:
-        seen.what = message.format
+        seen.what = quoted(message.format)
     seen.counts["received"] += 1
     try:
         reader.check(message)
@@ -177,10 +181,12 @@ def _note(
         return
     try:
         arrival = gate.check(stamp_ns, sequence)
-        seen.colours.append(colour_of(reader.decode(message)))
+        image = reader.decode(message)
     except ImageError as error:
         seen.refused = seen.refused or str(error)
         return
+    seen.size = (image.shape[1], image.shape[0])
+    seen.colours.append(colour_of(image))
     seen.counts.update(arrival.losses.counts())
     seen.stamps_ns.append(stamp_ns)
     seen.ages_s.append((time.time_ns() - stamp_ns) * 1e-9)
@@ -210,7 +216,7 @@ def findings_of(seen: Seen, silence: str, topic: str) -> list[Finding]:
     found = []
     rate = seen.rate
     value = f"{seen.what}, {f'{rate:.1f} per second' if rate else 'a single one'}"
-    value += f", frame '{seen.frame_id}'"
+    value += f", frame {quoted(seen.frame_id)}"
     share = lost_share(seen.counts)
     if share > LOST_SHARE:
         found.append(
@@ -259,13 +265,27 @@ def _age(ages_s: Sequence[float]) -> Finding:
     return Finding(SECTION, "age", Level.WARNING, value, remedy)
 
 
-def _calibration(infos: Sequence[Any]) -> Finding:
+def _calibration(infos: Sequence[Any], size: tuple[int, int] | None, topic: str) -> Finding:
+    """What camera_info tells about the camera of the images, by the node's own rules."""
     if not infos:
         return Finding(
-            SECTION, "camera_info", Level.NOTE, "none arrived beside it: markers use a guess"
+            SECTION,
+            "camera_info",
+            Level.NOTE,
+            "none arrived beside it: markers are placed by an assumed field of view",
         )
-    if infos[-1].k[0] > 0:
+    info = infos[-1]
+    rectified = is_rectified("auto", topic)
+    try:
+        model = camera_model(info, size or (info.width, info.height), rectified)
+    except ValueError as error:
         return Finding(
-            SECTION, "camera_info", Level.OK, f"calibrated, focal length {infos[-1].k[0]:.0f} px"
+            SECTION,
+            "camera_info",
+            Level.NOTE,
+            f"not used: {error}; markers are placed by an assumed field of view",
+            "calibrate the camera at this resolution: ros2 run camera_calibration cameracalibrator",
         )
-    return Finding(SECTION, "camera_info", Level.NOTE, "not calibrated: markers use a guess")
+    lens = "rectified" if rectified else f"raw, {model.distortion_model}"
+    value = f"focal length {model.fx:.0f} px; the image is taken as {lens}"
+    return Finding(SECTION, "camera_info", Level.OK, value)
