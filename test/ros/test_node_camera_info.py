@@ -163,3 +163,21 @@ def test_the_camera_of_an_earlier_activation_is_forgotten(
     assert graph.change_state("deactivate", "activate")
     camera.process()
     assert fakes[0].frames[-1].camera is None
+
+
+def test_text_from_messages_is_escaped_and_cut_in_log_and_diagnostics(
+    graph: Any, camera: Any, fakes: list[Any], tell_camera: Any
+) -> None:
+    node = graph.start_pose_node()
+    hostile = "\x1b[2J\n" + 100_000 * "x"
+    image = camera.image()
+    image.encoding = hostile
+    camera.send(image)
+    graph.wait_for_log(r"encoding '\\x1b\[2J\\nx+'\.\.\. is not known")
+    tell_camera(node, info(distortion_model=hostile))
+    camera.process()
+    graph.wait_for_log(r"distortion model '\\x1b\[2J\\nx+'\.\.\. is not supported")
+    values = graph.wait_for_status(lambda v: "xxx" in v["camera_info"], "the distortion model")
+    for text in (*graph.logged(), *values.values()):
+        assert "\x1b" not in text
+        assert 61 * "x" not in text
