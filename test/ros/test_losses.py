@@ -124,6 +124,7 @@ def test_sequence_numbers_count_every_loss_whatever_the_stamps_do() -> None:
 # the sequence numbers of images without any loss
 MIXED = [
     ("two publishers", [n for i in range(200) for n in (1000 + i, i)]),
+    ("two publishers of two rates", [n for i in range(130) for n in (900 + 2 * i, 901 + 2 * i, i)]),
     ("two publishers that started together", [n for i in range(200) for n in (i, i)]),
     ("a publisher that restarts", [*range(200), *range(200)]),
     ("none", [None] * 400),

@@ -104,7 +104,6 @@ class Worker(Generic[Item]):
             self._began_s = None
             self._condition.wait_for(lambda: self._stopped or self._next is not None)
             if self._stopped:
-                self._next = None
                 return None
             item, self._next = self._next, None
             self._began_s = time.monotonic()
