@@ -101,12 +101,18 @@ RESTARTS = [
 def test_frequent_restarts_are_explained(
     counts: Counter[str], publishers: int, said: str
 ) -> None:
-    assert said in restart_warning(counts, publishers)
+    assert said in restart_warning(counts, publishers, losses=False)
 
 
 @pytest.mark.parametrize("number", [0, 2, 5])
 def test_a_looping_bag_is_no_warning(number: int) -> None:
-    assert restart_warning(restarts(number, "back", 300), 1) == ""
+    assert restart_warning(restarts(number, "back", 300), 1, losses=False) == ""
+
+
+def test_gaps_that_lost_images_explain_are_left_to_the_warning_about_them() -> None:
+    gaps = restarts(20, "gap")
+    assert restart_warning(gaps, 1, losses=True) == ""
+    assert "restarted 30 times" in restart_warning(gaps + restarts(30, "size"), 1, losses=True)
 
 
 SIZE = (640, 480)

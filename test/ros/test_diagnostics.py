@@ -63,7 +63,13 @@ LEVELS = [
         WARN,
         "unusable images: rejected: data 3, rejected: size 1",
     ),
-    ("impaired", status(warnings=["first", "second"]), WARN, "first"),
+    ("impaired", status(warnings=["first"]), WARN, "first"),
+    (
+        "impaired twice",
+        status(warnings=["first", "second"]),
+        WARN,
+        re.escape("first (and 1 more: see the values)"),
+    ),
     (
         "silent by the clock",
         status(silent=True, warnings=["no clock"]),

@@ -54,6 +54,8 @@ def test_images_that_were_never_published_are_blamed_on_the_camera(
     assert "never published" in status["message"]
     assert "fastdds" not in status["message"]
     assert int(status["lost: not published"]) > 0.7 * left_out.sum()
+    two_more_statuses(graph)
+    assert len(logged(graph, "lost before they arrive")) == 1
     assert status["lost: published, not received"] == "0"
 
 

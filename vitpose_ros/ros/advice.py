@@ -113,7 +113,7 @@ def loss_cause(counts: Counter[str], middleware: Middleware, topic: str) -> str:
     return max(causes, key=lambda text: causes[text])
 
 
-def restart_warning(recent: Counter[str], publishers: int) -> str:
+def restart_warning(recent: Counter[str], publishers: int, losses: bool) -> str:
     """Why tracking restarts so often; "" while it does not.
 
     Parameters
@@ -121,8 +121,11 @@ def restart_warning(recent: Counter[str], publishers: int) -> str:
     recent : counts of the last seconds: "processed", "restarts", and "restarts: CAUSE" with the
         causes of `restart_cause`.
     publishers : on the image topic.
+    losses : whether so many images are missing that a warning about them explains the gaps.
     """
     restarts = recent["restarts"]
+    if losses:
+        restarts -= recent["restarts: gap"]
     if restarts < RESTARTS_LEAST or restarts <= RESTARTS_SHARE * recent["processed"]:
         return ""
     mixed = (
@@ -134,7 +137,7 @@ def restart_warning(recent: Counter[str], publishers: int) -> str:
         f"the image size changes: {mixed}": recent["restarts: size"],
         f"stamps jump back: {mixed}": recent["restarts: back"],
         "the images are more than 0.5 s apart, and hands cannot be followed over such gaps: raise "
-        "the camera's rate, or use a faster model": recent["restarts: gap"],
+        "the camera's rate, or use a faster model": 0 if losses else recent["restarts: gap"],
         "parameters that restart it are set again and again": recent["restarts: asked"],
     }
     cause = max(causes, key=lambda text: causes[text])

@@ -56,7 +56,8 @@ def node_status(
         listed = ", ".join(f"{kind} {n}" for kind, n in sorted(rejected.items()))
         level, message = DiagnosticStatus.WARN, f"unusable images: {listed}"
     elif warnings:
-        level, message = DiagnosticStatus.WARN, warnings[0]
+        more = f" (and {len(warnings) - 1} more: see the values)" if len(warnings) > 1 else ""
+        level, message = DiagnosticStatus.WARN, warnings[0] + more
     values = {
         "state": state,
         **details,

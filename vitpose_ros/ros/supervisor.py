@@ -166,33 +166,29 @@ class Supervisor:
         return self.failure
 
     def _warnings(self, flow: FlowReport, active: bool) -> list[str]:
-        """What impairs the node, the most important first. Some of it is logged once."""
+        """What impairs the node, the most important first; each is logged once."""
         sim_time = bool(self._node.get_parameter("use_sim_time").value)
         now_ns = self._node.get_clock().now().nanoseconds
         clock = self._clock.problem(sim_time, now_ns, time.monotonic())
-        once = [clock, self._same_name()]
-        warnings = []
+        warnings = [clock, self._same_name()]
         if active:
-            once.append(self._several_publishers())
-            once.append(restart_warning(flow.recent, len(self._publishers)))
+            loss = loss_warning(flow.recent, Middleware.here(), self._topic)
+            warnings += [self._several_publishers(), loss]
+            warnings.append(restart_warning(flow.recent, len(self._publishers), bool(loss)))
+            if flow.age_s is not None and not clock:
+                warnings.append(age_warning(flow.age_s[0], sim_time))
             if self._unnamed:
-                once.append(
+                warnings.append(
                     f"{self._topic}: the images' frame_id is empty, so markers and 3D positions "
                     "have no frame: set the driver's frame id to the camera's optical frame"
                 )
-            warnings.append(loss_warning(flow.recent, Middleware.here(), self._topic))
-            if flow.age_s is not None and not clock:
-                warnings.append(age_warning(flow.age_s[0], sim_time))
-        self._say_once(once)
-        return [text for text in [*once, *warnings] if text]
-
-    def _say_once(self, texts: list[str]) -> None:
-        """Log each warning when it first occurs; numbers in it do not make it another one."""
-        for text in texts:
+        warnings = [text for text in warnings if text]
+        for text in warnings:
             key = "".join(letter for letter in text if not letter.isdecimal())
-            if text and key not in self._said:
+            if key not in self._said:
                 self._said.add(key)
                 self._node.get_logger().warning(text)
+        return warnings
 
     def _same_name(self) -> str:
         if self._seconds % GRAPH_EVERY == 0:
