@@ -1,4 +1,4 @@
-# `make help` lists the commands. Each does all the set-up that it needs; tools/workspace.py says how.
+# `make help` lists the commands. Each does its own set-up, by tools/workspace.py.
 PYTHON ?= python3
 CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
 WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
@@ -8,20 +8,20 @@ MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-h
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-convert lint pytest bench build models shell clean
 
-help: ## this list
-	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   rendered hands (or SOURCE) and node, live; files in demo_output/'
-	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      what the rendered hands do; the keypoint model'
-	@echo 'make test                                                lint, models and all tests but those of test-convert'
+help:
+	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   run a camera (rendered hands, or SOURCE) and the node; files in demo_output/'
+	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      motion of the rendered hands; hand keypoint model'
+	@echo 'make test                                                lint, then all tests except those of test-convert'
 	@echo 'make lint                                                ruff and mypy'
-	@echo 'make test-convert                                        the tests of converting checkpoints, and others that need torch (installs it)'
-	@echo 'make pytest ARGS="test/core -k layouts"                  a selection of tests'
-	@echo 'make bench NAME=image_transport [JSON=out.json]          one script of benchmarks/ (ARGS="..." passes options on)'
-	@echo 'make build                                               only set up and build'
-	@echo 'make models                                              get the weights that demo and tests use'
-	@echo 'make clean                                               delete the workspace; downloaded models stay'
+	@echo 'make test-convert                                        the tests that need torch, which it installs'
+	@echo 'make pytest ARGS="test/core -k layouts"                  some tests'
+	@echo 'make bench NAME=image_transport [JSON=out.json]          a script of benchmarks/; ARGS="..." are its options'
+	@echo 'make build                                               set up and build'
+	@echo 'make models                                              download the models for the demo and the tests'
+	@echo 'make clean                                               delete the workspace, but not its models'
 	@echo
-	@echo 'In a shell with ROS sourced, that ROS is used; without, ROS 2 Jazzy from wheels, inside .workspace/.'
-	@echo 'Any other command in the same environment: tools/workspace.py run -- CMD'
+	@echo 'With ROS sourced in the shell, that ROS is used; otherwise ROS 2 Jazzy from wheels, in .workspace/.'
+	@echo 'Any other command in this environment: tools/workspace.py run -- CMD'
 
 demo: models
 	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(HANDS),--hands "$(HANDS)") $(if $(SCRIPT),--script "$(SCRIPT)") $(if $(filter-out test,$(ARGS)),$(ARGS))

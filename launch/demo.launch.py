@@ -12,7 +12,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
-from vitpose_ros.ros.launching import program, share
+from vitpose_ros.ros.children import share
+from vitpose_ros.ros.launching import program
 
 
 def generate_launch_description():

@@ -12,7 +12,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from vitpose_ros.ros.launching import program, rviz, share
+from vitpose_ros.ros.children import share
+from vitpose_ros.ros.launching import program, rviz
 
 PARAMETERS = {
     "image_transport": (str, "raw or compressed"),

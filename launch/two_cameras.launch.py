@@ -10,7 +10,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
-from vitpose_ros.ros.launching import share
+from vitpose_ros.ros.children import share
 
 
 def camera(number):

@@ -1,4 +1,4 @@
-"""One step of a set-up: done once per input, shown while it runs, logged, and redone if cut off."""
+"""The steps of a set-up: run once per input, with progress and a log, and again if interrupted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TAIL_LINES = 25
 
 
 class WorkspaceError(RuntimeError):
-    """Something that the person at the keyboard has to do; the text says what."""
+    """The user has to act; the text says how."""
 
 
 def say(text: str) -> None:
-    """Tell people one line, on stderr, so that stdout stays what a command prints."""
+    """Print one line on stderr; stdout belongs to the command that runs."""
     sys.stderr.write(f"[workspace] {text}\n")
     sys.stderr.flush()
 
@@ -39,13 +39,13 @@ def digest(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
 
 
 class Stamps:
-    """Which steps ended well, with which inputs: one small file per step."""
+    """A record of the steps that succeeded and their inputs, one small file per step."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, step: str) -> str | None:
-        """Return the inputs' hash of the last success, None where there was none."""
+        """Return the hash of the inputs of the last success, None if there was none."""
         try:
             return (self.folder / step).read_text()
         except OSError:
@@ -64,7 +64,7 @@ class Stamps:
 
 
 class Lock:
-    """One set-up at a time per checkout; it ends with the processes that hold it."""
+    """Allows one set-up at a time per checkout. The last process that holds it releases it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,12 +72,12 @@ class Lock:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """For child programs to inherit: if this process is killed, they hold on to the lock."""
+        """For child programs to inherit: they keep the lock if this process is killed."""
         return () if self._file is None else (self._file,)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, saying for whom, and hold it."""
+        """Wait for the lock, reporting its holder, and hold it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -86,8 +86,8 @@ class Lock:
             except BlockingIOError:
                 holder = os.pread(self._file, 100, 0).decode(errors="replace").strip()
                 say(
-                    f"another command (process {holder or 'unknown'}), or what it started, is "
-                    "setting up this workspace; waiting until it ends (Ctrl-C gives up)"
+                    f"waiting for another command that sets up this workspace (process "
+                    f"{holder or 'unknown'} or its children); Ctrl-C gives up"
                 )
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             os.ftruncate(self._file, 0)
@@ -99,7 +99,7 @@ class Lock:
 
 
 class Runner:
-    """Runs the programs of a step: output to the step's log, one line on how far they are."""
+    """Runs the programs of a step: output goes to the step's log, progress to one line."""
 
     def __init__(self, log_folder: Path, lock: Lock) -> None:
         self.log_folder = log_folder
@@ -108,12 +108,12 @@ class Runner:
 
     @contextlib.contextmanager
     def step(self, name: str, title: str, advice: str) -> Iterator[Callable[..., None]]:
-        """Announce a step and its time; give `run(command, env, cwd)` for its programs.
+        """Announce a step, then its duration; yield `run(command, env, cwd)` for its programs.
 
         Raises
         ------
         WorkspaceError
-            A program failed; the text has the end of its log and ``advice``.
+            A program failed; the text has the end of its log, and ``advice``.
         """
         self.log_folder.mkdir(parents=True, exist_ok=True)
         log = self.log_folder / f"{name}.log"
@@ -186,7 +186,7 @@ class Runner:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started: politely first, so that it cleans up."""
+    """End a program and its children, at first so that they can clean up."""
     for number, patience_s in ((signal.SIGINT, 5.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)

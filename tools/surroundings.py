@@ -1,4 +1,4 @@
-"""The shell that a command was started in, and the variables that the workspace's programs get."""
+"""The shell that a command runs in, and the environment of the workspace's programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from steps import say
 PACKAGE = "vitpose_ros"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-# Variables of other Python environments, and of pip, that would lead the workspace's Python astray.
+# Variables of other Python environments, and of pip, that would misdirect the workspace's Python.
 FOREIGN = (
     *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV"),
     *("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "WORKSPACE_PYTHON_CHOSEN"),
@@ -21,7 +21,7 @@ FOREIGN = (
 
 
 def find_sourced_ros(environ: Mapping[str, str], workspace: Path) -> str | None:
-    """Name the distribution that is sourced in this shell, if this Python can use it."""
+    """The distribution that is sourced in this shell, if this Python can use it."""
     distro, prefixes = environ.get("ROS_DISTRO"), environ.get("AMENT_PREFIX_PATH", "")
     if not distro or not prefixes or str(workspace) in prefixes:
         return None
@@ -36,15 +36,15 @@ def find_sourced_ros(environ: Mapping[str, str], workspace: Path) -> str | None:
         return distro
     reason = (probe.stderr.strip().splitlines() or ["no reason given"])[-1]
     say(
-        f"ROS {distro} is sourced, but {sys.executable} cannot import rclpy ({reason}); "
-        "using the Jazzy wheels instead. To use the sourced ROS, leave conda or virtual "
-        "environments, or name its Python: make PYTHON=/usr/bin/python3 ..."
+        f"ROS {distro} is sourced, but {sys.executable} cannot import rclpy ({reason}); using the "
+        "Jazzy wheels instead. To use the sourced ROS, leave conda and virtual environments, or "
+        "name its Python: make PYTHON=/usr/bin/python3 ..."
     )
     return None
 
 
 def for_installing(environ: Mapping[str, str], sourced_ros: str | None) -> dict[str, str]:
-    """Variables for making the virtual environment: pip writes nowhere but into it."""
+    """The environment for creating the virtual environment: pip writes only into it."""
     kept = {k: v for k, v in environ.items() if sourced_ros or k not in FOREIGN}
     return {
         **{k: v for k, v in kept.items() if k not in FOREIGN[4:]},
@@ -57,14 +57,14 @@ def for_installing(environ: Mapping[str, str], sourced_ros: str | None) -> dict[
 def for_running(
     environ: Mapping[str, str], sourced_ros: str | None, root: Path, workspace: Path
 ) -> dict[str, str]:
-    """Variables for running in the workspace: the shell's own, with this package in front."""
+    """The environment for running in the workspace: the shell's, with this package in front."""
     env = {name: value for name, value in environ.items() if name not in FOREIGN}
     install, venv = workspace / "install", workspace / "venv"
     lib, venv_site = install / "lib", venv / "lib" / PYTHON / "site-packages"
     libraries, prefixes, modules = [lib], [install], [lib / PYTHON / "site-packages"]
     ros: Mapping[str, str] = {}
     if sourced_ros:
-        # Debian's Python has folders of its own: where the package went is looked up.
+        # Debian's Python has its own folders, so look up where the package was installed.
         for pattern in ("lib/python*/*-packages", "local/lib/python*/*-packages"):
             modules += [found.parent for found in install.glob(f"{pattern}/{PACKAGE}")]
         modules.append(venv_site)
@@ -72,7 +72,7 @@ def for_running(
     else:
         libraries += [venv / "lib", *sorted(venv_site.glob("ros_*.libs"))]
         prefixes.append(venv)
-        # As LD_LIBRARY_PATH is set here, the wheels need not start each interpreter twice for it.
+        # LD_LIBRARY_PATH is set here, so the wheels need not start each interpreter twice.
         env.update(ROS_DISTRO="jazzy", ROS_VERSION="2", PYTHONNOUSERSITE="1")
         env["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
         env.pop("RMW_IMPLEMENTATION", None)  # only Fast DDS is among the wheels
@@ -82,9 +82,9 @@ def for_running(
     env["AMENT_PREFIX_PATH"] = _join(prefixes, ros.get("AMENT_PREFIX_PATH"))
     env["CMAKE_PREFIX_PATH"] = _join(prefixes, ros.get("CMAKE_PREFIX_PATH"))
     env.setdefault("VITPOSE_ROS_MODELS", str(workspace / "models"))
-    # This host only, unless the user wants more: a demo must not be seen, or disturbed, by the
-    # robots of a network. Humble knows only the older variable, which Jazzy and later refuse beside
-    # the newer one. ROS_DOMAIN_ID stays the user's, so that tools in another terminal see the same
+    # This host only, unless the user wants more: the robots of a network must neither see nor
+    # disturb a demo. Humble has only the older variable, which Jazzy and later refuse beside the
+    # newer one. ROS_DOMAIN_ID stays the user's, so that tools in another terminal see the same
     # graph.
     if env.get("ROS_DISTRO") == "humble":
         env.setdefault("ROS_LOCALHOST_ONLY", "1")

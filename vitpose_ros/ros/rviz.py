@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 
 import rclpy
-from ament_index_python.packages import get_package_share_directory
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from vitpose_ros.msg import SkeletonArray
+from vitpose_ros.ros.children import share
 from vitpose_ros.ros.find_rviz import find_rviz
 from vitpose_ros.ros.start import StartError, end_ros, start_ros
 
@@ -49,8 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     finally:
         end_ros()
-    config = os.path.join(get_package_share_directory("vitpose_ros"), "config", "pose.rviz")
-    command = [program, "-d", config, *(["-f", frame] if frame else []), *arguments]
+    command = [
+        program,
+        "-d",
+        share("config", "pose.rviz"),
+        *(["-f", frame] if frame else []),
+        *arguments,
+    ]
     sys.stderr.flush()
     return os.execv(program, command)
 

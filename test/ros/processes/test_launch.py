@@ -197,7 +197,7 @@ def test_a_node_does_not_outlive_a_launch_that_fails(
     graph.wait_for(lambda: not processes(graph.namespace), "the node's end", TIMEOUT_S)
 
 
-def test_launch_arguments_reach_the_node_and_the_second_camera_does_not_inherit_them(
+def test_arguments_of_two_cameras_reach_both_nodes_and_each_has_its_own_view(
     graph: Any, launch: Run
 ) -> None:
     first, second = f"{graph.namespace}/head", f"{graph.namespace}/wrist"
@@ -218,6 +218,40 @@ def test_launch_arguments_reach_the_node_and_the_second_camera_does_not_inherit_
     }
     for namespace, view in ((first, "third_person"), (second, "egocentric")):
         expected = {**given, "view": view}
+        assert parameters(graph, f"{namespace}/pose_node", *expected) == expected
+    assert one.interrupt() == 0
+
+
+GROUPS = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def camera(**arguments):
+    source = PythonLaunchDescriptionSource({file!r})
+    arguments["autostart"] = "false"
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=arguments.items())])
+
+def generate_launch_description():
+    return LaunchDescription([
+        camera(namespace={first!r}, view="third_person", max_hands="5", threads="2"),
+        camera(namespace={second!r}),
+    ])
+"""
+
+
+def test_in_a_group_a_second_include_does_not_inherit_the_first_ones_arguments(
+    graph: Any, launch: Run, tmp_path: Path
+) -> None:
+    first, second = f"{graph.namespace}/head", f"{graph.namespace}/wrist"
+    file = tmp_path / "groups.launch.py"
+    text = GROUPS.format(file=launch_file("pose.launch.py"), first=first, second=second)
+    file.write_text(text)
+    one = launch(str(file))
+    for namespace, expected in (
+        (first, {"view": "third_person", "max_hands": 5, "threads": 2}),
+        (second, {"view": "egocentric", "max_hands": 2, "threads": 0}),
+    ):
         assert parameters(graph, f"{namespace}/pose_node", *expected) == expected
     assert one.interrupt() == 0
 
