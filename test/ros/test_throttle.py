@@ -1,4 +1,4 @@
-"""Messages of one kind are said at once, then seldom, with the number that was left out."""
+"""Messages of a kind: the first at once, then one per period with the number left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Clock:
         return self.now_s
 
 
-def test_the_first_message_of_each_kind_is_said_at_once() -> None:
+def test_the_first_message_of_each_kind_is_logged_at_once() -> None:
     said: list[str] = []
     throttle = Throttle(5.0, Clock())
     throttle.say(said.append, "size", "no size")
@@ -20,7 +20,7 @@ def test_the_first_message_of_each_kind_is_said_at_once() -> None:
     assert said == ["no size", "short"]
 
 
-def test_repeats_stay_unsaid_within_the_period_and_are_counted_after_it() -> None:
+def test_repeats_within_the_period_are_left_out_and_counted() -> None:
     said: list[str] = []
     clock = Clock()
     throttle = Throttle(5.0, clock)
@@ -30,15 +30,15 @@ def test_repeats_stay_unsaid_within_the_period_and_are_counted_after_it() -> Non
     assert said == ["no size 0"]
     clock.now_s = 5.0
     throttle.say(said.append, "size", "no size 10")
-    assert said[1] == "no size 10 (and 9 more of this kind since it was last said)"
+    assert said[1] == "no size 10 (and 9 more of this kind since the last message)"
 
 
-def test_the_count_of_unsaid_messages_begins_anew_after_it_was_told() -> None:
+def test_the_count_restarts_after_it_was_logged() -> None:
     said: list[str] = []
     clock = Clock()
     throttle = Throttle(1.0, clock)
     for now_s in (0.0, 0.5, 1.0, 2.0):
         clock.now_s = now_s
         throttle.say(said.append, "size", "no size")
-    assert said[1].endswith("(and 1 more of this kind since it was last said)")
+    assert said[1].endswith("(and 1 more of this kind since the last message)")
     assert said[2] == "no size"

@@ -1,4 +1,4 @@
-"""What a check says: one line for people, and the same as data."""
+"""The result of a check: a line of text, and the same as data."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ class Level(Enum):
     """How bad a finding is."""
 
     OK = "ok"
-    """As it should be."""
+    """Nothing to do."""
     NOTE = "note"
-    """Nothing is wrong, but it decides what works."""
+    """Not a fault, but it affects what works."""
     WARNING = "warning"
-    """It works, but worse than it could, or only in part."""
+    """It works, but worse than it could, or only partly."""
     PROBLEM = "problem"
-    """The node will not work, or not do what it is asked to."""
+    """The node will not work, or not as configured."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
-    section : the heading it stands under.
-    name : what was looked at.
-    level : how bad it is.
-    value : what was found, for people.
-    remedy : what to do about it; empty where there is nothing to do.
+    section : the heading it is listed under.
+    name : what was checked.
+    level : how serious it is.
+    value : what was found.
+    remedy : what to do about it; empty where nothing needs to be done.
     """
 
     section: str
@@ -45,11 +45,11 @@ class Finding:
             raise ValueError(f"{self.section}, {self.name}: a {self.level.value} needs a remedy")
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The finding as JSON values."""
         return {**asdict(self), "level": self.level.value}
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """The worst level among findings; OK without any."""
+    """The worst level among the findings; OK when there are none."""
     order = list(Level)
     return max((finding.level for finding in findings), key=order.index, default=Level.OK)

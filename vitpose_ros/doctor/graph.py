@@ -1,4 +1,4 @@
-"""ROS, its middleware, and what the kernel gives them for images."""
+"""Checks of ROS, its middleware, and the memory and kernel buffers that images need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitpose_ros.doctor.host import Host
 SECTION = "ROS"
 
 DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical", "rolling")
-"""What the package is written for; the README says which of them it was tried on."""
+"""Distributions that the package supports; the README says which were tested."""
 
 FAST_DDS_2 = ("humble", "iron", "jazzy")
 """Distributions whose Fast DDS reads FASTRTPS_DEFAULT_PROFILES_FILE; later ones read FASTDDS_..."""
@@ -21,20 +21,20 @@ DEFAULT_RMW = "rmw_fastrtps_cpp"
 
 IMAGE_BYTES = 1920 * 1080 * 3
 IMAGES_IN_SEGMENT = 2
-"""A shared-memory segment has to hold the images in flight: two of 1920x1080 (measured, see
-config/fastdds.xml).
+"""A shared-memory segment must hold the images in flight: two of 1920x1080, as measured for
+config/fastdds.xml.
 """
 
 PARTICIPANTS = 3
-"""Camera, node, and one who looks on: each takes a whole segment from /dev/shm."""
+"""Camera, node and one more subscriber: each takes a whole segment of /dev/shm."""
 
 RECEIVE_BUFFER = 8 * 2**20
-"""Bytes of net.core.rmem_max below which large images over UDP are known to suffer; ROS's own
-advice is the largest value there is.
+"""Bytes of net.core.rmem_max below which large images over UDP get lost. The ROS documentation
+recommends the largest possible value.
 """
 
 FRAGMENTS = 128 * 2**20
-"""Bytes of net.ipv4.ipfrag_high_thresh that ROS's advice on DDS tuning names."""
+"""Bytes of net.ipv4.ipfrag_high_thresh that the ROS documentation on DDS tuning recommends."""
 
 
 def check_ros(host: Host) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def check_ros(host: Host) -> Iterator[Finding]:
             SECTION,
             "distribution",
             Level.WARNING,
-            "none is sourced: the node and the camera check cannot run in this shell",
+            "no distribution is sourced: the node and the camera check cannot run in this shell",
             "source /opt/ros/<distribution>/setup.bash and the workspace's install/setup.bash",
         )
         return
@@ -56,15 +56,15 @@ def check_ros(host: Host) -> Iterator[Finding]:
             SECTION,
             "distribution",
             Level.WARNING,
-            f"{distro}, for which this package was not made",
-            f"take one of {', '.join(DISTRIBUTIONS)}",
+            f"{distro} is not supported by this package",
+            f"use one of {', '.join(DISTRIBUTIONS)}",
         )
     yield _imports(
         host,
         "rclpy",
         "import rclpy; print('found')",
-        f"use the Python that ROS {distro} was built for: leave conda and virtual environments, or "
-        "make them with --system-site-packages",
+        f"use the Python that ROS {distro} was built for: deactivate conda and virtual "
+        "environments, or create them with --system-site-packages",
     )
     yield _imports(
         host,
@@ -103,7 +103,7 @@ def _middleware(host: Host, distro: str, rmw: str) -> Iterator[Finding]:
             SECTION,
             "middleware",
             Level.NOTE,
-            f"{rmw}: images go through UDP on this host too; the kernel's buffers below matter",
+            f"{rmw}: images use UDP on this host, too, so the kernel buffers below matter",
         )
         return
     if "fastrtps" not in rmw:
@@ -111,7 +111,7 @@ def _middleware(host: Host, distro: str, rmw: str) -> Iterator[Finding]:
             SECTION,
             "middleware",
             Level.NOTE,
-            f"{rmw}: not tried with this package; Zenoh uses shared memory only when configured to",
+            f"{rmw}: not tested with this package; Zenoh uses shared memory only if configured",
         )
         return
     yield Finding(SECTION, "middleware", Level.OK, rmw)
@@ -127,7 +127,7 @@ def _middleware(host: Host, distro: str, rmw: str) -> Iterator[Finding]:
             SECTION,
             name,
             Level.WARNING,
-            f"{variable} is not set: with its own transports Fast DDS loses most images",
+            f"{variable} is not set: Fast DDS loses most images with its default transports",
             advice,
         )
         return
@@ -145,7 +145,7 @@ def _middleware(host: Host, distro: str, rmw: str) -> Iterator[Finding]:
             SECTION,
             name,
             Level.WARNING,
-            f"{path} names no shared-memory transport with a segment_size",
+            f"{path} sets no segment_size, and so no shared-memory transport for images",
             advice,
         )
     elif segment < IMAGES_IN_SEGMENT * IMAGE_BYTES:
@@ -154,7 +154,7 @@ def _middleware(host: Host, distro: str, rmw: str) -> Iterator[Finding]:
             name,
             Level.WARNING,
             f"{path}: a segment of {_mb(segment)} holds less than two images of 1920x1080",
-            "raise segment_size to three times the bytes of your images, or: " + advice,
+            "raise segment_size to three times the size of an image in bytes, or: " + advice,
         )
     else:
         yield Finding(SECTION, name, Level.OK, f"{path}, segment {_mb(segment)}")
@@ -191,7 +191,7 @@ def _discovery(host: Host, distro: str) -> Iterator[Finding]:
             SECTION,
             "discovery",
             Level.WARNING,
-            f"{value}, ROS_LOCALHOST_ONLY={local}, which {distro} has given up"
+            f"{value}, ROS_LOCALHOST_ONLY={local}, which is deprecated in {distro}"
             + (" and which overrides ROS_AUTOMATIC_DISCOVERY_RANGE" if reach else ""),
             "unset ROS_LOCALHOST_ONLY and set ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST",
         )
@@ -206,7 +206,7 @@ def _memory(host: Host, segment: int) -> Iterator[Finding]:
             SECTION,
             "shared memory",
             Level.WARNING,
-            "there is no /dev/shm: images go through UDP",
+            "there is no /dev/shm: images use UDP",
             "mount a tmpfs on /dev/shm; in a container, --ipc=host or --shm-size=512m",
         )
         return
@@ -217,8 +217,8 @@ def _memory(host: Host, segment: int) -> Iterator[Finding]:
             SECTION,
             "shared memory",
             Level.WARNING,
-            f"{value}: less than {PARTICIPANTS} participants with segments of {_mb(segment)} need; "
-            "who finds no room uses UDP without a word to ROS",
+            f"{value}: too little for {PARTICIPANTS} participants with segments of {_mb(segment)}; "
+            "one that finds no room uses UDP and reports nothing to ROS",
             "in a container, start it with --ipc=host or --shm-size=512m; else remove what killed "
             "programs have left there (fastdds shm clean)",
         )
@@ -227,11 +227,11 @@ def _memory(host: Host, segment: int) -> Iterator[Finding]:
 
 
 def _kernel(host: Host, rmw: str) -> Iterator[Finding]:
-    """Buffers for images that come over UDP: from another host, or through Cyclone DDS."""
+    """Buffers for images over UDP: from another host, or with Cyclone DDS."""
     receive = _number(host, "/proc/sys/net/core/rmem_max")
     fragments = _number(host, "/proc/sys/net/ipv4/ipfrag_high_thresh")
     if receive is None and fragments is None:
-        yield Finding(SECTION, "kernel buffers", Level.NOTE, "cannot be read here (a container?)")
+        yield Finding(SECTION, "kernel buffers", Level.NOTE, "not readable (in a container?)")
         return
     shown = [
         f"{name} {_mb(value)}"
@@ -262,7 +262,7 @@ def _kernel(host: Host, rmw: str) -> Iterator[Finding]:
             SECTION,
             "kernel buffers",
             Level.NOTE,
-            f"{value}: enough on one host; small for raw images from another host ("
+            f"{value}: enough on one host, too small for raw images from another host ("
             + "; ".join(small)
             + ")",
         )

@@ -1,5 +1,5 @@
-"""Watches a running pose node from outside: rate, latency, error against the truth, and a film of
-what it found.
+"""Watches a running pose node from outside: rate, latency, error against ground truth, and a video
+of the result.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from vitpose_ros.ros.messages import instance_from_message
 from vitpose_ros.ros.steadiness import Steadiness
 from vitpose_ros.types import Instance, JointState, TrackState
 
-_KEPT = 60  # images and truths that wait for their skeletons
-_RECENT_S = 2.0  # what the live rate looks back on
+_KEPT = 60  # images and ground truths that wait for their skeletons
+_RECENT_S = 2.0  # window of the live rate
 
 
 class Monitor(Node):
-    """Subscribes to what a camera and a pose node publish.
+    """Subscribes to the topics of a camera and of a pose node.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class Monitor(Node):
 
     Attributes
     ----------
-    score : hands against the truth, where the camera publishes it. Hands that were not seen in an
-        image do not count, though the node still tells where they should be.
-    steadiness : how much smoother than the networks' own joints the published ones are, and how
-        late.
+    score : hands against ground truth, where the camera publishes it. Hands that were not seen in
+        an image do not count, even if the node still predicts them.
+    steadiness : how much smoother than the networks' own joints the published ones are, and by how
+        much they lag.
     latencies_s : from each image's stamp to the arrival of its skeletons.
-    published, left_out : the camera's own counts.
+    published, left_out : the camera's counts.
     node_counts, node_status, node_failed, engine : from the node's diagnostic status.
     """
 
@@ -73,21 +73,21 @@ class Monitor(Node):
 
     @property
     def rate(self) -> float:
-        """Skeleton messages per second, lately."""
+        """Skeleton messages per second, over the last two seconds."""
         now_s = time.monotonic()
         while self._arrivals and now_s - self._arrivals[0] > _RECENT_S:
             self._arrivals.popleft()
         return len(self._arrivals) / _RECENT_S
 
     def latency_ms(self, percentile: float, last: int = 0) -> float | None:
-        """A percentile of the latencies, of all or the last ones; None before the first."""
+        """A percentile of all latencies, or of the last ones; None before the first."""
         values = self.latencies_s[-last:]
         return 1e3 * float(np.percentile(values, percentile)) if values else None
 
     def _on_image(self, message: Image) -> None:
         self.last_image_s = time.monotonic()
         found = self._unfilmed.pop(_stamp_ns(message), None)
-        if found is not None:  # its skeletons were heard first
+        if found is not None:  # its skeletons came first
             self._show(message, found)
         elif self._film is not None:
             _keep(self._images, _stamp_ns(message), message)
@@ -157,13 +157,13 @@ class Monitor(Node):
 
 
 def _live(instances: list[Instance]) -> list[Instance]:
-    """Those that were seen in the image, without those that are carried on from earlier ones."""
+    """Those that were seen in the image, without predicted ones."""
     return [one for one in instances if one.track_state != TrackState.LOST]
 
 
 def should_be_found(hand: Instance, width: int, height: int) -> bool:
-    """Whether a true hand is in view and not leaving it: every joint inside the image, and at
-    least half of them seen.
+    """Whether a true hand is wholly in view: every joint inside the image, and at least half of
+    them visible.
     """
     u, v = hand.keypoints.uv.T
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
@@ -172,7 +172,7 @@ def should_be_found(hand: Instance, width: int, height: int) -> bool:
 
 
 def _keep(store: dict[int, Any], stamp_ns: int, message: Any) -> None:
-    """Remember a message by its stamp, and forget the oldest."""
+    """Store a message under its stamp, and drop the oldest."""
     store[stamp_ns] = message
     while len(store) > _KEPT:
         store.pop(next(iter(store)))

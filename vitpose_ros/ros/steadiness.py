@@ -1,6 +1,6 @@
-"""How steady and how late the published joints of a run are: what the demo says of smoothing.
+"""Jitter and lag of the published joints over a run, as the demo reports them.
 
-Pure Python: it is fed with instances.
+Pure Python: its input is instances.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MISSING = np.full((21, 2), np.nan, np.float32)
 
 @dataclass(frozen=True)
 class _Moment:
-    """A true hand in one image, and what was found of it: (21, 2) px each, NaN where nothing."""
+    """A true hand in one image and its measurement: (21, 2) px each, NaN where there is none."""
 
     stamp_ns: int
     true: FloatArray
@@ -39,7 +39,7 @@ class Steadiness:
         self._raw_acceleration = self._published_acceleration = 0.0
 
     def add_found(self, stamp_ns: int, instances: Sequence[Instance]) -> None:
-        """Take in what was found in an image; no truth is needed."""
+        """Add the instances found in an image; needs no ground truth."""
         last: dict[int, list[tuple[FloatArray, FloatArray]]] = {}
         for hand in instances:
             if hand.layout is not HAND21 or hand.track_state is TrackState.LOST:
@@ -57,7 +57,7 @@ class Steadiness:
     def add_truth(
         self, stamp_ns: int, true: Sequence[Instance], found: Sequence[Instance]
     ) -> None:
-        """Take in the true hands of an image and those that were found in it."""
+        """Add the true hands of an image and those found in it."""
         hands = [hand for hand in found if hand.layout is HAND21]
         matches = match_hands(
             [hand.keypoints.uv for hand in true], [hand.keypoints.uv for hand in hands]
@@ -76,8 +76,8 @@ class Steadiness:
 
     @property
     def jitter_ratio(self) -> float | None:
-        """Mean acceleration of the published joints over that of the networks' own; None before
-        three images of a hand in a row.
+        """Mean acceleration of the published joints over that of the networks' own; None before a
+        hand was seen in three successive images.
         """
         curves, published = self._curves()
         ratio = acceleration_ratio(curves, published) if curves else float("nan")
@@ -89,8 +89,8 @@ class Steadiness:
 
     @property
     def lag_ms(self) -> float | None:
-        """By how much the published joints are late against the truth; None where it is not known,
-        or the run is too short.
+        """Lag of the published joints behind ground truth; None without ground truth, or when the
+        run is too short.
         """
         curves, published = self._curves()
         try:

@@ -1,6 +1,4 @@
-"""Messages that would come with every image: said at once, then seldom, with the number that was
-left out.
-"""
+"""Log messages that could come with every image: the first at once, then one per period."""
 
 from __future__ import annotations
 
@@ -10,10 +8,14 @@ from collections.abc import Callable
 
 
 class Throttle:
-    """Says a text of one kind at most once in `period_s` seconds, each kind by itself.
+    """Logs a message of each kind at most once per period, with the number of those left out.
 
-    rclpy's own throttle goes by the line of code, so that a second reason from the same line would
-    stay unsaid.
+    rclpy's own throttle works per line of code: it would suppress a second kind from that line.
+
+    Parameters
+    ----------
+    period_s : the least time between two messages of one kind.
+    clock : gives the time in seconds.
     """
 
     def __init__(self, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -24,7 +26,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def say(self, log: Callable[[str], object], kind: str, text: str) -> None:
-        """Pass `text` to `log`, unless one of its kind was said a short while ago."""
+        """Pass `text` to `log`, unless one of its kind was logged within the period."""
         now_s = self._clock()
         with self._lock:
             if now_s - self._said_s.get(kind, -self._period_s) < self._period_s:
@@ -32,4 +34,4 @@ class Throttle:
                 return
             self._said_s[kind] = now_s
             unsaid = self._unsaid.pop(kind, 0)
-        log(f"{text} (and {unsaid} more of this kind since it was last said)" if unsaid else text)
+        log(f"{text} (and {unsaid} more of this kind since the last message)" if unsaid else text)

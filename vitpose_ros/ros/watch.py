@@ -14,7 +14,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
-from vitpose_ros.ros.advice import LOST_SHARE, Middleware, age_warning, loss_cause, lost_share
+from vitpose_ros.ros.advice import Middleware, age_warning, loss_cause, loss_warning, lost_share
 from vitpose_ros.ros.camera_info import camera_model, is_rectified
 from vitpose_ros.ros.colour import COLOUR, GREY, GREY_ADVICE, colour_of
 from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
@@ -44,7 +44,7 @@ class Seen:
     stamps_ns : of the images that could be used, in the order of arrival.
     ages_s : from the stamp to the arrival, by this machine's clock.
     counts : "received", "lost" and the other counts of `advice.loss_cause`.
-    what : size and encoding of the last image, for people.
+    what : size and encoding of the last image, as text.
     size : (width, height) of the last image that could be used, px; None while there is none.
     frame_id : of the last image.
     colours : what each of the images that could be used tells; see `ros.colour`.
@@ -72,12 +72,12 @@ class Seen:
 
 
 def check_camera(topic: str, seconds: float) -> list[Finding]:
-    """Look at an image topic for some seconds.
+    """Watch an image topic for some seconds.
 
     Parameters
     ----------
     topic : of sensor_msgs/Image or sensor_msgs/CompressedImage.
-    seconds : how long, once a publisher is found.
+    seconds : how long, from the first image on.
     """
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
@@ -102,8 +102,8 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
                     topic,
                     Level.PROBLEM,
                     explain_silence(node, wanted),
-                    "start the camera, or name its topic; compare ROS_DOMAIN_ID and the discovery "
-                    "range of both shells",
+                    "start the camera, or give the name of its topic; compare ROS_DOMAIN_ID and "
+                    "the discovery range of both shells",
                 )
             ]
         executor.spin_once(timeout_sec=0.1)
@@ -116,7 +116,7 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
                 topic,
                 Level.PROBLEM,
                 f"carries {' and '.join(kinds)}",
-                f"name a topic of {' or '.join(_KINDS)}",
+                f"give the name of a topic of {' or '.join(_KINDS)}",
             )
         ]
     transport, message_class = _KINDS[usable[0]]
@@ -209,8 +209,8 @@ def findings_of(seen: Seen, silence: str, topic: str) -> list[Finding]:
                 SECTION,
                 "images",
                 Level.PROBLEM,
-                f"{seen.what}: none can be used: {seen.refused}",
-                "the node refuses them as well: change the driver's settings",
+                f"{seen.what}: none is usable: {seen.refused}",
+                "the node refuses them, too: change the driver's settings",
             )
         ]
     found = []
@@ -218,7 +218,7 @@ def findings_of(seen: Seen, silence: str, topic: str) -> list[Finding]:
     value = f"{seen.what}, {f'{rate:.1f} per second' if rate else 'a single one'}"
     value += f", frame {quoted(seen.frame_id)}"
     share = lost_share(seen.counts)
-    if share > LOST_SHARE:
+    if loss_warning(seen.counts, Middleware.here(), topic):
         found.append(
             Finding(
                 SECTION,
