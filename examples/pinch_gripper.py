@@ -37,13 +37,13 @@ CLOCK_TOLERANCE_S = 0.05
 
 
 def pinch_opening(hand: Skeleton, predicted: bool) -> float | None:
-    """Opening that a pinch asks for, 0 .. 1; None unless all of its joints are visible.
+    """Opening that a pinch asks for, 0 .. 1; None unless all of its joints are measured.
 
-    With a prediction horizon every joint is PREDICTED, and raw_state says what is visible.
+    With a prediction horizon every joint is PREDICTED, and raw_state says what was measured.
     """
     joints = (WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_MCP)
     states = hand.raw_state if predicted else hand.state
-    if any(states[joint] != Skeleton.STATE_VISIBLE for joint in joints):
+    if any(states[joint] < Skeleton.STATE_MEASURED for joint in joints):
         return None
 
     def distance(a: int, b: int) -> float:

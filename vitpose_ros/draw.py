@@ -76,7 +76,7 @@ def _draw_skeleton(image: ByteArray, instance: Instance) -> None:
     size = _size(instance)
     bone_px, joint_px = max(1, round(size / 45)), max(1.5, size / 40)
     colours = [_joint_colour(instance, joint) for joint in range(len(keypoints.layout))]
-    visible = keypoints.state == JointState.VISIBLE
+    visible = keypoints.state >= JointState.MEASURED
     edges = [(a, b) for a, b in keypoints.layout.edges if present[a] and present[b]]
     for start, end in edges:
         _line(image, keypoints.uv[start], keypoints.uv[end], _OUTLINE, bone_px + 2)

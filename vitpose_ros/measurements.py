@@ -72,7 +72,8 @@ class HandMeasurement:
     ----------
     uv : (21, 2) float32, px of the image; NaN where the network gave no joint.
     score : (21,) float32, 0 .. 1; 0 where it gave none.
-    seen : (21,) bool, whether the network reports the joint as seen rather than inferred.
+    supported : (21,) bool, whether the joint's own score supports it; networks without scores per
+        joint support all.
     shape_xyz : (21, 3) float32, metres around the hand's centre, axes of the optical frame (x
         right, y down, z forward); NaN from networks that give none.
     presence : probability that the crop shows a hand, 0 .. 1.
@@ -82,7 +83,7 @@ class HandMeasurement:
 
     uv: FloatArray
     score: FloatArray
-    seen: npt.NDArray[np.bool_]
+    supported: npt.NDArray[np.bool_]
     shape_xyz: FloatArray
     presence: float
     right: float
@@ -104,8 +105,8 @@ class HandMeasurement:
 
     def keypoints(self, width: int, height: int) -> Keypoints:
         """The joints in the layout hand21, for an image of that size (px)."""
-        visible = self.inside(width, height) & self.seen
-        state = np.where(visible, JointState.VISIBLE, JointState.OCCLUDED)
+        measured = self.inside(width, height) & self.supported
+        state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
         absent = np.isnan(self.uv).any(axis=1)
         return Keypoints(
             layout=HAND21,

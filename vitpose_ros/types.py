@@ -38,12 +38,13 @@ class Side(IntEnum):
 
 
 class JointState(IntEnum):
-    """How a joint is known; the values of Skeleton.msg."""
+    """How a joint is known, from least to best; the values of Skeleton.msg."""
 
     ABSENT = 0
     PREDICTED = 1
     OCCLUDED = 2
-    VISIBLE = 3
+    MEASURED = 3
+    VISIBLE = 4
 
 
 class TrackState(IntEnum):

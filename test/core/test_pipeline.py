@@ -239,7 +239,7 @@ def test_joints_beyond_the_image_are_occluded_and_scored_as_the_hand():
     assert outside.any()
     assert not outside.all()
     assert (hand.keypoints.state[outside] == JointState.OCCLUDED).all()
-    assert (hand.keypoints.state[~outside] == JointState.VISIBLE).all()
+    assert (hand.keypoints.state[~outside] == JointState.MEASURED).all()
     assert hand.keypoints.score == pytest.approx(np.full(21, 0.75))
     assert hand.score == 0.75
     assert hand.model == "hands"

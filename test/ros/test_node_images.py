@@ -116,7 +116,7 @@ def test_what_is_published_of_a_hand_is_complete_and_says_what_is_not_known(
         assert 0.5 <= skeleton.score <= 1
         assert 0.5 <= skeleton.side_score <= 1
         assert skeleton.track_age == pytest.approx(1 / 30, rel=1e-3)
-        assert set(skeleton.state) <= {JointState.VISIBLE, JointState.OCCLUDED}
+        assert set(skeleton.state) <= {JointState.MEASURED, JointState.OCCLUDED}
         assert np.isfinite(np.array([skeleton.u, skeleton.v, skeleton.shape_x])).all()
         assert np.isnan(np.array([skeleton.x, skeleton.y, skeleton.z])).all()
         assert list(skeleton.raw_state) == list(skeleton.state)

@@ -202,7 +202,7 @@ def test_raw_values_stand_beside_smoothed_ones_in_the_message(graph: Any, stage:
     assert calm < 0.35 * shake
     one = out[-1].skeletons[0]
     assert not np.array_equal(one.shape_x, one.raw_shape_x)
-    assert list(one.raw_state) == list(one.state) == [Skeleton.STATE_VISIBLE] * 21
+    assert list(one.raw_state) == list(one.state) == [Skeleton.STATE_MEASURED] * 21
 
 
 def test_without_smoothing_gate_and_hold_exactly_the_raw_values_are_published(
@@ -229,14 +229,14 @@ def test_a_single_spike_is_held_back_and_marked_while_raw_tells_it(
     (hit,) = stage.show(spike).skeletons
     assert raw(hit)[TIP, 0] - raw(calm)[TIP, 0] == 65.0
     assert np.abs(published(hit) - published(calm)).max() < 1.0
-    expected = [Skeleton.STATE_VISIBLE] * 21
+    expected = [Skeleton.STATE_MEASURED] * 21
     expected[TIP] = Skeleton.STATE_PREDICTED
     assert list(hit.state) == expected
     assert [i for i in range(21) if hit.corrected[i]] == [TIP]
     assert hit.corrected[TIP] == Skeleton.CORRECTED_OUTLIER
     (after,) = stage.show(at(LEFT)).skeletons
     assert not any(after.corrected)
-    assert set(after.state) == {Skeleton.STATE_VISIBLE}
+    assert set(after.state) == {Skeleton.STATE_MEASURED}
     assert np.abs(published(after) - published(calm)).max() < 1.0
 
 
@@ -292,13 +292,13 @@ def test_a_prediction_carries_joints_on_and_says_by_how_much_until_it_is_switche
     (moving,) = steps[-1].skeletons
     assert moving.track_state == Skeleton.TRACK_CONFIRMED
     assert set(moving.state) == {Skeleton.STATE_PREDICTED}
-    assert set(moving.raw_state) == {Skeleton.STATE_VISIBLE}
+    assert set(moving.raw_state) == {Skeleton.STATE_MEASURED}
     ahead_px = (published(moving) - raw(moving))[:, 0].mean()
     assert 4.0 < ahead_px < 18.0, "of the 18 px that it goes in this time"
     assert graph.set_parameter("prediction_horizon", 0.0).successful
     now = stage.show(at((120.0 + 6.0 * 25, 260.0)))
     assert now.prediction_horizon == 0.0
-    assert set(now.skeletons[0].state) == {Skeleton.STATE_VISIBLE}
+    assert set(now.skeletons[0].state) == {Skeleton.STATE_MEASURED}
 
 
 TOGETHER = "a prediction needs the joints' velocities"

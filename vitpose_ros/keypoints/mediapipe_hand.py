@@ -90,7 +90,7 @@ def _measurement(
         uv=uv.astype(np.float32),
         # The network scores neither joints nor their visibility: the hand's presence stands in.
         score=np.full(JOINTS, min(max(presence, 0.0), 1.0), np.float32),
-        seen=np.ones(JOINTS, np.bool_),
+        supported=np.ones(JOINTS, np.bool_),
         shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),
         presence=min(max(presence, 0.0), 1.0),
         right=min(max(handedness, 0.0), 1.0),

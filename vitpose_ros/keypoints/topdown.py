@@ -27,8 +27,8 @@ from vitpose_ros.keypoints.warp import (
 from vitpose_ros.layouts import Layout
 from vitpose_ros.types import Crop, FloatArray, JointState, Keypoints
 
-VISIBLE_THRESHOLD = 0.3
-"""A joint of at least this score is taken for seen; the usual threshold of top-down models."""
+MEASURED_THRESHOLD = 0.3
+"""A joint of at least this score counts as measured; the usual threshold of top-down models."""
 
 PRESENT_THRESHOLD = 0.05
 """A joint of a lower score is absent: the maximum of a map that shows nothing reaches as far."""
@@ -38,9 +38,10 @@ class TopDown:
     """Finds the joints of the object in each region.
 
     The state of a joint: ABSENT when its score is below `present_threshold` or the network gave
-    nothing usable for it (a value that is not finite, no value above 0); OCCLUDED, that is
-    inferred, when its score is below `visible_threshold` or it lies outside the image; VISIBLE
-    otherwise. Scores of a network are no probabilities and may exceed 1; they are cut there.
+    nothing usable for it (a value that is not finite, no value above 0); OCCLUDED when its score is
+    below `measured_threshold` or it lies outside the image; MEASURED otherwise, since these
+    networks do not tell visible joints from hidden ones. Scores of a network are not probabilities
+    and may exceed 1; they are clipped there.
 
     Where the engine's tensors are on a GPU, crops are made and decoded there, too.
 
@@ -55,7 +56,7 @@ class TopDown:
     normalisation : of the pixel values.
     padding : how much larger than a region its crop is; 1 for regions that are padded already.
     flip_test : run each crop mirrored too and take the mean: more exact, at twice the time.
-    visible_threshold, present_threshold : scores; see above.
+    measured_threshold, present_threshold : scores; see above.
     max_batch : most crops that go through the network at once.
     on_device : whether to crop and decode in torch where the engine's tensors are, for an
         `engines.base.DeviceEngine`; None does so where that is a GPU.
@@ -75,15 +76,15 @@ class TopDown:
         normalisation: Normalisation = IMAGENET,
         padding: float = PADDING,
         flip_test: bool = False,
-        visible_threshold: float = VISIBLE_THRESHOLD,
+        measured_threshold: float = MEASURED_THRESHOLD,
         present_threshold: float = PRESENT_THRESHOLD,
         max_batch: int = 16,
         on_device: bool | None = None,
     ) -> None:
-        if not 0 <= present_threshold <= visible_threshold <= 1:
+        if not 0 <= present_threshold <= measured_threshold <= 1:
             raise ValueError(
-                "thresholds: expected 0 <= present_threshold <= visible_threshold <= 1, got "
-                f"{present_threshold} and {visible_threshold}"
+                "thresholds: expected 0 <= present_threshold <= measured_threshold <= 1, got "
+                f"{present_threshold} and {measured_threshold}"
             )
         if not 1 <= padding <= 4:
             raise ValueError(f"padding: expected a number from 1 to 4, got {padding!r}")
@@ -94,7 +95,7 @@ class TopDown:
         self.layout = layout
         self._codec = codec
         self._padding = padding
-        self._visible, self._present = visible_threshold, present_threshold
+        self._measured, self._present = measured_threshold, present_threshold
         self._backend = _backend(
             on_device,
             engine=engine,
@@ -147,7 +148,8 @@ class TopDown:
         """Joints with their states, from (N, K, 2) px of images of the (N, 2) sizes."""
         present = (score >= self._present) & np.isfinite(uv).all(axis=2)
         inside = ((uv >= -0.5) & (uv < sizes[:, None] - 0.5)).all(axis=2)
-        state = np.where(inside & (score >= self._visible), JointState.VISIBLE, JointState.OCCLUDED)
+        found = inside & (score >= self._measured)
+        state = np.where(found, JointState.MEASURED, JointState.OCCLUDED)
         state = np.where(present, state, JointState.ABSENT).astype(np.uint8)
         uv = np.where(present[..., None], uv, np.float32(np.nan))
         score = np.where(present, np.minimum(score, np.float32(1)), np.float32(0))

@@ -64,7 +64,7 @@ def _measurement(keypoints: Keypoints) -> HandMeasurement | None:
     return HandMeasurement(
         uv=keypoints.uv,
         score=keypoints.score,
-        seen=keypoints.state == JointState.VISIBLE,
+        supported=keypoints.state == JointState.MEASURED,
         shape_xyz=keypoints.shape_xyz,
         presence=float(np.clip(np.median(keypoints.score), 0.0, 1.0)),
         right=float("nan"),

@@ -23,7 +23,12 @@ from vitpose_ros.types import Frame, Instance, JointState, Side, TrackState
 _LIFETIME = Duration(sec=1)  # the markers of a node that died disappear by themselves
 _BONE_WIDTH = 0.008  # of the distance, so that near and far hands look alike
 _JOINT_WIDTH = 0.014
-_ALPHA = {JointState.VISIBLE: 1.0, JointState.OCCLUDED: 0.45, JointState.PREDICTED: 0.3}
+_ALPHA = {
+    JointState.VISIBLE: 1.0,
+    JointState.MEASURED: 1.0,
+    JointState.OCCLUDED: 0.45,
+    JointState.PREDICTED: 0.3,
+}
 
 
 def assumed_camera(width: int, height: int) -> CameraModel:

@@ -167,7 +167,7 @@ def should_be_found(hand: Instance, width: int, height: int) -> bool:
     """
     u, v = hand.keypoints.uv.T
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    seen = hand.keypoints.state == JointState.VISIBLE
+    seen = hand.keypoints.state >= JointState.MEASURED
     return bool(inside.all() and 2 * seen.sum() >= len(seen))
 
 

@@ -203,7 +203,7 @@ def _weight(given: list[Keypoints]) -> Array:
     """(M, K) how much a joint's place is worth: its score, squared as in the filters."""
     score = np.stack([joints.score for joints in given]).astype(np.float64)
     state = np.stack([joints.state for joints in given])
-    worth = np.where(state == JointState.OCCLUDED, _OCCLUDED_WORTH, state == JointState.VISIBLE)
+    worth = np.where(state == JointState.OCCLUDED, _OCCLUDED_WORTH, state >= JointState.MEASURED)
     return worth * np.clip(score, 0.0, 1.0) ** 2
 
 

@@ -74,7 +74,7 @@ def is_person(body: Instance) -> bool:
     seen = {
         joint
         for joint, state in zip(joints, body.keypoints.state, strict=True)
-        if state == JointState.VISIBLE
+        if state >= JointState.MEASURED
     }
     shoulders = {"left_shoulder", "right_shoulder"} <= seen
     return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)

@@ -19,7 +19,7 @@ def refine_hands(body: Instance, hands: Sequence[Instance]) -> Instance:
     """A body whose hand joints are those of its own hands, where these are at least as well known.
 
     Joints are compared by state alone: scores of different networks mean different things. The
-    hand's joint is taken unless its state is lower (ABSENT < OCCLUDED < VISIBLE). The wrist of the
+    hand's joint is taken unless its state is lower (see JointState). The wrist of the
     arm moves along with the hand; a hand whose wrist is too far away is refused.
 
     Parameters

@@ -91,7 +91,7 @@ def test_what_the_network_sees_is_where_it_is_in_the_image(region, codec, limit_
     u, v = 341.7, 219.2
     (found,) = topdown(crops(image_of_a_dot(u, v, 9.0), region))
     assert np.linalg.norm(found.uv - (u, v), axis=1).max() < limit_px
-    assert found.score.min() > 0.9 and (found.state == JointState.VISIBLE).all()
+    assert found.score.min() > 0.9 and (found.state == JointState.MEASURED).all()
     assert found.uv.dtype == np.float32 and found.layout is COCO17
 
 
@@ -135,7 +135,7 @@ def test_crops_of_several_images_share_batches_and_give_what_each_gives_alone(co
         assert np.linalg.norm(found.uv - place, axis=1).max() < 0.9
 
 
-@pytest.mark.parametrize(("width", "state"), [(400, "VISIBLE"), (341, "OCCLUDED")])
+@pytest.mark.parametrize(("width", "state"), [(400, "MEASURED"), (341, "OCCLUDED")])
 def test_a_joint_is_inside_or_outside_its_own_image(width, state):
     codec = HeatmapCodec()
     outputs = codec.encode(np.full((1, 17, 2), [127.5, 95.5]))  # right of the middle
@@ -215,7 +215,7 @@ def test_states_tell_seen_from_inferred_from_unknown():
     maps[0, 6] *= np.float32(1.4)
     topdown = TopDown(FakeEngine(codec, COCO17, [maps]), codec, COCO17, "fake")
     (found,) = topdown(crops(IMAGE, REGION))
-    seen, inferred, unknown = JointState.VISIBLE, JointState.OCCLUDED, JointState.ABSENT
+    seen, inferred, unknown = JointState.MEASURED, JointState.OCCLUDED, JointState.ABSENT
     expected = [seen, inferred, inferred, unknown, unknown, unknown, seen]
     assert list(found.state[:7]) == expected
     assert found.score[:7] == pytest.approx([0.31, 0.29, 0.06, 0, 0, 0, 1.0], rel=0.02)
@@ -235,8 +235,8 @@ def test_thresholds_are_the_callers():
     codec = HeatmapCodec()
     (maps,) = codec.encode(np.full((1, 17, 2), 90.0))
     engine = FakeEngine(codec, COCO17, [maps * np.float32(0.04)])
-    topdown = TopDown(engine, codec, COCO17, "fake", visible_threshold=0.03, present_threshold=0.0)
-    assert (topdown(crops(IMAGE, REGION))[0].state == JointState.VISIBLE).all()
+    topdown = TopDown(engine, codec, COCO17, "fake", measured_threshold=0.03, present_threshold=0.0)
+    assert (topdown(crops(IMAGE, REGION))[0].state == JointState.MEASURED).all()
 
 
 @pytest.mark.parametrize("codec", [HeatmapCodec(), SimCCCodec()], ids=["heatmap", "simcc"])
@@ -282,8 +282,8 @@ def test_the_two_curves_are_told_apart_by_name_where_their_sizes_are_equal():
 @pytest.mark.parametrize(
     "options",
     [
-        {"visible_threshold": 0.1, "present_threshold": 0.2},
-        {"visible_threshold": 1.1},
+        {"measured_threshold": 0.1, "present_threshold": 0.2},
+        {"measured_threshold": 1.1},
         {"padding": 0.5},
         {"padding": float("nan")},
         {"max_batch": 0},

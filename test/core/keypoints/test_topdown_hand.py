@@ -42,7 +42,7 @@ class Model:
         y = np.concatenate([[0.3], -0.1 * steps])
         uv = (np.stack([x, y], axis=1) * 150 + (region.cx, region.cy)).astype(np.float32)
         score = np.full(21, self.score, np.float32) - np.arange(21, dtype=np.float32) * 0.01
-        state = np.full(21, JointState.VISIBLE, np.uint8)
+        state = np.full(21, JointState.MEASURED, np.uint8)
         state[self.occluded] = JointState.OCCLUDED
         uv[self.absent], score[self.absent] = np.nan, 0
         state[self.absent] = JointState.ABSENT

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.torch
 TINY = Path(__file__).parents[3] / "assets" / "vitpose-tiny-synthetic" / "model.onnx"
 CODEC = HeatmapCodec((128, 128), (32, 32))
 REGIONS = [Region(320, 240, 200, 200, 0.4), Region(100, 90, 150, 150), Region(400, 300, 90, 90)]
-OPTIONS = {"padding": 1.0, "visible_threshold": 0.0, "present_threshold": 0.0}
+OPTIONS = {"padding": 1.0, "measured_threshold": 0.0, "present_threshold": 0.0}
 
 
 def frames(count):

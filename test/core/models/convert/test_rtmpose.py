@@ -189,7 +189,7 @@ def test_bodies_and_hands_are_where_the_networks_see_them(
     expected = np.array(DOT) + bins / 2 * px
     assert found.keypoints.uv == pytest.approx(expected, abs=0.5)
     assert found.keypoints.score == pytest.approx(np.ones(len(layout)), abs=0.03)
-    assert (found.keypoints.state == JointState.VISIBLE).all()
+    assert (found.keypoints.state == JointState.MEASURED).all()
 
     (hand,) = hands  # the other one's crop has nothing green
     assert (hand.side, hand.parent_id) == (Side.LEFT, found.track_id)
