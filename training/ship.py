@@ -24,7 +24,7 @@ from held_out import figures, measure
 from tiny_vitpose import LAYOUT
 from train_synthetic import LOG
 
-from vitpose_ros.models.convert.run import Terms, convert_checkpoint
+from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.manifest import write_manifest
 
 NAME = "vitpose-tiny-synthetic"
@@ -59,8 +59,14 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
         work.mkdir()
         for name in CHECKPOINT:
             shutil.copyfile(run / name, work / name)
-        terms = Terms(licence="Apache-2.0", origin="training/train_synthetic.py")
-        manifest = convert_checkpoint(work, NAME, work, layout=LAYOUT.name, terms=terms)
+        manifest = convert_checkpoint(
+            work,
+            NAME,
+            work,
+            layout=LAYOUT.name,
+            licence="Apache-2.0",
+            origin="training/train_synthetic.py",
+        )
         sources = tuple(replace(file, source=file.name) for file in manifest.sources)
         write_manifest(work, replace(manifest, sources=sources))
 

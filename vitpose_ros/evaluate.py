@@ -1,6 +1,4 @@
-"""How good are found hands against true ones: matching, and the figures that the demo and the
-benchmarks report.
-"""
+"""Compares found hands with true ones: matching, and the scores of the demo and the benchmarks."""
 
 from __future__ import annotations
 
@@ -15,14 +13,15 @@ from vitpose_ros.layouts import MIDDLE_MCP, WRIST
 from vitpose_ros.types import Side
 
 FOUND_WITHIN_PALMS = 0.5
-"""A true hand counts as found when the median joint of the found one lies within this many palm
-lengths.
-"""
+"""A true hand counts as found if the median joint error is at most this many palm lengths."""
 
 
 def palm_length(uv: npt.NDArray) -> float:
-    """Distance from the wrist to the middle finger's MCP of (21, 2) joints, px: the unit of errors
-    on hands.
+    """The unit of hand errors: the distance from the wrist to the middle finger's MCP joint, px.
+
+    Parameters
+    ----------
+    uv : (21, 2), px.
     """
     return float(np.linalg.norm(uv[MIDDLE_MCP] - uv[WRIST]))
 
@@ -30,7 +29,7 @@ def palm_length(uv: npt.NDArray) -> float:
 def match_hands(
     true_uv: Sequence[npt.NDArray], found_uv: Sequence[npt.NDArray]
 ) -> list[tuple[int, int, npt.NDArray]]:
-    """Which found hand is which true one: the assignment of the least distance, side ignored.
+    """Match found hands to true ones by the smallest total distance, ignoring sides.
 
     Parameters
     ----------
@@ -38,8 +37,8 @@ def match_hands(
 
     Returns
     -------
-    (index of the true hand, index of the found one, (21,) joint errors in palm lengths of the true
-    hand) for each match; pairs farther apart than FOUND_WITHIN_PALMS are no match.
+    For each match: index of the true hand, index of the found hand, (21,) joint errors in palm
+    lengths of the true hand. Pairs farther apart than FOUND_WITHIN_PALMS do not match.
     """
     if not true_uv or not found_uv:
         return []
@@ -52,7 +51,7 @@ def match_hands(
             for true in true_uv
         ]
     )
-    # A hand without any joint matches nothing; infinity would make the assignment impossible.
+    # A hand without joints matches none; infinity would make the assignment infeasible.
     middle = np.nan_to_num(_median_present(errors), nan=1e6)
     rows, columns = linear_sum_assignment(middle)
     return [
@@ -74,16 +73,16 @@ def _median_present(errors: npt.NDArray) -> npt.NDArray:
 
 @dataclass
 class HandScore:
-    """Collects matches over many images.
+    """Accumulates matches over many images.
 
     Attributes
     ----------
-    true_hands : true hands that should be found, so far.
-    found : how many of them were.
-    sided, right_side : how many of those have a side at all, and how many the true one. Some models
-        tell none.
-    false_hands : found hands that are no true hand, be it one that should be found or not.
-    errors_palm : joint errors of the found hands, palm lengths; one array of 21 for each.
+    true_hands : number of true hands that should be found.
+    found : number of those that were found.
+    sided, right_side : number of found hands with a side, and with the correct side. Some models
+        give no side.
+    false_hands : number of found hands that match no true hand.
+    errors_palm : joint errors of the found hands, palm lengths; (21,) each.
     """
 
     true_hands: int = 0
@@ -105,10 +104,9 @@ class HandScore:
 
         Parameters
         ----------
-        true_uv, true_sides : every hand of the image.
-        counts : for each, whether it should be found; one that need not be is no false hand when
-            it is.
-        found_uv, found_sides : what was found.
+        true_uv, true_sides : all hands in the image.
+        counts : for each, whether it should be found. Finding another one is not an error.
+        found_uv, found_sides : the found hands.
         """
         matches = match_hands(true_uv, found_uv)
         self.true_hands += sum(counts)
@@ -122,18 +120,16 @@ class HandScore:
 
     @property
     def detection_rate(self) -> float | None:
-        """Share of the true hands that were found; None before the first one."""
+        """Share of true hands that were found; None without true hands."""
         return self.found / self.true_hands if self.true_hands else None
 
     @property
     def side_accuracy(self) -> float | None:
-        """Share of the found hands with a side whose side is the true one; None without any."""
+        """Share of correct sides among found hands with a side; None without any."""
         return self.right_side / self.sided if self.sided else None
 
     def joint_error_palm(self, percentile: float) -> float | None:
-        """A percentile of all joint errors, in palm lengths; None before the first hand is
-        found.
-        """
+        """A percentile of all joint errors, palm lengths; None if no hand was found."""
         if not self.errors_palm:
             return None
         return float(np.nanpercentile(np.concatenate(self.errors_palm), percentile))

@@ -1,11 +1,11 @@
 """Skeletons as data: joint names, bones, left/right pairs and OKS sigmas of every layout.
 
-A layout is the contract between a network's output and everything behind it. Joint orders are
+A layout is the contract between a network's output and the rest of the package. Joint orders are
 those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI Challenger (Wu et al.,
 2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021) and APT-36K (Yang et
-al., NeurIPS 2022), and of MediaPipe's landmarks: 21 of a hand, which are also COCO-WholeBody's
-order inside a hand, and 33 of a body. The sigmas of AI Challenger, MPII, AP-10K and APT-36K are
-those that MMPose evaluates with (configs/_base_/datasets).
+al., NeurIPS 2022), and of MediaPipe's landmarks: 21 for a hand, in the same order as in
+COCO-WholeBody's hands, and 33 for a body. The sigmas of AI Challenger, MPII, AP-10K and APT-36K are
+those in MMPose's evaluation (configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Layout:
     edges : bones as pairs of joint indices.
     flip_pairs : (left, right) joint indices; empty for a single hand.
     sigmas : K numbers, the annotators' standard deviation as a fraction of the object's size
-        (OKS); NaN where none is published.
+        (OKS); NaN if not published.
 
     Raises
     ------
-    ValueError : when the parts do not fit together.
+    ValueError : the fields contradict each other.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Layout:
         count = len(self.joints)
         if self.kind not in ("body", "hand", "animal"):
             raise ValueError(
-                f"layout '{self.name}': kind '{self.kind}' is none of body, hand, animal"
+                f"layout '{self.name}': kind: expected body, hand or animal, got '{self.kind}'"
             )
         if len(set(self.joints)) != count:
             raise ValueError(f"layout '{self.name}': joint names repeat")
@@ -55,17 +55,18 @@ class Layout:
         for pair in self.edges + self.flip_pairs:
             if not all(0 <= joint < count for joint in pair) or pair[0] == pair[1]:
                 raise ValueError(
-                    f"layout '{self.name}': {pair} is no pair of two joints of 0..{count - 1}"
+                    f"layout '{self.name}': {pair} is not a pair of different joints in "
+                    f"0..{count - 1}"
                 )
         paired = [joint for pair in self.flip_pairs for joint in pair]
         if len(set(paired)) != len(paired):
-            raise ValueError(f"layout '{self.name}': a joint stands in two flip pairs")
+            raise ValueError(f"layout '{self.name}': a joint is in two flip pairs")
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """The position of a joint by name; KeyError names the layout when there is none."""
+        """The index of a joint by name; KeyError if there is none."""
         try:
             return self.joints.index(joint)
         except ValueError:
@@ -74,9 +75,7 @@ class Layout:
             ) from None
 
     def flip_permutation(self) -> tuple[int, ...]:
-        """For each joint the index of its counterpart in a mirrored image (itself when it has
-        none).
-        """
+        """For each joint, the index of its counterpart in a mirrored image, or its own index."""
         order = list(range(len(self)))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
@@ -97,7 +96,7 @@ FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 """Fingers in the order of hand21; finger f has joints 1 + 4 f .. 4 + 4 f."""
 
 WRIST, THUMB_TIP, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP = 0, 4, 5, 9, 13, 17
-"""Joints of hand21 that other rooms need by number."""
+"""Joints of hand21 that other modules use by number."""
 
 _HAND_JOINTS = (
     *("wrist", "thumb_cmc", "thumb_mcp", "thumb_ip", "thumb_tip"),
@@ -144,8 +143,8 @@ _FEET_EDGES: Pairs = ((15, 17), (15, 18), (15, 19), (16, 20), (16, 21), (16, 22)
 _FEET_FLIPS: Pairs = ((17, 20), (18, 21), (19, 22))
 _FEET_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 
-# The face's 68 points are numbered as in the iBUG annotation; pairs are (left, right) of the
-# person, who looks at the camera.
+# The face's 68 points have the numbers of the iBUG annotation; pairs are (left, right) from the
+# person's point of view.
 _FACE_EDGES = (
     _chain(*range(17)) + _chain(*range(17, 22)) + _chain(*range(22, 27)) + _chain(*range(27, 31))
     + _chain(*range(31, 36)) + _chain(*range(36, 42), 36) + _chain(*range(42, 48), 42)
@@ -167,7 +166,7 @@ _FACE_SIGMAS = (
 # fmt: on
 
 FACE_START, LEFT_HAND_START, RIGHT_HAND_START = 23, 91, 112
-"""Where parts of coco_wholebody133 begin: the face, and each hand's 21 joints in hand21's order."""
+"""First joints of parts of coco_wholebody133: the face, and each hand, in hand21's order."""
 
 HAND21 = Layout("hand21", "hand", _HAND_JOINTS, _HAND_EDGES, (), _HAND_SIGMAS)
 COCO17 = Layout("coco17", "body", _BODY_JOINTS, _BODY_EDGES, _BODY_FLIPS, _BODY_SIGMAS)
@@ -260,8 +259,7 @@ _ANIMAL_EDGES = (
     + _chain(4, 14, 15, 16)
 )
 _ANIMAL_FLIPS = ((0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16))
-# What the benchmark is scored with: COCO's numbers in COCO's order, hence not the same left and
-# right.
+# The benchmark's own sigmas: COCO's numbers in COCO's order, and so different for left and right.
 # fmt: off
 _ANIMAL_SIGMAS = (
     0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,

@@ -1,9 +1,9 @@
-"""What a skeleton can do, as data beside `layouts`: bones that keep their length, joints' ranges.
+"""The body's limits as data, like `layouts`: bones of constant length and ranges of joints.
 
-Ranges are those of the AAOS tables (adults, passive range where tables differ) in degrees; they
-hold with `TOLERANCE_DEG` on both sides, since people differ, and networks put joints where the skin
-shows them. With it, 99 % of the flexions of MediaPipe's hands in a real clip are inside.
-What is not here has no limit that joint positions alone can show: see `smooth.biomechanics`.
+Ranges are those of the AAOS tables (adults; the passive range where tables differ), degrees. They
+apply with `TOLERANCE_DEG` on both sides, because people differ and networks put joints where the
+skin shows them; 99 % of the flexions of MediaPipe's hands in a real video are then inside. Other
+joints have no limit that joint positions alone reveal: see `smooth.biomechanics`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from vitpose_ros.layouts import (
 Array = npt.NDArray[np.float64]
 
 TOLERANCE_DEG = 15.0
-"""How far beyond its range a joint may turn before it is turned back, to just there."""
+"""How far a joint may exceed its range before it is moved back to this bound."""
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """How far joints turn, degrees, without the tolerance; extension beyond straight is negative.
+    """Joint ranges in degrees, without the tolerance; hyperextension is negative.
 
     Attributes
     ----------
-    low, high : arrays of one shape.
+    low, high : arrays of the same shape.
     """
 
     low: Array
@@ -54,28 +54,28 @@ def _ranges(*pairs: tuple[float, float]) -> Ranges:
 
 MCP_FLEXION = _ranges((-45, 90), (-45, 90), (-45, 90), (-45, 100))
 MCP_ABDUCTION = _ranges((-25, 25), (-25, 25), (-25, 25), (-25, 25))
-"""From the finger's own direction when the hand lies flat, towards the thumb or away."""
+"""From the finger's direction in a flat hand, towards the thumb (positive) or away."""
 PIP_FLEXION = _ranges(*[(0, 110)] * 4)
 DIP_FLEXION = _ranges(*[(0, 90)] * 4)
 THUMB_MCP_FLEXION, THUMB_IP_FLEXION = _ranges((-10, 70)), _ranges((-15, 90))
 
 SPLAY_DEG = np.array((9.0, 0.0, -9.0, -19.0))
-"""Directions of the fingers of a flat, relaxed hand in the palm's plane, from the line between
-wrist and middle knuckle, towards the thumb."""
+"""Directions of the fingers of a flat, relaxed hand in the palm's plane, measured from the line
+between wrist and middle knuckle towards the thumb."""
 
 THUMB_CENTRE = np.array((0.60, 0.40, -0.69))
-"""The middle of the directions of the thumb's metacarpal, in the palm's axes: towards the middle
-knuckle, towards the thumb, out of the back."""
+"""The mean direction of the thumb's metacarpal, in the palm's axes: towards the middle knuckle,
+towards the thumb, out of the back."""
 THUMB_HINGE = np.array((-0.75, -0.03, -0.66))
-"""The axis about which its two joints flex when the metacarpal points there. Both come from
-`synthetic.anatomy`, whose thumb has the ranges of the tables: where it leaves the palm by 45
-degrees, the axis turns by up to 35."""
+"""The flexion axis of the thumb's other two joints for that direction. Both come from
+`synthetic.anatomy`, whose thumb has the tables' ranges: at 45 degrees from the palm, the axis turns
+by up to 35."""
 THUMB_CONE_DEG = 45.0
-"""How far the metacarpal turns from THUMB_CENTRE: palmar and radial abduction as one cone, since
-positions do not show one without the other."""
+"""The largest angle between the metacarpal and THUMB_CENTRE: palmar and radial abduction form one
+cone, because positions cannot separate them."""
 
 
-# --- bodies, by the joints' names
+# --- bodies, by joint name
 
 ELBOW_FLEXION, KNEE_FLEXION = _ranges((0, 150)), _ranges((-10, 140))
 
@@ -95,10 +95,10 @@ _HAND_BONES: Pairs = tuple(
 
 
 def rigid_bones(layout: Layout) -> Pairs:
-    """The pairs of joints whose distance does not change when the body moves; none form a loop.
+    """The pairs of joints whose distance stays constant as the body moves; they form no loops.
 
-    Limbs, hips' width and feet of bodies; palm and fingers of hands. Shoulders, spine and face move
-    within themselves and are left out; of animals nothing is known.
+    For bodies: limbs, the distance between the hips, and feet; for hands: palm and fingers.
+    Shoulders, spine and face are not rigid. For animals, nothing is known.
     """
     if layout.kind == "animal":
         return ()
@@ -114,7 +114,7 @@ def rigid_bones(layout: Layout) -> Pairs:
 
 
 def hand_starts(layout: Layout) -> tuple[int, ...]:
-    """Where a layout's hands begin, each 21 joints in hand21's order: the left one first."""
+    """First joints of a layout's hands, left before right; each hand is in hand21's order."""
     if layout.kind == "hand":
         return (0,)
     return (LEFT_HAND_START, RIGHT_HAND_START) if layout is COCO_WHOLEBODY133 else ()

@@ -1,8 +1,7 @@
-"""Object keypoint similarity (OKS): how alike two sets of joints are, 0 .. 1, and suppression of
-duplicates with it.
+"""Object keypoint similarity (OKS) of two sets of joints, 0 to 1, and suppression of duplicates.
 
-OKS = mean over the joints of exp(-d^2 / (2 (2 sigma)^2 area)), d the distance in px and area the
-object's in px^2, as COCO's evaluation has it (pycocotools, `computeOks`).
+OKS = mean over the joints of exp(-d^2 / (2 (2 sigma)^2 area)), with the distance d in px and the
+object's area in px^2, as in COCO's evaluation (pycocotools, `computeOks`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from vitpose_ros.types import Keypoints
 
 SAME_BODY_OKS = 0.9
-"""Two bodies more alike than this are one body seen twice (MMPose's top-down default)."""
+"""Two bodies with a higher similarity are duplicates (MMPose's top-down default)."""
 
 
 def oks(
@@ -30,18 +29,17 @@ def oks(
     Parameters
     ----------
     a, b : (K, 2), px.
-    area : px^2 of the object, positive; of two estimates the mean of both areas.
-    sigmas : K numbers, the layout's. Joints whose sigma is NaN have no known scale: they are left
-        out.
-    counted : (K,) which joints count; all by default. Joints with a NaN coordinate never do.
+    area : the object's area, px^2, positive; for two estimates, the mean of their areas.
+    sigmas : K numbers, the layout's. Joints with a NaN sigma are ignored.
+    counted : (K,) the joints to use; all by default. Joints with a NaN coordinate are never used.
 
     Returns
     -------
-    0 .. 1; NaN when no joint counts, since nothing is known then.
+    0 to 1; NaN if no joint is used.
 
     Raises
     ------
-    ValueError : shapes that do not fit, or an area that is not positive.
+    ValueError : shapes do not fit, or the area is not positive.
     """
     known = np.asarray(sigmas, np.float64)
     if a.shape != b.shape or a.shape != (len(known), 2):
@@ -61,17 +59,17 @@ def oks(
 
 
 def pair_oks(a: Keypoints, b: Keypoints, areas: tuple[float, float], threshold: float) -> float:
-    """The similarity of two estimates, over the joints that both give with at least that score.
+    """The similarity of two estimates over the joints whose score reaches a threshold in both.
 
     Parameters
     ----------
-    a, b : of one layout.
-    areas : px^2 of each; their mean is taken.
-    threshold : joints of a lower score do not count, in either.
+    a, b : estimates with the same layout.
+    areas : the area of each, px^2; their mean is used.
+    threshold : joints with a lower score in either are ignored.
 
     Returns
     -------
-    0 .. 1; NaN when no joint is supported in both.
+    0 to 1; NaN if there are no such joints.
 
     Raises
     ------
@@ -92,27 +90,26 @@ def oks_nms(
     limit: float = SAME_BODY_OKS,
     threshold: float = 0.3,
 ) -> list[int]:
-    """Which of several estimates stay when each body may be there only once.
+    """Non-maximum suppression: remove estimates that are too similar to a better one.
 
-    The best one stays; what is more alike to it than `limit` goes; and so on. Estimates that have
-    no supported joint in common are different bodies.
+    Estimates without a common joint above the threshold are different bodies.
 
     Parameters
     ----------
-    bodies : of one layout.
-    scores : one for each; the higher stays. A score that is not finite is lower than any other.
-    areas : px^2 of each, for instance of the regions that they were found in.
-    limit : similarity above which two are one.
-    threshold : joints of a lower score do not count.
+    bodies : estimates with the same layout.
+    scores : one per estimate; the higher one is kept. A score that is not finite ranks last.
+    areas : the area of each, px^2, for example of its region.
+    limit : similarity above which two estimates are duplicates.
+    threshold : joints with a lower score are ignored.
 
     Returns
     -------
-    Indices of those that stay, best first.
+    Indices of the kept estimates, best first.
     """
     rank = np.nan_to_num(np.asarray(scores, np.float64), nan=-np.inf, posinf=-np.inf)
     kept: list[int] = []
     for i in np.argsort(-rank, kind="stable").tolist():
-        # A similarity of NaN compares false: it suppresses nothing.
+        # A similarity of NaN compares false and so suppresses nothing.
         if not any(
             pair_oks(bodies[i], bodies[k], (areas[i], areas[k]), threshold) > limit for k in kept
         ):

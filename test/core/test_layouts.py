@@ -79,11 +79,11 @@ def test_joints_stand_in_the_order_of_the_dataset(name: str, index: int, joint: 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"kind": "robot"}, "kind 'robot'"),
+        ({"kind": "robot"}, "got 'robot'"),
         ({"joints": ("a", "a")}, "joint names repeat"),
         ({"sigmas": (0.1,)}, "1 sigmas for 2 joints"),
-        ({"edges": ((0, 2),)}, "(0, 2) is no pair"),
-        ({"edges": ((1, 1),)}, "(1, 1) is no pair"),
+        ({"edges": ((0, 2),)}, "(0, 2) is not a pair"),
+        ({"edges": ((1, 1),)}, "(1, 1) is not a pair"),
         ({"flip_pairs": ((0, 1), (1, 0))}, "two flip pairs"),
     ],
 )

@@ -1,9 +1,7 @@
-"""What can go wrong with a benchmark. Every text is a whole sentence for the person who has to
-act.
-"""
+"""Errors of benchmarks. Each text is a complete sentence for the user."""
 
 from __future__ import annotations
 
 
 class BenchError(RuntimeError):
-    """A benchmark cannot be run; the text says what was given and what helps."""
+    """A benchmark cannot run. The text says what was given and what helps."""

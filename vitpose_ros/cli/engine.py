@@ -47,61 +47,73 @@ def register(subparsers: Any, epilog: str) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_build(actions, epilog)
 
-    action = add_action(actions, "list", "show the engines, and whether they fit here", epilog)
+    action = add_action(
+        actions, "list", "list the engines, and which of them this machine can use", epilog
+    )
     action.add_argument("names", nargs="*", metavar="MODEL", help="models (default: all)")
     action.add_argument("--json", action="store_true", help="print JSON")
-    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (default: 0)")
     add_store(action, _list)
 
     action = add_action(
-        actions, "check", "load the engines of this machine and compare them with float32", epilog
+        actions, "check", "run the engines for this machine and compare them with float32", epilog
     )
     action.add_argument("names", nargs="*", metavar="MODEL", help="models (default: all)")
-    action.add_argument("--key", help="only the engine of this key, or of its beginning")
     _add_gate(action)
     add_store(action, _check)
 
     action = add_action(actions, "remove", "delete engines", epilog)
     action.add_argument("name", metavar="MODEL")
-    action.add_argument("keys", nargs="*", metavar="KEY", help="a key, or its beginning")
-    action.add_argument("--all", action="store_true", help="every engine of the model")
     action.add_argument(
-        "--unusable", action="store_true", help="those that are damaged or do not fit here"
+        "keys", nargs="*", metavar="KEY", help="a key from `engine list`, or its beginning"
     )
-    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+    action.add_argument("--all", action="store_true", help="all engines of the model")
+    action.add_argument(
+        "--unusable",
+        action="store_true",
+        help="all engines that are damaged or made for another machine",
+    )
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (default: 0)")
     add_store(action, _remove)
 
 
 def _add_build(actions: Any, epilog: str) -> None:
     action = add_action(
-        actions, "build", "build an engine for this GPU, and compare it with float32", epilog
+        actions, "build", "build an engine for this GPU and compare it with float32", epilog
     )
     action.add_argument(
-        "names", nargs="+", metavar="MODEL", help="as in `vitpose_ros models list`"
+        "names", nargs="+", metavar="MODEL", help="a model's name from `vitpose_ros models list`"
     )
     action.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="mixed: float16 with float32 where it matters; tf32: float32 with products rounded to "
-        "TensorFloat-32; fp32 (default: mixed where the model has such a network, else tf32)",
+        help="mixed: float16, but float32 where float16 fails; tf32: float32 with products rounded "
+        "to TensorFloat-32; fp32 (default: mixed if the model has such a network, else tf32)",
     )
-    action.add_argument("--max-batch", type=int, default=16, help="most crops at once (16)")
     action.add_argument(
-        "--opt-batch", type=int, help="the number of crops to be fastest at (4, or --max-batch)"
+        "--max-batch", type=int, default=16, help="the largest batch of crops (default: 16)"
+    )
+    action.add_argument(
+        "--opt-batch", type=int, help="the batch to optimise for (default: 4, at most --max-batch)"
     )
     action.add_argument(
         "--level",
         type=int,
         default=3,
         metavar=f"0..{MAX_LEVEL}",
-        help="how long TensorRT searches (3)",
+        help="how thoroughly TensorRT optimises (default: 3)",
     )
     action.add_argument(
-        "--workspace", type=int, metavar="MIB", help="most GPU memory for a layer (no limit)"
+        "--workspace",
+        type=int,
+        metavar="MIB",
+        help="the limit of GPU memory for a layer (default: none)",
     )
     _add_gate(action)
-    action.add_argument("--force", action="store_true", help="build what is there already")
-    action.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+    action.add_argument(
+        "--force", action="store_true", help="build again even if the engine is there"
+    )
+    action.add_argument("--quiet", action="store_true", help="print errors only")
     add_store(action, _build)
 
 
@@ -110,9 +122,9 @@ def _add_gate(action: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="images that each show one person or hand, for the comparison (default: rendered)",
+        help="images with one person or hand each, for the comparison (default: rendered ones)",
     )
-    action.add_argument("--device", type=int, default=0, help="the GPU's number (0)")
+    action.add_argument("--device", type=int, default=0, help="the GPU's number (default: 0)")
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -160,15 +172,15 @@ def _need_tensorrt() -> None:
 
 
 def _figures(gate: Any) -> str:
-    """What the gate found, in words."""
+    """The results of the comparison, in words."""
     if not gate:
         return "not compared with float32"
     joints = (
-        f"joints within {gate['joint_px']:.2g} px, scores within {gate['score']:.2g}"
+        f"joints by up to {gate['joint_px']:.2g} px, scores by up to {gate['score']:.2g}"
         if gate["joints"]
-        else "float32 was sure of no joint on these images: give real ones with --images"
+        else "no joints compared, because float32 found none in these images: try --images"
     )
-    return f"outputs within {gate['output']:.2g} of float32's, {joints}"
+    return f"differs from float32: outputs by up to {gate['output']:.2g}, {joints}"
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -205,12 +217,12 @@ def _list(options: argparse.Namespace) -> int:
     )
     print(f"store: {store.root}")
     if not found:
-        print("there is no engine; build one with: vitpose_ros engine build MODEL")
+        print("no engines; build one with: vitpose_ros engine build MODEL")
     for stored, state, reasons in found:
         if state in (OTHER, DAMAGED):
             print(f"{stored.folder.parent.parent.name} {stored.key}: {' '.join(reasons)}")
     if machine is None and found:
-        print(f"whether they fit cannot be said: {' '.join(missing())}")
+        print(f"cannot tell which of them this machine can use: {' '.join(missing())}")
     return 0
 
 
@@ -218,15 +230,11 @@ def _check(options: argparse.Namespace) -> int:
     store = open_store(options)
     _need_tensorrt()
     machine = machine_here(options.device)
-    chosen = [
-        (name, stored)
-        for name, stored in _stored(store, options.names)
-        if options.key is None or stored.key.startswith(options.key)
-    ]
+    chosen = list(_stored(store, options.names))
     if not chosen:
-        of = f" of {', '.join(options.names)}" if options.names else ""
+        whose = f" for {', '.join(options.names)}" if options.names else ""
         raise EngineError(
-            f"there is no engine{of} in {store.root}; build one with: vitpose_ros engine build "
+            f"there is no engine{whose} in {store.root}; build one with: vitpose_ros engine build "
             f"{options.names[0] if options.names else 'MODEL'}"
         )
     good = True
@@ -239,7 +247,7 @@ def _check(options: argparse.Namespace) -> int:
                 continue
             except (EngineError, ModelError) as error:
                 remove = f"vitpose_ros engine remove {name} {stored.key}"
-                reasons = [f"{error}. Until then, keep it from being used: {remove}"]
+                reasons = [f"{error}. To keep it from being used, run: {remove}"]
         good = False
         print(f"vitpose_ros: {name} {stored.key}: {' '.join(reasons)}", file=sys.stderr)
     return 0 if good else 1
@@ -247,7 +255,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     if sum((options.all, options.unusable, bool(options.keys))) != 1:
-        options.parser.error("name the keys of the engines, or give --all or --unusable")
+        options.parser.error("give the keys of the engines, or one of --all and --unusable")
     store = open_store(options)
     shelf = EngineShelf(store.root / store.catalogue.get(options.name).name)
     if options.keys:
@@ -258,7 +266,7 @@ def _remove(options: argparse.Namespace) -> int:
         machine = _machine(options.device)
         if machine is None:
             raise EngineError(
-                f"which engines fit here cannot be said: {' '.join(missing())} Name their keys"
+                f"cannot tell which engines are unusable: {' '.join(missing())} Give their keys"
             )
         chosen = [
             stored
@@ -273,12 +281,12 @@ def _remove(options: argparse.Namespace) -> int:
             for path in shelf.folder.glob("timing-*.cache"):
                 path.unlink()
     if not chosen:
-        print(f"the model '{options.name}' has no such engine")
+        print(f"nothing to remove: the model '{options.name}' has no such engine")
     return 0
 
 
 def _stored(store: ModelStore, names: list[str]) -> Iterator[tuple[str, StoredEngine]]:
-    """The engines of models, or of all."""
+    """The engines of the given models, or of all."""
     entries = [store.catalogue.get(name) for name in dict.fromkeys(names)]
     for entry in entries or store.catalogue.entries:
         for stored in EngineShelf(store.root / entry.name).list():
@@ -286,7 +294,7 @@ def _stored(store: ModelStore, names: list[str]) -> Iterator[tuple[str, StoredEn
 
 
 def _machine(device: int) -> Machine | None:
-    """What engines must fit here, None where TensorRT or the GPU is missing."""
+    """What an engine here must be built for, None if TensorRT or the GPU is missing."""
     return None if missing() else machine_here(device)
 
 

@@ -20,9 +20,9 @@ COMMANDS = (models, engine, bench, doctor)
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 _EXIT_HELP = """exit codes:
-  0  done, and everything asked about is in order
-  1  something failed: a model or an engine is missing, damaged or refused, or could not be had
-  2  the command cannot be understood: an unknown option or model, or a catalogue with an error"""
+  0  success
+  1  a model or an engine is missing, damaged or refused, or the command failed
+  2  usage error: an unknown option or model, or an error in a catalogue"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read our output has gone; say nothing more
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
     except Exception as error:  # noqa: BLE001  (users get a sentence; --debug shows the rest)
         return _fail(options, error, EXIT_FAILED)
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="vitpose_ros",
-        description="Body and hand keypoints for robots: what is done ahead, while no robot runs.",
+        description="Body and hand keypoints for robots: preparation and checks.",
         epilog=_EXIT_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 from vitpose_ros.cli import convert
 from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
-from vitpose_ros.models.catalogue import TASKS
 from vitpose_ros.models.progress import make_progress, size_text
 from vitpose_ros.models.pull import ENVIRONMENT as MIRROR_ENVIRONMENT
 from vitpose_ros.models.pull import pull
@@ -28,15 +27,13 @@ def register(subparsers: Any, epilog: str) -> None:
     action = add_action(
         actions, "list", "list all models, and which of them are on this machine", epilog
     )
-    action.add_argument("--task", choices=tuple(TASKS), help="only models for this task")
     action.add_argument("--json", action="store_true", help="print JSON")
     add_store(action, _list)
 
     action = add_action(actions, "pull", "download models to this machine", epilog)
     action.add_argument(
-        "names", nargs="*", metavar="NAME", help="a model's name from `vitpose_ros models list`"
+        "names", nargs="+", metavar="NAME", help="a model's name from `vitpose_ros models list`"
     )
-    action.add_argument("--all", action="store_true", help="pull every model in the catalogue")
     action.add_argument(
         "--force",
         action="store_true",
@@ -66,7 +63,7 @@ def register(subparsers: Any, epilog: str) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     store = open_store(options)
-    statuses = store.list(options.task)
+    statuses = store.list()
     if options.json:
         print(json.dumps([_as_json(store, status) for status in statuses], indent=2))
         return 0
@@ -93,12 +90,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    if options.all == bool(options.names):
-        options.parser.error("name the models to pull, or use --all, not both")
     store = open_store(options)
-    names = store.catalogue.names() if options.all else options.names
     progress = make_progress(sys.stderr, options.quiet)
-    pull(store, names, force=options.force, mirror=options.mirror, progress=progress)
+    pull(store, options.names, force=options.force, mirror=options.mirror, progress=progress)
     return 0
 
 

@@ -174,11 +174,9 @@ class ModelStore:
         """Whether the model's network comes from a conversion rather than from a pull."""
         return entry.convert is not None or self.is_own(entry)
 
-    def list(self, task: str | None = None) -> list[Status]:
-        """The state of every model in the catalogue, or of those for one task, as `get` sees it."""
-        return [
-            self.status(entry) for entry in self.catalogue.entries if task in (None, entry.task)
-        ]
+    def list(self) -> list[Status]:
+        """The state of every model in the catalogue, as `get` sees it."""
+        return [self.status(entry) for entry in self.catalogue.entries]
 
     def verify(self, name: str) -> Status:
         """A model's state after hashing all of its files completely."""

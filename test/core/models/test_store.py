@@ -230,9 +230,8 @@ def test_a_model_of_several_files_needs_all_of_them(make_store, make_entry, cont
         model.file("x")
 
 
-def test_list_is_of_one_task_or_of_all(make_store, make_entry):
+def test_list_has_every_model(make_store, make_entry):
     palm = make_entry(task="hand_detector", layout="absent")
     store = make_store({"palm": palm, "hand": make_entry()})
     assert [status.entry.name for status in store.list()] == ["palm", "hand"]
-    assert [status.entry.name for status in store.list("hand_keypoints")] == ["hand"]
     assert {status.state for status in store.list()} == {State.ABSENT}

@@ -1,4 +1,4 @@
-"""From a checkpoint to the ONNX file that the engines run, compared with the checkpoint's model.
+"""Converts a checkpoint to an ONNX file and compares both.
 
-Only here are torch and transformers used, and only when something is converted.
+Only this package needs torch and transformers, and only for a conversion.
 """

@@ -1,4 +1,4 @@
-"""A checkpoint, read and understood: what both kinds of file come to before they are exported."""
+"""A checkpoint in memory, whatever kind of file it came from, and checks of its weights."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SIZES = {(384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H"}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network as its makers gave it.
+    """A network as published.
 
     Attributes
     ----------
     model : transformers' VitPoseForPoseEstimation in float32, in eval mode, without experts.
     width, height : its input, px.
-    joints : K, the number of its heatmaps.
-    expert : the one of EXPERTS that was folded in, or whose head it is; None where the checkpoint
-        has only one.
-    network : numbers of its architecture.
-    notes : what was left out.
+    joints : K, the number of heatmaps.
+    expert : the one of EXPERTS that was folded in or that the head belongs to; None if the
+        checkpoint has no experts.
+    network : dimensions of its architecture.
+    notes : what was ignored, and why.
     """
 
     model: Any
@@ -39,12 +39,12 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """The number of its weights."""
+        """The number of weights."""
         return sum(weight.numel() for weight in self.model.parameters())
 
 
 def describe(config: Any, expert: str | None) -> dict[str, Any]:
-    """The numbers of a transformers configuration that people ask for."""
+    """The main dimensions in a transformers configuration."""
     backbone = config.backbone_config
     shape = (backbone.hidden_size, backbone.num_hidden_layers)
     return {
@@ -65,11 +65,11 @@ def finished(model: Any) -> Any:
 def fit(
     path: Path, given: Mapping[str, Any], expected: Mapping[str, Any], what: str = "ViTPose"
 ) -> None:
-    """Compare the weights of a checkpoint with those that its network has.
+    """Compare a checkpoint's weights with the network's.
 
     Raises
     ------
-    ModelError : a weight is missing, unknown, of another shape, or not finite; the text lists them.
+    ModelError : weights are missing, unexpected, of another shape, or not finite.
     """
     missing = [name for name in expected if name not in given]
     unknown = [name for name in given if name not in expected]
@@ -90,7 +90,7 @@ def complain(
     shapes: Iterable[str] = (),
     wild: Iterable[str] = (),
 ) -> None:
-    """ModelError that lists what does not fit, if anything does not."""
+    """Raise a ModelError that lists the given weights, if there are any."""
     parts = [
         f"{problem}: {_listed(names)}"
         for problem, names in (
@@ -104,7 +104,7 @@ def complain(
     if parts:
         raise ModelError(
             f"the weights in {path} are not those of a {what} network. {'; '.join(parts)}. "
-            "Check that it is the whole file, and the one for this architecture."
+            "Check that the file is complete and belongs to this architecture."
         )
 
 
@@ -114,15 +114,16 @@ def _listed(names: list[str], limit: int = 10) -> str:
 
 
 def fold(path: Path, state: Mapping[str, Any], expert: str) -> dict[str, Any]:
-    """The weights of a mixture of experts as those of the plain network with one expert.
+    """The weights of the plain network that equals a mixture of experts with one expert chosen.
 
-    Expert k gives the last features of each block's second layer, which are put behind the shared
-    ones; stacking both layers' rows gives the same numbers (ViTPose+, arXiv:2212.04246, section 3).
-    Other experts are left out. The names are the same in the authors' files and in transformers.
+    The expert computes the last features of each block's second layer, which are concatenated with
+    the shared ones; stacking the rows of both layers is equivalent (ViTPose+, arXiv:2212.04246,
+    section 3). The other experts are dropped. Names are the same in the authors' files and in
+    transformers.
 
     Raises
     ------
-    ModelError : that expert's weights are not there, or not of a shape that fits.
+    ModelError : the expert's weights are missing or of a shape that does not fit.
     """
     index = list(EXPERTS).index(expert)
     parts = {
@@ -145,14 +146,14 @@ def fold(path: Path, state: Mapping[str, Any], expert: str) -> dict[str, Any]:
 
 
 def choose_expert(path: Path, expert: str | None, count: int) -> str:
-    """The expert to take from a checkpoint that has several; ModelError lists them when none was
-    named.
+    """The expert to use from a checkpoint that has several; ModelError if it has no such expert or
+    none was given.
     """
     names = list(EXPERTS)[:count]
     if expert in names:
         return str(expert)
-    given = f"got '{expert}'" if expert else "name the one to use with --expert"
+    given = f"got '{expert}'" if expert else "choose one with --expert"
     raise ModelError(
-        f"{path} is a ViTPose+ checkpoint with {count} experts, one for each data set; {given}. "
+        f"{path} is a ViTPose+ checkpoint with {count} experts, one per data set; {given}. "
         f"Accepted: {', '.join(names)}."
     )

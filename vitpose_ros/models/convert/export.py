@@ -1,4 +1,4 @@
-"""The network as an ONNX file, and the comparison that it must pass."""
+"""Exports a checkpoint to ONNX, and compares the result with it."""
 
 from __future__ import annotations
 
@@ -22,41 +22,33 @@ from vitpose_ros.models.errors import ModelError
 INPUT, OUTPUT = "image", "heatmaps"
 """Names of the network's tensors: (N, 3, height, width) and (N, K, height / 4, width / 4)."""
 
-OPSETS = range(17, 24)
-"""ONNX opsets that can be written; LayerNormalization is one node from 17 on, which half precision
-needs (TensorRT otherwise overflows in the parts)."""
-
-DEFAULT_OPSET = 18
-"""Read by every engine in use: OpenVINO, and TensorRT since 8.6."""
+OPSET = 18
+"""The ONNX opset, read by OpenVINO and by TensorRT since 8.6. From 17 on, LayerNormalization is one
+operator, which mixed precision needs."""
 
 SINGLE_FILE_LIMIT = 2**31 - 2**24
-"""Bytes of weights that one ONNX file holds, with room for the graph: protobuf ends at 2 GiB."""
+"""Bytes of weights in one ONNX file, with room for the graph: protobuf's limit is 2 GiB."""
 
 BATCHES = (1, 2, 5)
 """Batch sizes of the comparison."""
 
 TOLERANCE = 1e-4
-"""Of the comparison, relative to the largest heatmap value."""
+"""The largest accepted difference, relative to the largest heatmap value."""
 
 SCALE_FLOOR = 0.05
-"""Heatmaps are trained to peaks of height 1; a good network answers noise with next to nothing, and
-below this its rounding would be judged instead of its weights."""
+"""A lower bound for the largest heatmap value. Peaks are trained to a height of 1, but the input is
+noise here, which gives next to none; below this bound, the comparison would measure rounding."""
 
 
-def export(checkpoint: Checkpoint, path: Path, opset: int = DEFAULT_OPSET) -> None:
-    """Write the network as ONNX with a dynamic batch, without the exporter's notes.
+def export(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the network as ONNX with a dynamic batch, without the exporter's metadata.
 
-    One file, unless its weights exceed SINGLE_FILE_LIMIT (ViTPose-H): then they lie beside it, in
-    <path>.data.
+    Weights above SINGLE_FILE_LIMIT (ViTPose-H) go into a second file, <path>.data.
 
     Raises
     ------
-    ModelError : the opset is not one of OPSETS, or torch cannot export it.
+    ModelError : torch cannot export the network.
     """
-    if opset not in OPSETS:
-        raise ModelError(
-            f"the opset {opset} cannot be written; accepted are {OPSETS[0]} to {OPSETS[-1]}."
-        )
     library = torch()
     image = library.zeros(2, 3, checkpoint.height, checkpoint.width)
     try:
@@ -66,29 +58,29 @@ def export(checkpoint: Checkpoint, path: Path, opset: int = DEFAULT_OPSET) -> No
                 (image,),
                 str(path),
                 dynamo=True,
-                opset_version=opset,
+                opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes={INPUT: {0: library.export.Dim("batch")}},
                 external_data=4 * checkpoint.parameters > SINGLE_FILE_LIMIT,
                 verbose=False,
             )
-    except Exception as error:  # the exporter's errors share no class
+    except Exception as error:  # the exporter's errors have no common class
         raise ModelError(
-            f"torch {library.__version__} could not export the network at opset {opset}: "
+            f"torch {library.__version__} could not export the network: "
             f"{' '.join(str(error).split())[:300]}."
         ) from error
     strip(path)
     written = _opset(path)
-    if written != opset:
+    if written != OPSET:
         raise ModelError(
-            f"torch {library.__version__} wrote opset {written} instead of {opset}; give "
-            f"--opset {written}."
+            f"torch {library.__version__} wrote the ONNX opset {written} instead of {OPSET}; use "
+            "another version of torch and onnxscript."
         )
 
 
 def _network(model: Any) -> Any:
-    """The model as one tensor in, one tensor out."""
+    """The model with one tensor as input and one as output."""
 
     class Heatmaps(torch().nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -109,16 +101,15 @@ def _opset(path: Path) -> int:
 
 
 def compare(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
-    """Run the ONNX file on the package's CPU engine, the checkpoint's model on torch, and compare.
+    """Compare the heatmaps of the ONNX file, on the CPU engine, with the checkpoint's, in torch.
 
     Returns
     -------
-    The figures for the manifest.
+    The results for the manifest.
 
     Raises
     ------
-    ModelError : they differ by more than TOLERANCE of the heatmaps' scale, in shape, or in value;
-        the text gives the figures.
+    ModelError : shapes differ, or values by more than TOLERANCE.
     """
     library = torch()
     try:
@@ -133,22 +124,22 @@ def compare(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
             given = engine.run({INPUT: image})[OUTPUT]
             if given.shape != expected.shape:
                 raise ModelError(
-                    f"the converted network gives heatmaps of the shape {given.shape} for a batch "
-                    f"of {batch}, its checkpoint {expected.shape}; it is not kept."
+                    f"for a batch of {batch}, the converted network gives heatmaps of the shape "
+                    f"{given.shape}, the checkpoint {expected.shape}. The result was discarded."
                 )
             difference = max(difference, float(np.nan_to_num(
                 np.abs(given - expected), nan=np.inf).max()))  # fmt: skip
             scale = max(scale, float(np.abs(expected).max()))
     except EngineError as error:
-        raise ModelError(f"the converted network cannot be run: {error}. It is not kept.") from (
-            error
-        )
+        raise ModelError(
+            f"the converted network does not run: {error}. The result was discarded."
+        ) from error
     limit = TOLERANCE * max(scale, SCALE_FLOOR)
     if not difference <= limit:
         raise ModelError(
-            f"the converted network is not its checkpoint's: heatmaps differ by up to "
-            f"{difference:.3g}, allowed are {limit:.3g} (their largest value is {scale:.3g}, "
-            f"batches of {', '.join(map(str, BATCHES))}); it is not kept."
+            f"heatmaps of the converted network differ from the checkpoint's by up to "
+            f"{difference:.3g}, accepted is {limit:.3g} (the largest value is {scale:.3g}, batches "
+            f"of {', '.join(map(str, BATCHES))}). The result was discarded."
         )
     return {
         "engine": engine.name,
@@ -161,7 +152,7 @@ def compare(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The exporter tells developers of torch what users cannot act on."""
+    """Suppress the exporter's messages, which are for torch's developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

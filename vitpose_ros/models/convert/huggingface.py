@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face hub: config.json and model.safetensors, read by transformers."""
+"""Reads Hugging Face checkpoints (config.json and model.safetensors) with transformers."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) -> Checkpoint:
-    """Read a folder of config.json and model.safetensors.
+    """Read a folder with config.json and model.safetensors.
 
     Parameters
     ----------
-    expert : which one to fold in; needed where the checkpoint has several, refused where not.
-    layout_named : whether the user said which joints the head gives. The published ViTPose+
-        checkpoints have every expert, but only COCO's head, so that another expert is believed
-        only then.
+    expert : the expert to fold in; required if the checkpoint has several, else refused.
+    layout_named : whether the user gave the head's layout. The published ViTPose+ checkpoints have
+        all experts but only COCO's head, so another expert is accepted only with a layout.
 
     Raises
     ------
-    ModelError : a file is missing or cannot be read, it is another architecture, or its weights are
-        not those of its configuration.
+    ModelError : a file is missing or unreadable, the architecture is another, or the weights do not
+        fit the configuration.
     """
     config_path = folder / CONFIG
     for path in (config_path, folder / WEIGHTS):
         if not path.is_file():
             raise ModelError(
-                f"{folder} has no {path.name}; a checkpoint of the Hugging Face hub has "
-                f"{CONFIG} and {WEIGHTS}."
+                f"{folder} has no {path.name}; a Hugging Face checkpoint consists of {CONFIG} and "
+                f"{WEIGHTS}."
             )
     _check_architecture(config_path)
     library, hub = torch(), transformers()
@@ -50,11 +49,11 @@ def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) ->
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are reported, and refused below
+            ignore_mismatched_sizes=True,  # reported and refused below
             dtype=library.float32,
             attn_implementation="eager",
         )
-    except Exception as error:  # transformers and safetensors raise many kinds for a broken file
+    except Exception as error:  # transformers and safetensors raise many kinds
         raise ModelError(f"{folder} cannot be read as a ViTPose checkpoint: {_line(error)}.") from (
             error
         )
@@ -79,16 +78,16 @@ def _plain(folder: Path, model: object, expert: str | None, layout_named: bool) 
         expert = choose_expert(folder, expert, count)
         if expert != "coco" and not layout_named:
             raise ModelError(
-                f"{folder}: the ViTPose+ checkpoints on the Hugging Face hub hold only COCO's "
-                f"head, whichever expert is taken; '{expert}' would give joints of the wrong data "
-                "set. Take that head from the authors' .pth file; or, if this checkpoint is "
-                "another, say which joints its head gives with --layout."
+                f"{folder}: the ViTPose+ checkpoints on the Hugging Face hub contain only COCO's "
+                f"head, for all experts; '{expert}' would give joints of the wrong data set. Use "
+                "the authors' .pth file for that head. If this is another checkpoint, give its "
+                "head's layout with --layout."
             )
         state = fold(folder, state, expert)
         config.backbone_config.num_experts = 1
-        notes = (f"of {count} experts, '{expert}' is folded in and the others are left out",)
+        notes = (f"of {count} experts, '{expert}' was folded in and the others were dropped",)
     elif expert is not None:
-        raise ModelError(f"{folder} has no experts; leave out --expert (got '{expert}').")
+        raise ModelError(f"{folder} has no experts; omit --expert (got '{expert}').")
     with library.device("meta"):
         plain = hub.VitPoseForPoseEstimation(config)
     fit(folder, state, plain.state_dict())
@@ -103,11 +102,9 @@ def _check_architecture(path: Path) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         kind = content["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is no configuration of a model: {error!r}.") from error
+        raise ModelError(f"{path} is not a model configuration: {error!r}.") from error
     if kind != "vitpose":
-        raise ModelError(
-            f"{path} is of the architecture '{kind}'; only 'vitpose' can be converted here."
-        )
+        raise ModelError(f"{path} has the architecture '{kind}'; only 'vitpose' can be converted.")
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The libraries that only a conversion needs, imported late."""
+"""Imports the libraries that only a conversion needs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.version import version
 
 NEEDED = ("torch", "transformers", "safetensors", "onnx", "onnxscript")
-"""Packages of a conversion; requirements/convert.txt bounds their versions."""
+"""Packages for a conversion; requirements/convert.txt has their versions."""
 
 COMMAND = f"python3 -m pip install {' '.join(NEEDED)}"
 
 
 def torch() -> Any:
-    """Torch, after checking that all of NEEDED are there.
+    """Import torch, after checking that all NEEDED packages are installed.
 
     Raises
     ------
-    ModelError : one is missing; the text gives the command.
+    ModelError : one is missing.
     """
     for name in NEEDED:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise ModelError(
-                f"converting a checkpoint needs the Python package {name}, which running a "
-                f"converted one does not: {COMMAND} ({error}). The CPU build of torch is enough."
+                f"converting a checkpoint needs the Python package {name} ({error}). Install with: "
+                f"{COMMAND}. The CPU build of torch suffices, and running the converted network "
+                "needs none of these."
             ) from error
     return importlib.import_module("torch")
 
 
 def transformers() -> Any:
-    """Transformers, with its own messages and bars turned off: weights are checked here."""
+    """Import transformers, without its own messages: weights are checked here."""
     module = importlib.import_module("transformers")
     module.logging.set_verbosity_error()
     module.logging.disable_progress_bar()
@@ -43,7 +44,7 @@ def transformers() -> Any:
 
 
 def versions(*extra: str) -> dict[str, str]:
-    """The versions of Python, of this package and of others, as far as they are installed."""
+    """The versions of Python, this package, and of others that are installed."""
     found = {"vitpose_ros": version(), "python": platform.python_version()}
     for name in ("openvino", "numpy", *extra):
         try:

@@ -1,9 +1,9 @@
-"""The authors' .pth files: ViTPose and ViTPose+ (MMPose 0.x), easy_ViTPose's, and MMPose 1.x's.
+"""Reads .pth files of ViTPose and ViTPose+ (MMPose 0.x), easy_ViTPose and MMPose 1.x.
 
-They are read as tensors only, renamed to transformers' names with every key accounted for, and
-loaded into the same network as the Hub's checkpoints. Names were read in ViTAE-Transformer/ViTPose
-(mmpose/models/backbones/vit.py, vit_moe.py, detectors/top_down_moe.py, tools/model_split.py),
-JunkyByte/easy_ViTPose, and MMPreTrain's VisionTransformer.
+Only tensors are read. Every key is renamed to transformers' name for it, and the weights are loaded
+into the same network as those of Hugging Face checkpoints. Sources of the names:
+ViTAE-Transformer/ViTPose (mmpose/models/backbones/vit.py, vit_moe.py, detectors/top_down_moe.py,
+tools/model_split.py), JunkyByte/easy_ViTPose, and MMPreTrain's VisionTransformer.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from vitpose_ros.models.convert.libraries import torch, transformers
 from vitpose_ros.models.errors import ModelError
 
 HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}
-"""Attention heads by width: a .pth file does not say them."""
+"""Attention heads by width; a .pth file does not contain their number."""
 
 EPSILON = 1e-6
-"""Of every LayerNorm in the authors' code; transformers' own default is another."""
+"""The authors' value for every LayerNorm; transformers has another default."""
 
-# MMPose 1.x says the same in other words.
+# MMPose 1.x has other names for the same weights.
 _MMPOSE1 = (
     (r"backbone\.patch_embed\.projection\.", "backbone.patch_embed.proj."),
     (r"backbone\.layers\.(\d+)\.ln([12])\.", r"backbone.blocks.\1.norm\2."),
@@ -66,13 +66,13 @@ def open_original(path: Path, expert: str | None, width: int, height: int) -> Ch
 
     Parameters
     ----------
-    expert : the data set whose expert and head to take; needed where there are several.
-    width, height : the network's input, px; a .pth file does not say it.
+    expert : the data set whose expert and head to use; required if there are several.
+    width, height : the network's input, px, which a .pth file does not contain.
 
     Raises
     ------
-    ModelError : the file wants to run code, is damaged, is another architecture, or its keys are
-        not exactly those of the network.
+    ModelError : the file needs to run code, is damaged or of another architecture, or its keys are
+        not exactly the network's.
     """
     state = _read_state(path)
     state, expert, notes = _one_expert(path, state, expert)
@@ -82,7 +82,7 @@ def open_original(path: Path, expert: str | None, width: int, height: int) -> Ch
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """The tensors by the authors' names, all floating ones in float32."""
+    """The tensors under the authors' names, floating-point ones in float32."""
     content = _load_tensors(path)
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     library = torch()
@@ -90,7 +90,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         isinstance(name, str) and isinstance(weight, library.Tensor)
         for name, weight in state.items()
     ):
-        raise ModelError(f"{path} holds no weights by name; a ViTPose checkpoint does.")
+        raise ModelError(f"{path} is not a ViTPose checkpoint: it has no weights with names.")
     state = {
         name.removeprefix("module."): weight.float() if weight.is_floating_point() else weight
         for name, weight in state.items()
@@ -98,7 +98,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     if any(name.startswith("backbone.layers.") for name in state):
         state = {_renamed(name, _MMPOSE1): weight for name, weight in state.items()}
         position = state.get("backbone.pos_embed")
-        if position is not None and position.ndim == 3:  # without the class token's slot
+        if position is not None and position.ndim == 3:  # without the class token's position
             empty = position.new_zeros((1, 1, position.shape[-1]))
             state["backbone.pos_embed"] = library.cat([empty, position], dim=1)
     if "backbone.blocks.0.attn.qkv.weight" not in state:
@@ -118,26 +118,26 @@ def _load_tensors(path: Path) -> Any:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         code = f" ({wanted.group(1)})" if wanted else ""
         raise ModelError(
-            f"{path} is a pickle that wants to run code of whoever wrote it{code}, and is refused: "
-            "only tensors and plain values are read. Get the checkpoint from its makers, as "
-            "safetensors if they have it."
+            f"{path} is a pickle that needs to run code{code}, and is refused: only tensors and "
+            "plain values are read. Get the checkpoint from its authors, as safetensors if "
+            "possible."
         ) from error
-    except Exception as error:  # a damaged archive raises many kinds
+    except Exception as error:  # a damaged archive raises many kinds of error
         raise ModelError(
-            f"{path} cannot be read as a checkpoint of torch: "
-            f"{' '.join(str(error).split())[:300]}. It may be cut short; get it again."
+            f"{path} cannot be read as a PyTorch checkpoint: "
+            f"{' '.join(str(error).split())[:300]}. It may be truncated; get it again."
         ) from error
 
 
 def _numbers() -> list[Any]:
-    """NumPy's numbers and arrays, which MMPose writes beside the weights (the best score so far,
-    the data set's sigmas): plain values, and no reason to refuse a file.
+    """NumPy's numbers and arrays: harmless values that MMPose saves beside the weights (the best
+    score so far, the data set's sigmas).
     """
     import numpy as np
 
     makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
     named = [
-        (make, f"numpy.{core}.multiarray.{name}")  # NumPy 1 and 2 write different names
+        (make, f"numpy.{core}.multiarray.{name}")  # named differently by NumPy 1 and 2
         for name, make in makers.items()
         for core in ("core", "_core")
     ]
@@ -148,34 +148,34 @@ def _numbers() -> list[Any]:
 def _one_expert(
     path: Path, state: dict[str, Any], expert: str | None
 ) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
-    """The keys of one expert and its head; everything else that belongs to others is left out."""
+    """The weights of one expert and its head, the expert, and notes on what was ignored."""
     experts = _indices(state, r"backbone\.blocks\.\d+\.mlp\.experts\.(\d+)\.")
     heads = _indices(state, r"associate_keypoint_heads\.(\d+)\.")
     notes = []
     folded = _folded_expert(path, state, experts) if experts else None
     if folded is not None:
-        # Written by the authors' model_split.py, which leaves the experts in the file.
+        # Written by the authors' model_split.py, which keeps the experts in the file.
         name = list(EXPERTS)[folded]
         if expert not in (None, name):
             raise ModelError(
-                f"{path} holds the expert '{name}' only, folded in already; got '{expert}'."
+                f"{path} contains only the expert '{name}', already folded in; got '{expert}'."
             )
         expert, main = name, True
-        notes.append(f"the expert '{name}' was folded in already; what is left of others is unused")
+        notes.append(f"the expert '{name}' was already folded in; the other experts were ignored")
     elif experts or heads:
         expert = choose_expert(path, expert, max(len(experts), len(heads) + 1))
         main = expert == "coco"
         if experts:
             state = fold(path, state, expert)
-            notes.append(f"the expert '{expert}' of {len(experts)} is folded in")
-        notes.append(f"the head '{expert}' of {len(heads) + 1} is taken")
+            notes.append(f"of {len(experts)} experts, '{expert}' was folded in")
+        notes.append(f"of {len(heads) + 1} heads, that of '{expert}' was used")
     else:
-        main = True  # the layout is the entry's or the user's to say
+        main = True  # the entry or the user gives the layout
     head = "keypoint_head." if main else f"associate_keypoint_heads.{_head_index(expert)}."
     chosen = {}
     for name, weight in state.items():
         if name == "backbone.cls_token":
-            notes.append("backbone.cls_token is left out: ViTPose does not use it")
+            notes.append("backbone.cls_token was ignored: ViTPose does not use it")
         elif name.startswith(head):
             chosen["keypoint_head." + name.removeprefix(head)] = weight
         elif not re.match(r"keypoint_head\.|associate_keypoint_heads\.|.*\.mlp\.experts\.", name):
@@ -193,7 +193,7 @@ def _indices(state: Mapping[str, Any], pattern: str) -> list[int]:
 
 
 def _folded_expert(path: Path, state: Mapping[str, Any], experts: list[int]) -> int | None:
-    """Which expert is in the second layers already, None when they wait for one."""
+    """The expert that is already folded into the second layers, None if there is none."""
     layers = [name for name in state if re.fullmatch(r"backbone\..*\.mlp\.fc2\.weight", name)]
     width = state["backbone.blocks.0.attn.qkv.weight"].shape[-1]
     if any(state[name].shape[0] < width for name in layers):
@@ -206,13 +206,13 @@ def _folded_expert(path: Path, state: Mapping[str, Any], experts: list[int]) -> 
         ):
             return index
     raise ModelError(
-        f"{path} has experts beside second layers that are whole, and none of them is the one that "
-        "was folded in; it cannot be told whose network this is."
+        f"{path} has complete second layers and several experts, none of which was folded into "
+        "them; its data set cannot be determined."
     )
 
 
 def _split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Queries, keys and values apart: the authors stack their rows in this order."""
+    """Split the authors' stacked rows of queries, keys and values."""
     split = {}
     for name, weight in state.items():
         if ".attn.qkv." not in name or weight.shape[0] % 3:
@@ -244,7 +244,7 @@ def _load(
     with library.device("meta"):
         model = hub.VitPoseForPoseEstimation(config)
     expected = model.state_dict()
-    for name in expected:  # a counter of the training, which some leave out
+    for name in expected:  # a training counter, missing in some files
         if name.endswith("num_batches_tracked"):
             state.setdefault(name, library.zeros((), dtype=library.int64))
     fit(path, state, expected)
@@ -254,13 +254,13 @@ def _load(
 
 
 def _configuration(path: Path, hub: Any, state: Mapping[str, Any], width: int, height: int) -> Any:
-    """The configuration that the shapes of the weights tell."""
+    """The configuration that follows from the shapes of the weights."""
 
     def shape(name: str, dimensions: int) -> tuple[int, ...]:
         weight = state.get(name)
         if weight is None or weight.ndim != dimensions:
             fit(path, {}, {name: None})
-            raise ModelError(f"{path}: {name} has not {dimensions} dimensions.")
+            raise ModelError(f"{path}: {name} does not have {dimensions} dimensions.")
         return tuple(weight.shape)
 
     position = shape("backbone.embeddings.position_embeddings", 3)
@@ -268,15 +268,15 @@ def _configuration(path: Path, hub: Any, state: Mapping[str, Any], width: int, h
     hidden = position[-1]
     if hidden not in HEADS:
         raise ModelError(
-            f"{path}: a width of {hidden} is none of ViTPose's ({', '.join(map(str, HEADS))}), and "
-            "a .pth file does not say its attention heads. Give such a network as a Hugging Face "
-            "checkpoint."
+            f"{path}: the width {hidden} is none of ViTPose's ({', '.join(map(str, HEADS))}), and "
+            "a .pth file does not contain the number of attention heads. Convert such a network "
+            "from a Hugging Face checkpoint."
         )
     patches = (height // patch[2]) * (width // patch[3])
     if position[1] != patches + 1:
         raise ModelError(
             f"{path}: its position embeddings are for {position[1] - 1} patches; an input of "
-            f"{width}x{height} px has {patches}. Say the input with --input WIDTHxHEIGHT."
+            f"{width}x{height} px has {patches}. Give the input's size with --input WIDTHxHEIGHT."
         )
     layers = _indices(state, r"backbone\.encoder\.layer\.(\d+)\.")
     ratio = shape("backbone.encoder.layer.0.mlp.fc1.weight", 2)[0] // hidden

@@ -1,11 +1,11 @@
-"""`vitpose_ros models convert`: a checkpoint in, a checked network and its manifest out."""
+"""`vitpose_ros models convert`: from a checkpoint to a checked network and its manifest."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from vitpose_ros.layouts import LAYOUTS, Layout
 from vitpose_ros.models.catalogue import EXPERTS, NAME, Entry
 from vitpose_ros.models.convert.checkpoint import Checkpoint
-from vitpose_ros.models.convert.export import DEFAULT_OPSET, INPUT, OUTPUT, compare, export
+from vitpose_ros.models.convert.export import INPUT, OPSET, OUTPUT, compare, export
 from vitpose_ros.models.convert.huggingface import CONFIG, WEIGHTS, open_huggingface
 from vitpose_ros.models.convert.libraries import NEEDED, versions
 from vitpose_ros.models.convert.original import open_original
@@ -33,16 +33,7 @@ from vitpose_ros.models.manifest import HashedFile, Manifest, Output, write_mani
 from vitpose_ros.models.store import ModelStore
 
 INPUT_SIZE = (192, 256)
-"""Width and height of the published networks' input, px: what a .pth file is taken to have."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Under which licence weights are given and who made them; "" where the user does not say."""
-
-    licence: str = ""
-    licence_url: str = ""
-    origin: str = ""
+"""Width and height of the published networks' input, px; assumed for a .pth file."""
 
 
 def convert_entry(
@@ -50,26 +41,23 @@ def convert_entry(
     name: str,
     *,
     folder: Path | None = None,
-    opset: int = DEFAULT_OPSET,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
-    """Convert a model of the catalogue that was pulled.
+    """Convert a pulled model of the catalogue.
 
     Parameters
     ----------
-    folder : where network and manifest go; by default the model's own, where the store finds them.
-    tell : gets a line for each step.
+    folder : where to write the network and the manifest; by default the model's folder.
+    tell : receives a line of text for each step.
 
     Raises
     ------
-    ModelError : the model needs no conversion, its checkpoint is not there or not as it should be,
-        or the network that came out differs from it.
+    ModelError : the model needs no conversion, its checkpoint is missing or damaged, or the
+        network differs from it.
     """
     entry = store.catalogue.get(name)
     if entry.convert is None:
-        raise ModelError(
-            f"the model '{name}' needs no conversion: what is pulled is the network itself."
-        )
+        raise ModelError(f"the model '{name}' needs no conversion: its file is a network already.")
     paths = store.checkpoint(entry)
     records = read_records(paths[0].parent)
     sources = [
@@ -88,7 +76,7 @@ def convert_entry(
         origin=entry.origin,
         sources=tuple(sources),
     )
-    return _write(folder or store.root / name, manifest, checkpoint, opset, tell)
+    return _write(folder or store.root / name, manifest, checkpoint, tell)
 
 
 def convert_checkpoint(
@@ -100,39 +88,39 @@ def convert_checkpoint(
     expert: str | None = None,
     input_size: tuple[int, int] | None = None,
     score_scale: float | None = None,
-    terms: Terms = Terms(),
-    opset: int = DEFAULT_OPSET,
+    licence: str = "",
+    origin: str = "",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
-    """Convert a checkpoint of the user's own, or take a ready ONNX file.
+    """Convert a checkpoint outside of the catalogue, or add a ready ONNX file.
 
     Parameters
     ----------
     path : a folder with config.json and model.safetensors, a .pth file, or an .onnx file.
-    name, folder : what the network is to be called, and where it goes.
-    layout : the joints that it gives; not needed where `expert` says it.
-    expert : one of EXPERTS, where the checkpoint has several.
-    input_size : width and height, px, of a .pth file; by default INPUT_SIZE.
-    score_scale : of an RTMPose: the score that it gives a joint it is sure of; by default 1.
-    terms : for the manifest.
+    name, folder : the network's name and where to write it.
+    layout : its joints; not needed if `expert` determines them.
+    expert : one of EXPERTS, if the checkpoint has several.
+    input_size : width and height of a .pth file's input, px; by default INPUT_SIZE.
+    score_scale : for an RTMPose, its score for a joint in plain view; by default 1.
+    licence, origin : for the manifest.
 
     Raises
     ------
-    ModelError : a parameter is missing or does not fit, or as in `convert_entry`.
+    ModelError : a parameter is missing or does not fit, or as for `convert_entry`.
     """
     if not NAME.fullmatch(name):
         raise ModelError(
-            f"the name '{name}' cannot be used: a name has lower-case letters, digits, '.', '_' "
-            "and '-', and begins with a letter or digit."
+            f"the name '{name}' is not valid: a name consists of lower-case letters, digits, '.', "
+            "'_' and '-', and starts with a letter or digit."
         )
     if layout is not None and layout not in LAYOUTS:
         raise ModelError(f"unknown layout '{layout}'; known are {', '.join(LAYOUTS)}.")
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix == ".onnx":
         _refuse(path, "--expert", expert, "an ONNX file has one head")
-        _refuse(path, "--input", input_size, "the file says it")
-        return _take_ready(path, name, folder, layout, score_scale, terms, tell)
-    _refuse(path, "--score-scale", score_scale, "the scores of a ViTPose need none")
+        _refuse(path, "--input", input_size, "the file determines it")
+        return _add_ready(path, name, folder, layout, score_scale, licence, origin, tell)
+    _refuse(path, "--score-scale", score_scale, "a ViTPose needs none")
     if suffix == ".pth":
         width, height = input_size or INPUT_SIZE
         tell(f"{name}: reading {path}")
@@ -141,30 +129,29 @@ def convert_checkpoint(
             _agree(path, checkpoint, layout)
         sources = [_hashed(path, str(path))]
     elif not suffix:
-        _refuse(path, "--input", input_size, "its config.json says it")
+        _refuse(path, "--input", input_size, "its config.json determines it")
         tell(f"{name}: reading {path}")
         checkpoint = open_huggingface(path, expert, layout_named=layout is not None)
         sources = [_hashed(path / part, str(path / part)) for part in (CONFIG, WEIGHTS)]
     else:
         raise ModelError(
-            f"{path} is no checkpoint: accepted are a folder with {CONFIG} and {WEIGHTS}, a .pth "
-            "file and an .onnx file."
+            f"{path} is not a checkpoint: accepted are a folder with {CONFIG} and {WEIGHTS}, a "
+            ".pth file and an .onnx file."
         )
     wanted = layout or (EXPERTS[checkpoint.expert] if checkpoint.expert else None)
     if wanted is None:
         fitting = [item.name for item in LAYOUTS.values() if len(item) == checkpoint.joints]
         raise ModelError(
-            f"{path} gives {checkpoint.joints} joints and does not say which; name them with "
-            f"--layout. Of that length: {', '.join(fitting) or 'none'}."
+            f"{path} has {checkpoint.joints} joints, but does not say which; give --layout. "
+            f"Layouts with that number: {', '.join(fitting) or 'none'}."
         )
     manifest = replace(
         _manifest(name, checkpoint, _joints(LAYOUTS[wanted], checkpoint, str(path))),
-        licence=terms.licence,
-        licence_url=terms.licence_url,
-        origin=terms.origin,
+        licence=licence,
+        origin=origin,
         sources=tuple(sources),
     )
-    return _write(folder, manifest, checkpoint, opset, tell)
+    return _write(folder, manifest, checkpoint, tell)
 
 
 def _open(entry: Entry, paths: Sequence[Path]) -> Checkpoint:
@@ -177,32 +164,33 @@ def _open(entry: Entry, paths: Sequence[Path]) -> Checkpoint:
     checkpoint = open_huggingface(paths[0].parent, convert.expert, layout_named=False)
     if (checkpoint.width, checkpoint.height) != size:
         raise ModelError(
-            f"the checkpoint of '{entry.name}' takes {checkpoint.width}x{checkpoint.height} px, "
-            f"but the catalogue says {size[0]}x{size[1]}; correct the entry."
+            f"the checkpoint of '{entry.name}' has an input of {checkpoint.width}x"
+            f"{checkpoint.height} px, but its catalogue entry has {size[0]}x{size[1]}; correct the "
+            "entry."
         )
     return checkpoint
 
 
 def _agree(path: Path, checkpoint: Checkpoint, layout: str) -> None:
-    """ModelError when the data set whose head was taken has another layout than the one named: the
-    number of joints alone would not tell COCO's from AP-10K's.
+    """ModelError if the chosen expert's layout differs from the given one. Their numbers of joints
+    may be equal, as for COCO and AP-10K.
     """
     given = EXPERTS.get(checkpoint.expert or "", layout)
     if given != layout:
         raise ModelError(
-            f"{path}: the expert '{checkpoint.expert}' gives the layout {given}, not {layout}."
+            f"{path}: the expert '{checkpoint.expert}' has the layout {given}, not {layout}."
         )
 
 
 def _joints(layout: Layout | None, checkpoint: Checkpoint, path: str) -> Layout:
     if layout is None or len(layout) != checkpoint.joints:
-        wanted = f"the layout '{layout.name}' has {len(layout)}" if layout else "no layout is named"
-        raise ModelError(f"{path} gives {checkpoint.joints} joints; {wanted}.")
+        wanted = f"the layout '{layout.name}' has {len(layout)}" if layout else "no layout is given"
+        raise ModelError(f"{path} has {checkpoint.joints} joints, but {wanted}.")
     return layout
 
 
 def _manifest(name: str, checkpoint: Checkpoint, layout: Layout) -> Manifest:
-    """What is known before anything is written."""
+    """The fields that are known before anything is written."""
     return Manifest(
         name=name,
         task="hand_keypoints" if layout.kind == "hand" else "body_keypoints",
@@ -229,38 +217,37 @@ def _write(
     folder: Path,
     manifest: Manifest,
     checkpoint: Checkpoint,
-    opset: int,
     tell: Callable[[str], None],
 ) -> Manifest:
     def make(work: Path) -> dict[str, Any]:
         network = work / NETWORK_NAME
-        tell(f"{manifest.name}: writing ONNX, opset {opset}")
-        export(checkpoint, network, opset)
-        tell(f"{manifest.name}: comparing it with the checkpoint")
+        tell(f"{manifest.name}: writing ONNX, opset {OPSET}")
+        export(checkpoint, network)
+        tell(f"{manifest.name}: comparing the network with the checkpoint")
         return {"check": compare(checkpoint, network), "versions": versions(*NEEDED)}
 
-    manifest = replace(manifest, network={**manifest.network, "opset": opset})
+    manifest = replace(manifest, network={**manifest.network, "opset": OPSET})
     return _install(folder, manifest, make, tell)
 
 
-def _take_ready(
+def _add_ready(
     path: Path,
     name: str,
     folder: Path,
     layout: str | None,
     score_scale: float | None,
-    terms: Terms,
+    licence: str,
+    origin: str,
     tell: Callable[[str], None],
 ) -> Manifest:
     if layout is None:
         raise ModelError(
-            f"{path} does not say which joints it gives; name them with --layout, one of "
-            f"{', '.join(LAYOUTS)}."
+            f"{path} does not say which joints it has; give --layout, one of {', '.join(LAYOUTS)}."
         )
     chosen = LAYOUTS[layout]
     found = open_ready(path, chosen)
     if found.architecture != "rtmpose":
-        _refuse(path, "--score-scale", score_scale, "the scores of a ViTPose need none")
+        _refuse(path, "--score-scale", score_scale, "a ViTPose needs none")
     manifest = Manifest(
         name=name,
         task="hand_keypoints" if chosen.kind == "hand" else "body_keypoints",
@@ -268,23 +255,23 @@ def _take_ready(
         joints=len(chosen),
         **vars(found),
         parameters=None,
-        licence=terms.licence,
-        licence_url=terms.licence_url,
-        origin=terms.origin,
+        licence=licence,
+        licence_url="",
+        origin=origin,
         files=(),
         sources=(_hashed(path, str(path)),),
         date="",
         settings={} if score_scale is None else {"score_scale": score_scale},
         network={"expert": None},
         notes=(
-            "a ready ONNX file, taken as it is: not compared with the checkpoint behind it",
-            "mean and std are those that the architecture is trained with; the file says none",
+            "a ready ONNX file, copied unchanged and not compared with a checkpoint",
+            "mean and std are the architecture's usual ones; the file does not contain any",
         ),
     )
 
     def make(work: Path) -> dict[str, Any]:
         shutil.copyfile(path, work / NETWORK_NAME)
-        open_ready(work / NETWORK_NAME, chosen)  # away from what lies beside the original
+        open_ready(work / NETWORK_NAME, chosen)  # without the files beside the original
         return {"versions": versions()}
 
     return _install(folder, manifest, make, tell)
@@ -296,8 +283,8 @@ def _install(
     make: Callable[[Path], dict[str, Any]],
     tell: Callable[[str], None],
 ) -> Manifest:
-    """Make a network in a hidden folder; only when it is whole and checked does it take its place,
-    the manifest last.
+    """Make and check a network in a hidden folder, then move its files into place, the manifest
+    last.
     """
     with disk_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -326,8 +313,8 @@ def _install(
 
 def _checked(manifest: Manifest) -> str:
     if not manifest.check:
-        return "not compared with its checkpoint"
-    return f"heatmaps within {manifest.check['max_difference']:.2g} of the checkpoint's"
+        return "not compared with a checkpoint"
+    return f"heatmaps differ from the checkpoint's by up to {manifest.check['max_difference']:.2g}"
 
 
 def _hashed(path: Path, source: str) -> HashedFile:
@@ -336,4 +323,4 @@ def _hashed(path: Path, source: str) -> HashedFile:
 
 def _refuse(path: Path, option: str, value: object, reason: str) -> None:
     if value is not None:
-        raise ModelError(f"{path}: leave out {option}; {reason}.")
+        raise ModelError(f"{path}: omit {option}; {reason}.")

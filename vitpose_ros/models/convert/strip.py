@@ -1,4 +1,4 @@
-"""Takes the exporter's notes out of an ONNX file."""
+"""Removes metadata from an ONNX file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _NOTES = ("metadata_props", "doc_string")
 
 
 def strip(path: Path) -> None:
-    """Take all metadata and comments out of an ONNX file, in place.
+    """Remove all metadata and comments from an ONNX file, in place.
 
-    torch writes the stack trace of each node into it: paths of the machine that wrote the file, and
-    for a small network a fifth of its bytes. Weights that lie in another file are not touched.
+    torch writes each node's stack trace into it, with paths of the exporting machine; in a small
+    network, they are a fifth of the file. Weights in a separate file are not touched.
     """
     import onnx
 
@@ -27,7 +27,7 @@ def strip(path: Path) -> None:
 
 
 def _parts(model: Any) -> Iterator[Any]:
-    """Everything in a model that can carry a note."""
+    """All parts of a model that can have metadata."""
     yield model
     yield from _graph_parts(model.graph)
     for function in model.functions:
@@ -42,7 +42,7 @@ def _graph_parts(graph: Any) -> Iterator[Any]:
 
 
 def _node_parts(nodes: Any) -> Iterator[Any]:
-    """Nodes with their attributes, and the graphs inside them (branches and loops)."""
+    """Nodes, their attributes, and the graphs in those (branches and loops)."""
     for node in nodes:
         yield node
         for attribute in node.attribute:

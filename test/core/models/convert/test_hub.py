@@ -185,7 +185,7 @@ def test_a_checkpoint_of_other_joints_than_the_catalogue_says_is_refused(
     hub.files |= {REPO + name: data for name, data in contents.items()}
     store = make_store({"tiny": entry_of(make_entry, contents)})
     pull(store, ["tiny"])
-    with pytest.raises(ModelError, match="gives 16 joints; the layout 'coco17' has 17"):
+    with pytest.raises(ModelError, match="has 16 joints, but the layout 'coco17' has 17"):
         convert_entry(store, "tiny")
     assert store.list()[0].state is State.PULLED
 

@@ -60,7 +60,7 @@ def test_weights_that_are_not_the_configurations_are_listed(change, complaint, s
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"model_type": "vit"}, "is of the architecture 'vit'; only 'vitpose' can be converted"),
+        ({"model_type": "vit"}, "has the architecture 'vit'; only 'vitpose' can be converted"),
         ({"num_labels": 18, "id2label": None, "label2id": None}, "another shape: head.conv"),
     ],
 )
@@ -82,7 +82,9 @@ def test_a_file_that_was_cut_short_is_refused(name, saved):
     folder = saved()
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(ModelError, match=r"is no configuration|cannot be read as a ViTPose"):
+    with pytest.raises(
+        ModelError, match=r"is not a model configuration|cannot be read as a ViTPose"
+    ):
         read(folder)
 
 
@@ -95,7 +97,9 @@ def test_pickled_weights_beside_the_configuration_are_not_read(saved, torch):
 
 def test_another_expert_is_believed_only_with_its_layout_named(saved):
     folder = saved(num_experts=6)
-    with pytest.raises(ModelError, match=r"hold only COCO's head.*say which joints its head gives"):
+    with pytest.raises(
+        ModelError, match=r"contain only COCO's head.*give its head's layout with --layout"
+    ):
         read(folder, "ap10k")
     assert read(folder, "ap10k", layout_named=True).expert == "ap10k"
     assert read(folder, "coco").expert == "coco"
@@ -104,7 +108,7 @@ def test_another_expert_is_believed_only_with_its_layout_named(saved):
 
 
 def test_an_expert_of_a_plain_network_is_refused(saved):
-    with pytest.raises(ModelError, match="has no experts; leave out --expert"):
+    with pytest.raises(ModelError, match="has no experts; omit --expert"):
         read(saved(), "coco")
 
 

@@ -55,7 +55,7 @@ def test_a_ready_network_of_the_named_layout_is_taken_as_it_is(ready, tmp_path):
     assert manifest.joints == 133
     written = json.loads((tmp_path / "wb" / "model.json").read_text())
     assert written["check"] == {}
-    assert "not compared with the checkpoint" in written["notes"][0]
+    assert "not compared with a checkpoint" in written["notes"][0]
 
 
 def test_a_network_of_one_sample_is_taken_too(ready, tmp_path):
@@ -66,14 +66,14 @@ def test_a_network_of_one_sample_is_taken_too(ready, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"joints": 17}, "gives 17 joints; the layout 'coco_wholebody133' has 133"),
+        ({"joints": 17}, "has 17 joints, but the layout 'coco_wholebody133' has 133"),
         ({"image": ("N", 1, 256, 192)}, "cannot be used|is neither a ViTPose"),
-        ({"image": ("N", 3, "H", "W")}, r"is neither .*it has input_0 \(N, 3, N, N\) in"),
-        ({"stride": 8}, r"is neither .*outputs of the shape \(2, 133, 32, 24\) for a"),
-        ({"outputs": 2}, r"is neither .*of the shape \(2, 133, 64, 48\) and \(2, 133"),
-        ({"outputs": 3}, "is neither .*output_0 .*, output_1 .*, output_2 .* out"),
+        ({"image": ("N", 3, "H", "W")}, r"is neither .*it has the input input_0 \(N, 3, N, N\)"),
+        ({"stride": 8}, r"is neither .*for a batch of 2, outputs \(2, 133, 32, 24\)"),
+        ({"outputs": 2}, r"is neither .*outputs \(2, 133, 64, 48\) and \(2, 133"),
+        ({"outputs": 3}, "is neither .*outputs output_0 .*, output_1 .*, output_2 "),
         ({"value": np.nan}, "gives values that are not finite"),
-        ({"external": True}, "weights lie in another file"),
+        ({"external": True}, "weights in a separate file"),
     ],
 )
 def test_a_ready_file_that_is_no_such_network_is_refused(settings, complaint, ready, tmp_path):

@@ -243,14 +243,14 @@ def test_curves_with_other_names_are_taken_in_their_order(tmp_path):
     found = convert_checkpoint(path, "a", tmp_path / "a", layout="hand21")
     assert [output.name for output in found.outputs] == ["first", "second"]
     path = simcc(tmp_path / "b.onnx", HAND_BINS, (192, 256), names=("first", "second"), swap=True)
-    with pytest.raises(ModelError, match=r"is neither .*shape \(2, 21, 512\) and \(2, 21, 384\)"):
+    with pytest.raises(ModelError, match=r"is neither .*outputs \(2, 21, 512\) and \(2, 21, 384\)"):
         convert_checkpoint(path, "b", tmp_path / "b", layout="hand21")
 
 
 @pytest.mark.parametrize(
     ("settings", "layout", "complaint"),
     [
-        ({}, "coco17", "gives 21 joints; the layout 'coco17' has 17"),
+        ({}, "coco17", "has 21 joints, but the layout 'coco17' has 17"),
         ({"height": np.nan}, "hand21", "gives values that are not finite"),
     ],
 )
