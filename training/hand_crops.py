@@ -1,8 +1,7 @@
-"""What the network sees while it learns: crops of samples, cut as the package cuts them, before
-any background, in any light, through any lens.
+"""Training crops: samples cropped as the package does, with random backgrounds, light and optics.
 
-The geometry is that of `vitpose_ros.keypoints`: the same regions, the same UDP warp, the same
-normalisation and the same heatmaps. The rest is there to be ignored by the network.
+Regions, UDP warp, normalisation and heatmaps are those of `vitpose_ros.keypoints`. Everything else
+is augmentation that the network has to learn to ignore.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ _BACKGROUND_PX = 288
 
 @dataclass(frozen=True)
 class Batch:
-    """N crops and what is to be found in them.
+    """N crops and their targets.
 
     Attributes
     ----------
     pixels : (N, 3, height, width) float32, the network's input.
-    xy : (N, 21, 2) float64, the joints in it, px; NaN where there is no hand.
+    xy : (N, 21, 2) float64, px, the joints in the crop; NaN without a hand.
     weight : (N, 21) float32, 0 for joints outside the crop, else 1.
     visible : (N, 21) bool.
     """
@@ -47,20 +46,20 @@ class Batch:
     visible: npt.NDArray[np.bool_]
 
     def palm_px(self) -> npt.NDArray[np.float64]:
-        """(N,) from wrist to middle knuckle, px of the crop."""
+        """(N,) distance from the wrist to the middle knuckle in the crop, px."""
         return np.linalg.norm(self.xy[:, MIDDLE_MCP] - self.xy[:, WRIST], axis=1)
 
 
 def jittered(
     region: Region, rng: np.random.Generator, scale: float, shift: float, turn_deg: float
 ) -> Region:
-    """A region that is off by as much as the standard deviations say.
+    """A region with random errors of the given standard deviations.
 
     Parameters
     ----------
     scale : of the logarithm of the size.
     shift : in sides of the region.
-    turn_deg : degrees.
+    turn_deg : of the angle.
     """
     side = region.width * float(np.exp(rng.normal(0.0, scale)))
     dx, dy = rng.normal(0.0, shift, 2) * region.width
@@ -81,9 +80,7 @@ def detector_like(region: Region, rng: np.random.Generator) -> Region:
 
 
 def upright_box(uv: FloatArray, rotation_rad: float, padding: float) -> Region:
-    """The square around joints whose axes are turned by an angle: an upright box of an image in
-    which the hand points anywhere.
-    """
+    """The square around joints, rotated by an angle: an upright box for a hand in any direction."""
     cos, sin = np.cos(rotation_rad), np.sin(rotation_rad)
     turned = uv @ np.array(((cos, -sin), (sin, cos)))
     low, high = turned.min(axis=0), turned.max(axis=0)
@@ -93,7 +90,7 @@ def upright_box(uv: FloatArray, rotation_rad: float, padding: float) -> Region:
 
 
 def training_region(uv: FloatArray, rng: np.random.Generator) -> Region:
-    """A region to learn from: mostly like the package's own, some upright boxes."""
+    """A region for training: mostly like the package's own, some upright boxes."""
     if rng.random() < 0.8:
         return jittered(own_region(), rng, scale=0.13, shift=0.06, turn_deg=14.0)
     turn = rng.uniform(-np.pi, np.pi) if rng.random() < 0.6 else rng.normal(0.0, 0.7)
@@ -102,7 +99,7 @@ def training_region(uv: FloatArray, rng: np.random.Generator) -> Region:
 
 
 def make_backgrounds(seed: int, count: int) -> ByteArray:
-    """(count, 288, 288, 3) pictures of nothing: noise at all scales, patches, lines, tables."""
+    """(count, 288, 288, 3) backgrounds: noise at all scales, patches, lines, tables."""
     rng = np.random.default_rng((seed, 404))
     pictures = np.empty((count, _BACKGROUND_PX, _BACKGROUND_PX, 3), np.uint8)
     for i in range(count):
@@ -132,7 +129,7 @@ def _table(rng: np.random.Generator) -> ByteArray:
 
 
 def _draw_thing(picture: FloatArray, rng: np.random.Generator) -> None:
-    """A polygon, an ellipse or a finger-like bar of one colour, sometimes that of skin."""
+    """Draw a polygon, an ellipse or a finger-like bar of one colour, sometimes skin."""
     skin = rng.uniform(0.35, 1.1) * np.array((140.0, 165.0, 215.0))
     colour = (skin if rng.random() < 0.35 else rng.uniform(0, 255, 3)).tolist()
     centre = rng.uniform(0, _BACKGROUND_PX, 2)
@@ -151,12 +148,12 @@ def _draw_thing(picture: FloatArray, rng: np.random.Generator) -> None:
 
 
 class CropMaker:
-    """Makes batches out of samples.
+    """Makes batches from samples.
 
     Parameters
     ----------
-    samples : to take from.
-    codec : the network's, which says its input's size.
+    samples : the source.
+    codec : the network's codec, which has the input's size.
     backgrounds : (B, 288, 288, 3), from `make_backgrounds`.
     """
 
@@ -165,7 +162,7 @@ class CropMaker:
         self._size = codec.input_size
 
     def training(self, count: int, rng: np.random.Generator, empty: float = 0.0) -> Batch:
-        """Randomly chosen hands, disturbed in every way; a share of crops without a hand."""
+        """Random hands with all augmentations, and a share of crops without a hand."""
         rows = rng.integers(len(self._samples), size=count)
         batch = self._batch(rows, rng, disturbed=True)
         same = np.array(((1.0, 0, 0), (0, 1.0, 0)))[None]
@@ -176,9 +173,7 @@ class CropMaker:
         return batch
 
     def held_out(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """The hands of some rows in regions like a detector's, over a background, else as they
-        are.
-        """
+        """Given hands in regions like a detector's, over a background, without augmentation."""
         return self._batch(rows, rng, disturbed=False)
 
     def _batch(
@@ -234,7 +229,7 @@ class CropMaker:
         width, height = self._size
         if rng.random() < 0.3:
             self._occlude(image, rng)
-        if rng.random() < 0.12:  # the edge of the frame: black beyond it
+        if rng.random() < 0.12:  # the edge of the frame, black outside
             angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.5) * width
             along = np.array((np.cos(angle), np.sin(angle)))
             across = np.array((-along[1], along[0]))
@@ -263,7 +258,7 @@ class CropMaker:
         return np.asarray(image, np.uint8)
 
     def _occlude(self, image: ByteArray, rng: np.random.Generator) -> None:
-        """Something before the hand, in place."""
+        """Draw an occluder over the hand, in place."""
         mask = np.zeros(image.shape[:2], np.uint8)
         side = min(self._size)
         centre = rng.uniform(0.1, 0.9, 2) * self._size
@@ -278,14 +273,14 @@ class CropMaker:
 
 
 def _over(below: ByteArray, hand: ByteArray) -> ByteArray:
-    """Lay a picture with transparency over another."""
+    """Draw an image with alpha over another one."""
     clear = cv2.cvtColor(255 - hand[:, :, 3], cv2.COLOR_GRAY2BGR)
     colour = np.ascontiguousarray(hand[:, :, :3])
     return cv2.add(colour, cv2.multiply(below, clear, scale=1 / 255))  # type: ignore[return-value]
 
 
 def _tone_curves(rng: np.random.Generator) -> ByteArray:
-    """(1, 256, 3): exposure, contrast, gamma and a cast of colour, as a table."""
+    """(1, 256, 3) a lookup table for exposure, contrast, gamma and colour cast."""
     level = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.2))
     gain = np.exp(rng.normal(0, 0.18)) * np.exp(rng.normal(0, 0.06, 3))
     curve = level * gain + rng.normal(0, 0.05)

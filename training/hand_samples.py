@@ -1,12 +1,11 @@
-"""Hands to learn from: each a picture with transparency around it, and the truth about it.
+"""Hands for training: images with transparency around each hand, and the ground truth.
 
-Two kinds are mixed. Free hands are drawn alone, with any pose that the anatomy allows, seen from
-anywhere; what stands behind and before them is added when they are used (`hand_crops`). Scene hands
-are cut out of the frames of the package's own camera over a table, with shadows, things and other
-hands.
+There are two kinds. Free hands are drawn alone, in any anatomically possible pose, from any
+viewpoint; backgrounds and occluders are added later (`hand_crops`). Scene hands are cropped from
+frames of the package's own camera over a table, with shadows, objects and other hands.
 
-A sample shows the region that the package would look at (`hand_geometry.hand_region`), turned
-upright and MARGIN times as large, so that regions that are off can be cut out of it.
+A sample shows the region that the package would use (`hand_geometry.hand_region`), upright and
+enlarged by MARGIN, so that misplaced regions can be cropped from it, too.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ _POSES = np.array(
     ],
     float,
 )
-_LEAST_PALM = 0.45  # of its length that is seen: palms are not seen end on
+_LEAST_PALM = 0.45  # visible share of its length: palms are not seen end-on
 _HIDDEN_BEYOND = 1.9  # as in synthetic.scene
 
 
@@ -67,9 +66,9 @@ class Sample:
 
     Attributes
     ----------
-    image : (SAMPLE_PX, SAMPLE_PX, 4) uint8, BGR times transparency, and transparency.
-    uv : (21, 2) float32, the joints in it, px; they may lie outside.
-    visible : (21,) bool, seen from the camera.
+    image : (SAMPLE_PX, SAMPLE_PX, 4) uint8, premultiplied BGR and alpha.
+    uv : (21, 2) float32, px, the joints; they may lie outside.
+    visible : (21,) bool, visible to the camera.
     """
 
     image: ByteArray
@@ -78,14 +77,14 @@ class Sample:
 
 
 def own_region() -> Region:
-    """The region of the hand within its sample."""
+    """The hand's region within its sample."""
     middle = (SAMPLE_PX - 1) / 2
     side = (SAMPLE_PX - 1) / MARGIN
     return Region(middle, middle, side, side)
 
 
 def shown_by_sample(uv: FloatArray) -> Region | None:
-    """What the sample of a hand with these joints shows; None where they make no region."""
+    """The region that a hand's sample shows; None if the joints form no region."""
     region = hand_region(uv, 1.0, 0)
     if region is None:
         return None
@@ -93,7 +92,7 @@ def shown_by_sample(uv: FloatArray) -> Region | None:
 
 
 def free_hands(rng: np.random.Generator) -> Iterator[Sample]:
-    """Hands alone, for ever; a new person after every few."""
+    """An endless sequence of free hands; the person changes every few hands."""
     while True:
         mesh = hand_mesh(*_BUILDS[rng.integers(len(_BUILDS))])
         skin = make_skin(mesh, rng)
@@ -107,7 +106,7 @@ def free_hands(rng: np.random.Generator) -> Iterator[Sample]:
 
 
 def random_digits(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(5, 4) joint angles, degrees: usual poses mixed and disturbed, or fingers bent at will."""
+    """(5, 4) joint angles, degrees: mixed and perturbed typical poses, or random flexion."""
     if rng.random() < 0.5:
         share = rng.dirichlet(np.full(2, 0.8))
         digits = np.tensordot(share, _POSES[rng.integers(len(_POSES), size=2)], 1)
@@ -138,14 +137,14 @@ def _rotation(axis: npt.ArrayLike, angle_deg: float) -> npt.NDArray[np.float64]:
 def _free_hand(
     mesh: HandMesh, skin: Skin, stretch: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> Sample | None:
-    """A hand of a person anywhere before the camera; None where it could not be seen."""
+    """A person's hand somewhere in front of the camera; None if it would not be visible."""
     pose = HandPose(
         random_digits(rng),
         float(np.clip(rng.normal(0, 22), -60, 60)),
         float(np.clip(rng.normal(0, 9), -30, 20)),
     )
-    # The forearm points along x; the camera sees the hand from any side, and more often across the
-    # forearm than along it.
+    # The forearm points along x. Viewpoints are all around, more often across the forearm than
+    # along it.
     bones, middles = bone_maps(pose, float(rng.uniform(0.9, 1.1)), np.array((-0.3, 0.0, 0.0)))
     roll = _rotation((1, 0, 0), rng.uniform(0, 360))
     pitch = _rotation((0, 1, 0), float(np.clip(rng.normal(0, 28), -75, 75)))
@@ -194,7 +193,7 @@ def _free_hand(
 def _lit(
     albedo: FloatArray, normals: FloatArray, open_sky: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """Colours under one sun from anywhere on the camera's side and a sky from anywhere."""
+    """Colours under a sun on the camera's side and a sky in any direction."""
     sun = rng.normal(size=3)
     sun[2] = -abs(sun[2]) if rng.random() < 0.8 else sun[2]
     sun /= np.linalg.norm(sun)
@@ -216,7 +215,7 @@ def _seen(uv: FloatArray, z: npt.NDArray, depth: FloatArray) -> npt.NDArray[np.b
 
 
 def scene_hands(rng: np.random.Generator, first_seed: int) -> Iterator[Sample]:
-    """Hands cut out of rendered frames, for ever: every few frames another room and person."""
+    """An endless sequence of hands cropped from rendered frames; room and person change often."""
     seed = first_seed
     while True:
         script = SCRIPTS[:-1][seed % (len(SCRIPTS) - 1)]
@@ -241,7 +240,7 @@ def scene_hands(rng: np.random.Generator, first_seed: int) -> Iterator[Sample]:
 def _cut(
     frame: ByteArray, uv: FloatArray, visible: npt.NDArray[np.bool_], side: Side
 ) -> Sample | None:
-    """The sample of a hand in a frame; left hands are mirrored, as free hands are all right."""
+    """The sample of a hand in a frame; left hands are mirrored, since free hands are right hands."""
     shown = shown_by_sample(uv)
     if shown is None:
         return None

@@ -1,5 +1,5 @@
-"""How good the result is where it is used: frames of scenes that it never saw, the regions of a
-detector, the converted network on OpenVINO, the package's own top-down step.
+"""Measures a converted network in use: unseen scenes, regions like a detector's, OpenVINO, and the
+package's own top-down step.
 
     python training/held_out.py MODEL.onnx [--hands 400] [--json FIGURES.json]
 """
@@ -28,7 +28,7 @@ from vitpose_ros.synthetic.scene import SCRIPTS, Scene, TrueHand
 from vitpose_ros.types import ByteArray, Crop, Region
 
 FIRST_SEED = HELD_OUT_SEED + 500_000
-"""The scenes that are measured here are also not those that are watched while training."""
+"""These scenes also differ from those measured during training."""
 
 UPRIGHT_PADDING = 1.6
 """How much larger than the box around a hand's joints the region of an upright box is."""
@@ -37,7 +37,7 @@ _log = logging.getLogger("held_out")
 
 
 def unseen_hands(count: int) -> Iterator[tuple[ByteArray, TrueHand]]:
-    """So many hands of unseen rooms and persons, with all joints in the image."""
+    """Hands of unseen rooms and people, with all joints in the image."""
     found = 0
     for seed in range(FIRST_SEED, FIRST_SEED + 10_000):
         script = SCRIPTS[seed % len(SCRIPTS)]
@@ -54,10 +54,10 @@ def unseen_hands(count: int) -> Iterator[tuple[ByteArray, TrueHand]]:
 
 
 def regions_of(hand: TrueHand, rng: np.random.Generator) -> dict[str, Region]:
-    """Where a detector or the last frame would have the hand looked for, by kind."""
+    """Regions for a hand as a detector or the last frame would give them, by kind."""
     own = hand_region(hand.uv, 1.0, 0)
     if own is None:
-        raise ValueError("the joints of a rendered hand make no region")
+        raise ValueError("the joints of a rendered hand form no region")
     return {
         "detector_like": detector_like(own, rng),
         "upright_box": upright_box(hand.uv, 0.0, UPRIGHT_PADDING),
@@ -71,7 +71,7 @@ def measure(
 
     Returns
     -------
-    errors : (N, 21) in palm lengths for each kind of region, infinite where a joint is absent.
+    errors : (N, 21), palm lengths, for each kind of region; infinite for an absent joint.
     visible : (N, 21).
     """
     side = _side_px(model)
@@ -92,7 +92,7 @@ def measure(
 
 
 def figures(errors: npt.NDArray, visible: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Median and 95th percentile in percent of the palm, of visible and of all joints."""
+    """Median and 95th percentile, percent of the palm, for visible and for all joints."""
     return {
         f"{name}_{label}_percent": round(float(np.percentile(values, share)) * 100, 2)
         for name, values in (("visible", errors[visible]), ("all", errors.ravel()))
@@ -106,11 +106,11 @@ def _side_px(model: Path) -> int:
 
 
 def main() -> int:
-    """Measure a network and say the figures."""
+    """Measure a network and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path, help="the converted network, an ONNX file")
     parser.add_argument("--hands", type=int, default=400)
-    parser.add_argument("--json", type=Path, help="where the figures are written to")
+    parser.add_argument("--json", type=Path, help="also write the results as JSON")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     cv2.setNumThreads(1)

@@ -1,7 +1,7 @@
-"""A folder of rendered samples, made once by several processes and read many times.
+"""A folder of rendered samples, written once by several processes and read many times.
 
-Each shard depends on the seed and its own number only, so neither the number of processes nor an
-interruption changes what is in the folder.
+Each shard depends only on the seed and its own number, so neither the number of processes nor an
+interruption affects the result.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is in a cache.
+    """The content of a cache.
 
     Attributes
     ----------
-    seed : of everything.
-    free_shards, scene_shards : how many shards of each kind.
-    shard : samples in each.
+    seed : for all random choices.
+    free_shards, scene_shards : number of shards of each kind.
+    shard : samples per shard.
     sample_px, margin : of the samples; see `hand_samples`.
     """
 
@@ -50,7 +50,7 @@ class Recipe:
 
     @property
     def count(self) -> int:
-        """Samples in all."""
+        """The total number of samples."""
         return (self.free_shards + self.scene_shards) * self.shard
 
 
@@ -74,17 +74,17 @@ class Samples:
 
 
 def samples_of(folder: Path, recipe: Recipe, workers: int) -> Samples:
-    """The samples of a recipe, rendering those that are not in the folder yet.
+    """The samples of a recipe; missing ones are rendered.
 
     Raises
     ------
-    ValueError : when the folder holds samples of another recipe.
+    ValueError : the folder has samples of another recipe.
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "recipe.json"
     if note.exists() and json.loads(note.read_text()) != asdict(recipe):
         raise ValueError(
-            f"{folder} holds samples of another recipe, {note.read_text().strip()}; give another "
+            f"{folder} has samples of another recipe, {note.read_text().strip()}; give another "
             "--cache, or delete that folder"
         )
     _allocate(folder, recipe)
@@ -128,7 +128,7 @@ def _make(job: tuple[Path, Recipe, int]) -> None:
     rng = np.random.default_rng((recipe.seed, index))
     if index < recipe.free_shards:
         source = free_hands(rng)
-    else:  # every shard has its own scenes; one never needs a thousand
+    else:  # each shard has its own scenes, fewer than a thousand
         source = scene_hands(rng, recipe.seed + 1000 * (index - recipe.free_shards))
     arrays = [np.load(folder / f"{name}.npy", mmap_mode="r+") for name in _SHAPES]
     for row, sample in enumerate(islice(source, recipe.shard), index * recipe.shard):

@@ -1,9 +1,9 @@
-"""Make what is shipped out of a finished run: checkpoint, network, manifest, and the log with the
-figures that the network reaches in the package.
+"""Makes the shipped folder from a finished run: checkpoint, network, manifest, and a log with the
+network's results in the package.
 
     python training/ship.py OUT assets/vitpose-tiny-synthetic
 
-It refuses a network that misses TARGET_PERCENT or a file larger than MAX_BYTES.
+It refuses a network with an error above TARGET_PERCENT and files above MAX_BYTES.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ _log = logging.getLogger("ship")
 
 
 def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
-    """Convert and measure a run's checkpoint, then put everything in place.
+    """Convert and measure a run's checkpoint, then write the shipped folder.
 
     Parameters
     ----------
     run : the folder of a finished run.
-    target : the folder to be shipped.
-    hands : how many to measure with.
+    target : the shipped folder.
+    hands : number of hands to measure with.
 
     Returns
     -------
-    What its training_log.json says.
+    The content of training_log.json.
 
     Raises
     ------
-    ValueError : when the result is not to be shipped.
+    ValueError : the result must not be shipped.
     """
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / NAME
@@ -100,12 +100,12 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
 def main() -> int:
     """Ship a run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, help="the folder that train_synthetic.py wrote")
+    parser.add_argument("run", type=Path, help="the folder written by train_synthetic.py")
     parser.add_argument("target", type=Path, help="the folder to be shipped")
     parser.add_argument("--hands", type=int, default=400, help="to measure with")
     given = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    _log.setLevel(logging.INFO)  # the exporter tells much that users cannot act on
+    _log.setLevel(logging.INFO)  # the exporter prints much that users cannot act on
     cv2.setNumThreads(1)
     try:
         _log.info("%s", json.dumps(ship(given.run, given.target, given.hands), indent=1))

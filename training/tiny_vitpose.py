@@ -1,4 +1,4 @@
-"""The network: transformers' ViTPose, only small, and its folder as the hub has them."""
+"""The network, a very small version of transformers' ViTPose, and its Hugging Face checkpoint."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SIDE_PX = 128
 
 
 def make_codec(side_px: int = SIDE_PX) -> HeatmapCodec:
-    """How its heatmaps are read and written."""
+    """The codec of its heatmaps."""
     map_side = side_px // PX_PER_MAP_PX
     return HeatmapCodec((side_px, side_px), (map_side, map_side))
 
 
 def make_model(side_px: int = SIDE_PX, width: int = 96, layers: int = 6, heads: int = 4) -> Any:
-    """A new ViTPose for the 21 joints of a hand, with random weights.
+    """A ViTPose for the 21 joints of a hand, with random weights.
 
     Parameters
     ----------
-    side_px : of its square input.
-    width, layers, heads : of the transformer; an MLP is three times as wide.
+    side_px : side of its square input.
+    width, layers, heads : of the transformer; its MLPs are three times as wide.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def make_model(side_px: int = SIDE_PX, width: int = 96, layers: int = 6, heads: 
         scale_factor=PATCH_PX // PX_PER_MAP_PX,
         use_simple_decoder=True,
     )
-    # The fused attention's backward pass takes as long in bfloat16 on a CPU as all the rest.
+    # On a CPU, the fused attention's backward pass in bfloat16 takes as long as everything else.
     return VitPoseForPoseEstimation._from_config(config, attn_implementation="eager")
 
 
@@ -77,11 +77,11 @@ def save_model(model: Any, folder: Path) -> None:
 
 
 class TrainingForward:
-    """The network's forward pass, cheaper to train through: the same heatmaps.
+    """The network's forward pass, with the same heatmaps but cheaper gradients.
 
-    The head convolves an enlarged map. Both are linear, so the convolution's products are made on
-    the small map, and one fixed matrix does the enlarging and the shifting: a third of a step's
-    time is saved.
+    The head upsamples a map and then convolves it. Both are linear, so the convolution's products
+    are computed on the small map, and one fixed matrix upsamples and shifts: this saves a third of
+    a step's time.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class TrainingForward:
         self._map = (rows * factor, columns * factor)
 
     def __call__(self, pixels: Any) -> Any:
-        """The heatmaps (N, 21, H, W) of (N, 3, height, width) crops."""
+        """The heatmaps (N, 21, H, W) of crops (N, 3, height, width)."""
         features = self._model.backbone(pixels).feature_maps[-1].relu()  # (N, tokens, width)
         conv = self._model.head.conv
         joints, width = conv.weight.shape[:2]

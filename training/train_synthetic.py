@@ -1,9 +1,9 @@
-"""Train a tiny ViTPose for hands on rendered ones: seeded, on a CPU, in under an hour.
+"""Trains a tiny ViTPose on rendered hands: reproducibly, on a CPU, in less than an hour.
 
     python training/train_synthetic.py --out OUT --cache CACHE
 
-OUT gets the checkpoint as the hub has them and training_log.json; CACHE the rendered samples
-(about 4 GB). An interrupted run goes on from its last save when the same command is given again.
+OUT gets a Hugging Face checkpoint and training_log.json; CACHE gets the rendered samples (about
+4 GB). After an interruption, run the same command to continue from the last save.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _log = logging.getLogger("training")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides how a run goes.
+    """All settings of a run.
 
     Attributes
     ----------
-    seed : of the weights, the samples and their order.
-    steps, batch : number of steps and of crops in each.
-    calibrate : steps after those, in which the heatmaps' height becomes honest: with crops that
-        show no hand, and every pixel counting alike.
-    calibrate_rate : of AdamW at the first of them; it falls to 0.
+    seed : for the weights, the samples and their order.
+    steps, batch : number of steps, and crops per step.
+    calibrate : number of further steps that make the height of heatmaps honest, with crops that
+        show no hand and equal weights for all pixels.
+    calibrate_rate : AdamW's learning rate at the first of them; it falls to 0.
     empty : share of crops without a hand among those.
-    rate : of AdamW, reached after `warm_up` steps and kept until `decay` steps before the end, when
-        it falls to 0. So two runs that differ in `steps` only are the same until the shorter one
-        decays.
-    weight_decay : of AdamW, on matrices.
-    average : how much of the averaged weights, which are the result, stays at each step.
+    rate : AdamW's learning rate, reached after `warm_up` steps and kept until `decay` steps before
+        the end, when it falls to 0. Two runs that differ only in `steps` are therefore equal until
+        the shorter one decays.
+    weight_decay : AdamW's, on matrices.
+    average : share of the averaged weights, which are the result, that remains at each step.
     side_px, width, layers, heads : of the network.
     free_shards, scene_shards : of the samples; see `sample_cache.Recipe`.
-    bf16 : whether matrices are multiplied in bfloat16; the weights stay in float32.
+    bf16 : whether matrix products use bfloat16; weights are float32.
     """
 
     seed: int = 0
@@ -77,11 +77,11 @@ class Plan:
 
     @property
     def all_steps(self) -> int:
-        """How many there are in all."""
+        """The total number of steps."""
         return self.steps + self.calibrate
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
+        """The learning rate at a step."""
         if step >= self.steps:
             return self.calibrate_rate * (self.all_steps - step) / self.calibrate
         rising = (step + 1) / self.warm_up
@@ -90,7 +90,7 @@ class Plan:
 
 
 class Crops(torch.utils.data.Dataset):
-    """The batches of a plan: number `step` is always the same."""
+    """The batches of a plan; the batch of a step is always the same."""
 
     def __init__(self, plan: Plan, samples: Samples) -> None:
         self._plan, self._codec = plan, make_codec(plan.side_px)
@@ -113,8 +113,8 @@ class Run:
 
     Parameters
     ----------
-    plan : see there.
-    out : the folder of the result; when it has the state of this plan's run, the run goes on.
+    plan : the settings.
+    out : the folder for the result; if it has the state of a run of this plan, the run continues.
     """
 
     def __init__(self, plan: Plan, out: Path) -> None:
@@ -136,14 +136,14 @@ class Run:
         self._load()
 
     def train_step(self, pixels: torch.Tensor, maps: torch.Tensor, weight: torch.Tensor) -> float:
-        """One step; the loss."""
+        """Do one step; returns the loss."""
         self.model.train()
         for group in self._optimiser.param_groups:
             group["lr"] = self.plan.rate_at(self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
             found = self._forward(pixels)
-        # A map has about 25 pixels of joint among a thousand of none: first, those near it count
-        # more, which is learned sooner, and makes maps higher than the network is sure.
+        # In a map, about 25 of a thousand pixels belong to the joint. Weighting those more at first
+        # speeds up learning, but makes peaks higher than the network's certainty.
         nearness = 1 + 4 * maps if self.step < self.plan.steps else 1.0
         loss = (weight[:, :, None, None] * nearness * (found.float() - maps) ** 2).mean() * 100
         loss.backward()
@@ -160,7 +160,7 @@ class Run:
         return float(loss.detach())
 
     def save(self) -> None:
-        """Keep the state, at once or not at all."""
+        """Save the state atomically."""
         state = {
             "plan": asdict(self.plan),
             "step": self.step,
@@ -183,8 +183,8 @@ class Run:
         if {**mine, "steps": 0} != {**its, "steps": 0}:
             different = [name for name in mine if mine[name] != its[name]]
             raise ValueError(
-                f"{path} is of a run with other {', '.join(different)}; give another --out, or "
-                "delete that file to begin anew"
+                f"{path} belongs to a run with other {', '.join(different)}; give another --out, "
+                "or delete that file to start again"
             )
         began = min(its["steps"], self.plan.steps) - self.plan.decay
         if its["steps"] != self.plan.steps and state["step"] > began:
@@ -216,24 +216,24 @@ def errors_of(model: Any, batch: Batch, codec: HeatmapCodec) -> np.ndarray:
 def train(
     plan: Plan, out: Path, cache: Path, workers: int = 1, every: int = 250, shard: int = SHARD
 ) -> dict[str, Any]:
-    """Do a run, or the rest of one.
+    """Do a run, or continue one.
 
     Parameters
     ----------
-    plan : see there.
-    out : the folder of the result.
-    cache : the folder of the rendered samples; those that are missing are rendered.
-    workers : processes that prepare crops; 0 for none.
-    every : steps between two saves, at which the held-out error is measured.
-    shard : samples in a shard.
+    plan : the settings.
+    out : the folder for the result.
+    cache : the folder for rendered samples; missing ones are rendered.
+    workers : number of processes that prepare crops; 0 for none.
+    every : steps between saves, at which the held-out error is measured.
+    shard : samples per shard.
 
     Returns
     -------
-    What training_log.json says.
+    The content of training_log.json.
 
     Raises
     ------
-    ValueError : when a folder holds what belongs to another plan.
+    ValueError : a folder has files of another plan.
     """
     out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(plan.seed, plan.free_shards, plan.scene_shards, shard)

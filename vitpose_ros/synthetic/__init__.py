@@ -1,1 +1,1 @@
-"""Rendered hands with exact ground truth, for the demo, the tests and the benchmarks."""
+"""Rendered hands with exact ground truth, for the demo, tests and benchmarks."""

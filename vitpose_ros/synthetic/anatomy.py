@@ -1,11 +1,10 @@
-"""The skeleton of a hand with its forearm: proportions, joint limits, and the pose of every bone
-from joint angles.
+"""The skeleton of a hand and its forearm: proportions, joint limits, and forward kinematics.
 
-The hand is described once, as a right hand at rest: flat, fingers spread, thumb abducted. Its axes
-are x from the wrist to the middle finger, y towards the thumb, z out of the back of the hand;
-origin at the wrist; millimetres. A left hand is the mirror image, made by whoever places the hand
-in the world. Lengths follow adult anthropometry (phalanges of 43/25, 47/29, 43/27 and 33/19 mm,
-end of the forearm to middle knuckle 93 mm, hand 193 mm long); limits are those of the AAOS tables.
+The model is a right hand at rest: flat, fingers spread, thumb abducted. Its axes are x from the
+wrist to the middle finger, y towards the thumb, z out of the back of the hand; the origin is the
+wrist; units are millimetres. The caller mirrors it for a left hand. Lengths follow adult
+anthropometry (phalanges of 43/25, 47/29, 43/27 and 33/19 mm, end of the forearm to middle knuckle
+93 mm, hand 193 mm long); limits are those of the AAOS tables.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 BONES = 17
-"""Forearm, palm, then three per digit from the thumb to the little finger."""
+"""Forearm, palm, then three per digit, from the thumb to the little finger."""
 
 FOREARM, PALM = 0, 1
 
@@ -44,8 +43,8 @@ _SPLAY_DEG = np.array((10.0, 1.0, -8.0, -18.0))
 _THUMB_AXIS, _THUMB_DORSAL = np.array((0.78, 0.55, -0.30)), np.array((-0.35, 0.66, 0.66))
 
 WRIST_OFFSET_MM = np.array((11.0, 1.0, 0.0))
-"""The wrist joint of hand21: among the carpal bones, where annotators put it, not at the end of
-the forearm."""
+"""The wrist joint of hand21: in the carpal bones, where annotators put it, not at the end of the
+forearm."""
 
 JOINT_RADIUS_MM = np.array(
     (
@@ -72,12 +71,12 @@ JOINT_RADIUS_MM = np.array(
         6.0,
     )
 )
-"""Half the flesh's thickness at each joint of hand21, back to palm."""
+"""Half the flesh's thickness at each joint of hand21, from back to palm."""
 
 
 @dataclass(frozen=True)
 class HandPose:
-    """Joint angles of one hand, degrees, and its place.
+    """Joint angles of one hand, degrees, and its position.
 
     Attributes
     ----------
@@ -86,8 +85,7 @@ class HandPose:
         MCP and IP flexion.
     wrist_flexion_deg, wrist_deviation_deg : towards the palm; towards the thumb.
     supination_deg : 0 with the palm down, 90 with the thumb up, 180 with the palm up.
-    wrist_m : (3,) place of the wrist in the world of a right hand: x right, y forward, z up,
-        metres.
+    wrist_m : (3,) the wrist in the world of a right hand, metres: x right, y forward, z up.
     """
 
     digits: Array
@@ -99,7 +97,7 @@ class HandPose:
     VALUES = 26
 
     def to_vector(self) -> Array:
-        """(26,): the digits, the three wrist angles, the place."""
+        """(26,) the digits, the three wrist angles, the position."""
         angles = (self.wrist_flexion_deg, self.wrist_deviation_deg, self.supination_deg)
         return np.concatenate([np.ravel(self.digits), angles, self.wrist_m])
 
@@ -125,7 +123,7 @@ def _limits() -> tuple[Array, Array]:
 
 
 ANGLE_LIMITS_DEG = _limits()
-"""(low, high), (23,) each: the first 23 numbers of `HandPose.to_vector` stay between them."""
+"""(low, high), (23,) each, for the first 23 numbers of `HandPose.to_vector`."""
 
 
 def _frame(axis: Array, dorsal: Array) -> Array:
@@ -140,8 +138,7 @@ def _rest_frames() -> Array:
         _frame(np.array((np.cos(a), np.sin(a), 0.0)), np.array((0.0, 0.0, 1.0)))
         for a in np.radians(_SPLAY_DEG)
     ]
-    # The little and the ring finger sit on the falling side of the metacarpal arch, so their backs
-    # lean outwards.
+    # The metacarpal arch falls off at the ring and little fingers, so their backs lean outwards.
     lean = np.radians((6.0, 0.0, -5.0, -14.0))
     fingers = [
         frame @ _turn(0, np.array(angle)) for frame, angle in zip(fingers, -lean, strict=True)
@@ -161,11 +158,11 @@ def _turn(axis: int, angle: Array) -> Array:
 
 
 REST_FRAMES = _rest_frames()
-"""(5, 3, 3): the axes of each digit at rest in columns: along the bones, towards the thumb side,
-out of the back."""
+"""(5, 3, 3) the axes of each digit at rest, in columns: along the bones, towards the thumb, out of
+the back."""
 
 REST_JOINTS_MM = np.zeros((5, 4, 3))
-"""(5, 4, 3): the joints of each digit at rest, root to tip."""
+"""(5, 4, 3) the joints of each digit at rest, from root to tip."""
 REST_JOINTS_MM[:, 0] = _ORIGINS_MM
 for _i in range(3):
     REST_JOINTS_MM[:, _i + 1] = (
@@ -174,38 +171,38 @@ for _i in range(3):
 
 
 def rest_hand21_mm() -> Array:
-    """(21, 3): the joints of hand21 at rest."""
+    """(21, 3) the joints of hand21 at rest."""
     return np.concatenate([WRIST_OFFSET_MM[None], REST_JOINTS_MM.reshape(20, 3)])
 
 
 def _about(origin: Array, rotation: Array) -> Array:
-    """Affine maps (..., 3, 4) that turn about a point."""
+    """Affine transforms (..., 3, 4): rotations about a point."""
     shift = origin - np.einsum("...ij,...j->...i", rotation, origin)
     return np.concatenate([rotation, shift[..., None]], axis=-1)
 
 
 def _chain(first: Array, second: Array) -> Array:
-    """Affine maps: `second` first, then `first`."""
+    """Affine transforms that apply `second`, then `first`."""
     linear = first[..., :3] @ second[..., :3]
     shift = first[..., :3] @ second[..., 3:] + first[..., 3:]
     return np.concatenate([linear, shift], axis=-1)
 
 
 def bone_maps(pose: HandPose, scale: float, elbow_m: Array) -> tuple[Array, Array]:
-    """Where the pose takes the resting hand.
+    """Forward kinematics: the transforms from the hand at rest to a pose.
 
     Parameters
     ----------
-    pose : the angles and the place of the wrist.
-    scale : the hand's size over the standard one.
-    elbow_m : (3,) where the forearm comes from, in the world of a right hand, metres.
+    pose : the angles and the wrist's position.
+    scale : the hand's size relative to the model.
+    elbow_m : (3,) the elbow in the world of a right hand, metres.
 
     Returns
     -------
-    bones : (17, 3, 4) maps from resting millimetres to the world's metres, one per bone.
-    joints : (16, 3, 4) the same for the middle of each joint, which turns by half its angle: skin
-        over a bent joint follows these, and keeps its volume. Order: wrist, then root, middle and
-        end joint of each digit.
+    bones : (17, 3, 4) transforms from the model's millimetres to the world's metres, one per bone.
+    joints : (16, 3, 4) the same for each joint, rotated by half its angle: skin over a bent joint
+        follows these and so keeps its volume. Order: wrist, then the root, middle and end joint of
+        each digit.
     """
     forearm_x = pose.wrist_m - elbow_m
     forearm = _frame(forearm_x, np.array((0.0, 0.0, 1.0))) @ _turn(
@@ -224,9 +221,8 @@ def bone_maps(pose: HandPose, scale: float, elbow_m: Array) -> tuple[Array, Arra
     bones[FOREARM], bones[PALM], joints[0] = base, hand(1.0), hand(0.5)
     digits = np.radians(pose.digits)
     twist = np.zeros(5)
-    twist[0] = (
-        -0.6 * digits[0, 1]
-    )  # the saddle joint turns the thumb's pad towards the fingers as it leaves the palm
+    # The saddle joint turns the thumb's pad towards the fingers as it abducts.
+    twist[0] = -0.6 * digits[0, 1]
     parent = np.broadcast_to(bones[PALM], (5, 3, 4))
     frames, back = REST_FRAMES, np.swapaxes(REST_FRAMES, 1, 2)
     for level, (flex, side) in enumerate(((0, 1), (2, None), (3, None))):
@@ -243,7 +239,7 @@ def bone_maps(pose: HandPose, scale: float, elbow_m: Array) -> tuple[Array, Arra
 
 
 def hand21_m(bones: Array) -> Array:
-    """(21, 3): the joints of hand21 in the world, from the maps of the 17 bones."""
+    """(21, 3) the joints of hand21 in the world, from the transforms of the 17 bones."""
     carrier = np.array(
         [PALM] + [2 + 3 * digit + max(joint - 1, 0) for digit in range(5) for joint in range(4)]
     )

@@ -1,4 +1,4 @@
-"""What light and lens add to a drawn image: shadows on the table, the smear of motion, blur."""
+"""Shadows on the table and motion blur."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from vitpose_ros.types import ByteArray, FloatArray
 
-_SHADOW_STEP = 4  # shadows are soft: a quarter of the resolution is enough
+_SHADOW_STEP = 4  # soft shadows need only a quarter of the resolution
 _SHADOW_DEPTH = 0.42
 _SHORTEST_SMEAR_PX = 1.2
 _LONGEST_SMEAR_PX = 31
 
 Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in px; the last two are one past the end."""
+"""x0, y0, x1, y1 in px; x1 and y1 are exclusive."""
 
 
 def box_around(u: npt.NDArray, v: npt.NDArray, margin: int, width: int, height: int) -> Box:
-    """The smallest box around pixels, widened and cut to the image; empty where nothing remains."""
+    """The bounding box of pixels, widened by a margin and clipped to the image; possibly empty."""
     if not len(u):
         return 0, 0, 0, 0
     x0, x1 = max(int(u.min()) - margin, 0), min(int(u.max()) + margin + 1, width)
@@ -29,7 +29,7 @@ def box_around(u: npt.NDArray, v: npt.NDArray, margin: int, width: int, height: 
 
 
 def union(a: Box, b: Box) -> Box:
-    """The smallest box around two; an empty one adds nothing."""
+    """The bounding box of two boxes, either of which may be empty."""
     if a[0] == a[2] or a[1] == a[3]:
         return b
     if b[0] == b[2] or b[1] == b[3]:
@@ -45,12 +45,12 @@ def cast_shadows(
     to_sun: FloatArray,
     camera: npt.NDArray[np.float64],
 ) -> Box:
-    """Darken the table under a cloud of points, in place, and return the box that changed.
+    """Darken the table below a cloud of points, in place, and return the changed box.
 
     Parameters
     ----------
     points : (N, 3), metres in the optical frame, a few millimetres apart.
-    up, table : the table is where the product of `up` with a point equals `table`.
+    up, table : the table is the plane of points whose product with `up` equals `table`.
     to_sun : direction to the light, optical frame.
     """
     height, width = image.shape[:2]
@@ -82,7 +82,7 @@ def cast_shadows(
 
 
 def smear_kernel(motion_px: npt.NDArray[np.float64]) -> FloatArray | None:
-    """The weights of a straight smear by (2,) px; None where it is too short to be seen."""
+    """The kernel of linear motion blur by (2,) px; None if the motion is too short to see."""
     length = float(np.hypot(*motion_px))
     if length < _SHORTEST_SMEAR_PX:
         return None
@@ -100,7 +100,7 @@ def smear_kernel(motion_px: npt.NDArray[np.float64]) -> FloatArray | None:
 
 
 def lay_smeared(image: ByteArray, pixel: npt.NDArray, colour: ByteArray, kernel: FloatArray) -> Box:
-    """Draw pixels over an image, in place, smeared by a kernel; return the box that changed.
+    """Draw pixels with motion blur over an image, in place, and return the changed box.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""The skin of a hand: one closed mesh at rest, with what each vertex follows and how it is tinted.
+"""The skin of a hand: a closed mesh at rest, with skinning weights and colour masks per vertex.
 
-The shape is the zero level of a distance function, a soft union of tapered capsules along the
-bones; naive surface nets (Gibson, 1998) turn it into quadrilaterals. All of it is made once per
-build and kept.
+The shape is the zero level of a distance function, a smooth union of tapered capsules along the
+bones; naive surface nets (Gibson, 1998) turn it into quadrilaterals. Meshes are cached.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ FOREARM_MM = 520.0
 _VOXEL_MM = 3.4
 _INFLUENCE_POWER = 8.0
 
-# Half thickness of each digit at its joints and half way between them, root to just before the
-# end, mm.
+# Half thickness of each digit at its joints and midway between them, from the root to just before
+# the tip, mm.
 _GIRTHS_MM = (
     (14.0, 12.0, 11.6, 10.2, 10.4, 9.8, 7.0),
     (10.5, 9.7, 9.3, 8.4, 8.0, 7.7, 6.0),
@@ -32,16 +31,16 @@ _GIRTHS_MM = (
     (9.2, 8.3, 7.9, 7.2, 6.8, 6.4, 5.0),
 )
 
-# The palm: ends, radii (mm), and how flat the capsule is (1 is round).
+# The palm's capsules: ends and radii, mm.
 _PALM = (
-    ((6, 13, 0), (88, 24, -2), 15.5, 12.0, 1.0),
-    ((6, 5, 1), (92, 4, 0), 16.0, 12.5, 1.0),
-    ((6, -5, 0), (86, -16, -1), 16.0, 12.0, 1.0),
-    ((6, -12, -2), (77, -33, -6), 15.0, 11.0, 1.0),
-    ((20, -20, -9), (58, -33, -10), 12.0, 11.0, 1.0),
-    ((16, 16, -11), (50, 36, -18), 14.5, 13.5, 1.0),
-    ((38, 26, -6), (72, 25, -5), 10.0, 8.0, 1.0),
-    ((80, 20, -6), (74, -28, -10), 10.0, 9.0, 1.0),
+    ((6, 13, 0), (88, 24, -2), 15.5, 12.0),
+    ((6, 5, 1), (92, 4, 0), 16.0, 12.5),
+    ((6, -5, 0), (86, -16, -1), 16.0, 12.0),
+    ((6, -12, -2), (77, -33, -6), 15.0, 11.0),
+    ((20, -20, -9), (58, -33, -10), 12.0, 11.0),
+    ((16, 16, -11), (50, 36, -18), 14.5, 13.5),
+    ((38, 26, -6), (72, 25, -5), 10.0, 8.0),
+    ((80, 20, -6), (74, -28, -10), 10.0, 9.0),
 )
 _WEBS = ((107, 15, -4, 5.0), (106, -8, -4, 5.0), (100, -29, -7, 4.6))
 _KNUCKLES = ((91, 25, 5.8, 8.4), (93, 3, 8.0, 8.8), (88, -17.5, 6.4, 8.2), (81, -36, -0.3, 7.2))
@@ -55,22 +54,17 @@ class HandMesh:
     ----------
     vertices_mm : (V, 3), in the axes of `anatomy`.
     normals : (V, 3), outwards, of length 1.
-    faces : (F, 3), seen from outside they run clockwise in an image.
-    influence : (V, 33), how much each of the 17 bones and 16 joints carries the vertex; rows add
-        up to 1.
-    digit : (V,) 0 thumb .. 4 little finger, -1 for palm and forearm.
+    faces : (F, 3), clockwise in the image if seen from outside.
+    influence : (V, 33) skinning weights of the 17 bones and 16 joints; rows sum to 1.
     palmar : (V,) 0 on the back, 1 on the palm's side.
-    nail, crease, knuckle, sleeve, flush : (V,) 0 .. 1, where the skin is nail, a fold, knuckle,
-        covered by a sleeve, reddish.
-    cavity : (V,) 0 .. 1, how much of the light from around is lost between the parts of the
-        resting hand.
+    nail, crease, knuckle, sleeve, flush : (V,) masks, 0 to 1; `flush` is reddish skin.
+    cavity : (V,) ambient occlusion of the hand at rest, 0 to 1.
     """
 
     vertices_mm: Array
     normals: Array
     faces: npt.NDArray[np.int64]
     influence: Array
-    digit: npt.NDArray[np.int64]
     palmar: Array
     nail: Array
     crease: Array
@@ -100,7 +94,7 @@ def _digit_distance(points: Array, digit: int, girth: float) -> Array:
     for start, end in pairwise(joints):
         stations += [(start + end) / 2, end]
     dorsal = REST_FRAMES[digit, :, 2]
-    # Flesh hangs below the phalanges between the joints, and the pad below the last one.
+    # Flesh below the phalanges between the joints, and the pad below the last one.
     for station, drop in ((1, 0.8), (3, 0.6), (5, 1.2), (6, 0.6)):
         stations[station] = stations[station] - drop * dorsal
     pieces = [
@@ -118,7 +112,7 @@ def _soft_union(distances: list[Array], softness: float) -> Array:
 def _forearm_distance(points: Array, girth: float) -> Array:
     along = np.clip(-points[..., 0] / FOREARM_MM, 0.0, 1.0)
     swell = np.clip(along * 2.4, 0, 1) ** 0.8
-    # Towards the hand the forearm thins out inside the carpus, so that no rim shows.
+    # Towards the hand, the forearm tapers off inside the carpus, so that no rim shows.
     carpus = _smooth(-18.0, 34.0, points[..., 0])
     wide = (27.0 + 17.0 * swell - 5.0 * carpus) * girth
     thick = (19.0 + 17.0 * swell - 7.0 * carpus) * girth
@@ -129,10 +123,10 @@ def _forearm_distance(points: Array, girth: float) -> Array:
 
 
 def _distance(points: Array, girth: float) -> Array:
-    """Signed distance (roughly, mm) from the skin at rest, negative inside."""
+    """Approximate signed distance from the skin at rest, mm, negative inside."""
     palm = [
         _capsule(points, np.array(a, float), np.array(b, float), ra * girth, rb * girth)
-        for a, b, ra, rb, _ in _PALM
+        for a, b, ra, rb in _PALM
     ]
     palm += [
         _capsule(points, np.array((x, y, z)), np.array((x - 12.0, y, z)), r, r)
@@ -154,8 +148,8 @@ def _axis_mm(low: float, high: float) -> Array:
 def _surface_nets(
     values: Array, axes: tuple[Array, Array, Array]
 ) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Vertices (V, 3) and quadrilaterals (Q, 4), counter-clockwise seen from outside, of the zero
-    level on a grid.
+    """Vertices (V, 3) and quadrilaterals (Q, 4) of the zero level on a grid; counter-clockwise if
+    seen from outside.
     """
     inside = values < 0
     shape = np.array(values.shape) - 1
@@ -212,12 +206,12 @@ def _gradient(points: Array, girth: float) -> Array:
 
 
 def _segment_gaps(points: Array) -> tuple[Array, Array]:
-    """Distances (V, 17) from the bones and (V, 16) from the joints, mm."""
+    """Distances from the bones (V, 17) and the joints (V, 16), mm."""
 
     def gap(a: Array, b: Array) -> Array:
         return _capsule(points, a, b, 0.0, 0.0)
 
-    # The bones of the palm end short of the knuckles; what lies between belongs to the joint.
+    # The palm's bones end short of the knuckles; the gap belongs to the joints.
     palm = np.min(
         [
             gap(np.array((12.0, y / 3, 0.0)), REST_JOINTS_MM[d, 0])
@@ -239,9 +233,7 @@ def _segment_gaps(points: Array) -> tuple[Array, Array]:
 def _influence(points: Array) -> Array:
     bones, joints = _segment_gaps(points)
     joints = joints.copy()
-    joints[:, 1] += (
-        6.0  # the thumb's root moves inside the flesh: its skin follows the bones on either side
-    )
+    joints[:, 1] += 6.0  # the thumb's root is deep inside: its skin follows the adjacent bones
     strength = (np.concatenate([bones, joints], axis=1) + 1.0) ** -_INFLUENCE_POWER
     strength /= strength.sum(axis=1, keepdims=True)
     strength[strength < 0.005] = 0.0
@@ -258,12 +250,12 @@ _CREASES = (  # the palm's three lines, mm
 
 @lru_cache(maxsize=8)
 def hand_mesh(girth: float = 1.0, sleeve_mm: float = 90.0) -> HandMesh:
-    """The mesh of a hand whose flesh is `girth` times the usual, with a sleeve from `sleeve_mm`
-    behind the wrist on.
+    """The mesh of a hand with a relative girth and a sleeve that starts `sleeve_mm` behind the
+    wrist.
     """
     coarse = -np.cumsum(np.r_[_VOXEL_MM, np.minimum(_VOXEL_MM * 1.12 ** np.arange(90), 16.0)])
     coarse = coarse[coarse > -FOREARM_MM - 30.0][::-1] - 20.0
-    # Grid planes on both sides of the sleeve's edge make it a clean ring.
+    # Grid planes on both sides of the sleeve's edge give it a clean outline.
     edge = -sleeve_mm + np.array((-3.0, -1.0, 1.0, 3.0))
     coarse = np.sort(np.r_[coarse[np.abs(coarse + sleeve_mm) > 6.0], edge])
     axes = (
@@ -303,7 +295,7 @@ def _tinted(
         blend = _smooth(5.0, 25.0, local[:, 0]) if d == 0 else _smooth(0.0, 10.0, local[:, 0])
         back = np.where(on, back + (up - back) * blend, back)
         radius = np.array(_GIRTHS_MM[d]) * girth
-        # The nail reaches from the middle of the last phalanx to the end of the finger.
+        # The nail extends from the middle of the last phalanx to the fingertip.
         along = (local[:, 0] - stations[2]) / (stations[3] + radius[6] - stations[2])
         wide = np.abs(local[:, 1]) / (0.80 * radius[5])
         nail = np.where(
@@ -315,7 +307,7 @@ def _tinted(
             nail,
         )
         tip = _smooth(stations[2] + 4.0, stations[3], local[:, 0])
-        flush = np.maximum(flush, np.where(on, 0.8 * tip + 0.0 * up, 0.0))
+        flush = np.maximum(flush, np.where(on, 0.8 * tip, 0.0))
         for level in (0, 1, 2):
             off = local[:, 0] - stations[level]
             if level > 0:
@@ -362,7 +354,6 @@ def _tinted(
         normals,
         faces,
         _influence(vertices),
-        digit,
         _smooth(0.15, -0.35, back),
         nail,
         crease,

@@ -1,8 +1,8 @@
-"""Scripted motions: key poses, and minimum-jerk movement between them.
+"""Scripted motions: key poses with minimum-jerk motion between them.
 
-Places are those of a right hand: x to its own side, y away from the viewer, z up, metres from the
-camera. The left hand's are mirrored. Every script begins and ends in the same pose, so that it can
-be repeated for ever and strung together with others.
+Positions are those of a right hand, in metres from the camera: x to its own side, y away from the
+viewer, z up. The left hand's are mirrored. Every script begins and ends in the same pose, so that
+scripts can be repeated and joined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vitpose_ros.synthetic.anatomy import ANGLE_LIMITS_DEG, HandPose
 Array = npt.NDArray[np.float64]
 
 SCRIPTS = ("tour", "reach", "grasp", "rotate", "cross", "leave", "occlude", "still")
-"""The names of the scripts; `tour` plays all that move, one after the other."""
+"""The names of the scripts; `tour` joins all that move."""
 
 _TOUR = ("reach", "grasp", "rotate", "cross", "leave", "occlude")
 
@@ -41,11 +41,11 @@ FIST = ((32, 30, 38, 45), (72, -6, 86, 50), (76, 0, 90, 52), (76, 5, 90, 52), (7
 
 @dataclass(frozen=True)
 class Track:
-    """Numbers over time: keys that are passed at rest, minimum-jerk in between, repeated for ever.
+    """Values over time: keys reached with zero velocity, and minimum-jerk motion between them.
 
     Attributes
     ----------
-    times_s : (K,) rising, from 0 to the duration.
+    times_s : (K,) increasing, from 0 to the duration.
     values : (K, N); the last row equals the first.
     """
 
@@ -53,7 +53,7 @@ class Track:
     values: Array
 
     def at(self, time_s: float) -> Array:
-        """(N,) at a time within the duration."""
+        """(N,) the values at a time within the duration."""
         after = int(
             np.clip(np.searchsorted(self.times_s, time_s, side="right"), 1, len(self.times_s) - 1)
         )
@@ -86,10 +86,10 @@ def _home(time_s: float) -> Key:
 
 
 GRASP_POINT_M = (0.15, 0.33, -0.345)
-"""Where the right wrist is when it takes the can."""
+"""The right wrist's position when the hand grasps the can."""
 
 HELD_S = (1.6, 4.6)
-"""From when to when, in the script `grasp`, the can moves with the right hand."""
+"""Start and end of the time in which the right hand holds the can, in the script `grasp`."""
 
 
 def _reach() -> tuple[list[Key], list[Key]]:
@@ -267,12 +267,12 @@ def _track(keys: list[Key]) -> Track:
 
 
 class Motion:
-    """What moves in a script: both hands, the plate, and when the can is held.
+    """The motion in a script: of both hands, the plate, and the can while it is held.
 
     Parameters
     ----------
     script : one of SCRIPTS.
-    seed : of the sway that no living hand is without.
+    seed : for the natural sway of the hands.
     """
 
     def __init__(self, script: str, seed: int) -> None:
@@ -305,7 +305,7 @@ class Motion:
         self._amplitudes = amplitude[:, None] * np.array((0.6, 0.3, 0.15))
 
     def hand(self, side: int, time_s: float) -> HandPose:
-        """The pose of a hand, 0 right, 1 left, at any time."""
+        """The pose of a hand (0 right, 1 left) at any time."""
         time_s = float(time_s) % self.duration_s
         vector = self._hands[side].at(time_s)
         if self._sways:
@@ -317,11 +317,11 @@ class Motion:
         return HandPose.from_vector(vector)
 
     def plate_m(self, time_s: float) -> Array:
-        """(3,) the plate's centre in the world."""
+        """(3,) the plate's centre in the world, metres."""
         return self._plate.at(float(time_s) % self.duration_s)
 
     def hold(self, time_s: float) -> float:
-        """How much the can moves with the right hand: 0 standing, 1 held."""
+        """How far the can follows the right hand: 0 on the table, 1 held."""
         if self.held_s is None:
             return 0.0
         time_s = float(time_s) % self.duration_s
@@ -330,11 +330,11 @@ class Motion:
 
 
 def grasp_pose() -> HandPose:
-    """The right hand's pose at the moment when it takes the can."""
+    """The right hand's pose when it grasps the can."""
     return HandPose.from_vector(_grasp()[0][3][1])
 
 
 def elbow_m(wrist_m: Array) -> Array:
-    """Where the forearm of a wrist comes from: beside the viewer, below the camera."""
+    """The elbow's position for a wrist: beside the viewer, below the camera."""
     x, y, z = wrist_m
     return np.array((0.30 + 0.30 * (x - 0.13), y - 0.40, z - 0.06))

@@ -1,6 +1,4 @@
-"""Triangles to pixels with a depth buffer, in NumPy: for meshes whose triangles are a few pixels
-in size.
-"""
+"""A triangle rasteriser with a depth buffer in NumPy, for meshes with triangles of a few pixels."""
 
 from __future__ import annotations
 
@@ -12,12 +10,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Fragments:
-    """The P pixels that some triangle covers, each with the nearest one.
+    """The P pixels covered by triangles, each with the nearest triangle.
 
     Attributes
     ----------
     pixel : (P,) index into the flattened image.
-    face : (P,) row of the triangle in the array that was drawn.
+    face : (P,) index of the triangle.
     weights : (P, 3) float32, perspective-correct weights of the triangle's corners.
     depth_m : (P,) float32, metres along the optical axis.
     """
@@ -34,21 +32,19 @@ def rasterise(
     faces: npt.NDArray[np.int64],
     inverse_depth: npt.NDArray[np.float32],
 ) -> Fragments:
-    """Draw the triangles that face the camera into a buffer of inverse depth, which is updated in
-    place.
+    """Draw the triangles that face the camera, and update a buffer of inverse depth in place.
 
     Parameters
     ----------
     uv : (V, 2) float32, px.
-    inverse_z : (V,) float32, 1/m; a corner at or behind the camera has 0 or less, and its
-        triangles are not drawn.
-    faces : (F, 3) vertex indices; front faces run clockwise in the image.
-    inverse_depth : (H, W) float32, 1/m, 0 where nothing is; what is already there hides what is
-        behind it.
+    inverse_z : (V,) float32, 1/m. Triangles with a vertex of 0 or less, at or behind the camera,
+        are not drawn.
+    faces : (F, 3) vertex indices; front faces are clockwise in the image.
+    inverse_depth : (H, W) float32, 1/m, 0 where no surface is. Existing surfaces occlude.
     """
     height, width = inverse_depth.shape
     u, v = np.ascontiguousarray(uv[:, 0]), np.ascontiguousarray(uv[:, 1])
-    # Culling first, on as little as possible: about half of a closed mesh looks away.
+    # Culling first, with little data: about half of a closed mesh faces away.
     a, b, c = faces[:, 0], faces[:, 1], faces[:, 2]
     ua, va = u[a], v[a]
     abu, abv, acu, acv = u[b] - ua, v[b] - va, u[c] - ua, v[c] - va
@@ -73,7 +69,7 @@ def rasterise(
     shown = np.flatnonzero(
         (left <= right) & (top <= bottom) & (np.minimum(np.minimum(near_a, near_b), near_c) > 0)
     )
-    # Far ones first, so that near ones overwrite them.
+    # From far to near, so that near triangles overwrite far ones.
     shown = shown[np.argsort((near_a + near_b + near_c)[shown])]
     ua, va, abu, abv, acu, acv = (x[shown] for x in (ua, va, abu, abv, acu, acv))
     near_a, near_b, near_c = near_a[shown], near_b[shown], near_c[shown]
@@ -111,11 +107,8 @@ def rasterise(
     buffer = inverse_depth.reshape(-1)
     alive = np.flatnonzero(value > buffer[pixel])
     winner = np.full(buffer.shape, -1, np.int64)
-    value = value.astype(
-        buffer.dtype, copy=False
-    )  # in the buffer's own precision, or the loop would never end
-    # an assignment keeps its last value only, so repeat until no fragment is nearer than what was
-    # kept
+    value = value.astype(buffer.dtype, copy=False)  # else the loop below might never end
+    # An assignment keeps only the last value per pixel: repeat until no fragment is nearer.
     while alive.size:
         buffer[pixel[alive]] = value[alive]
         winner[pixel[alive]] = alive
@@ -131,7 +124,7 @@ def rasterise(
 
 
 def _counted(counts: npt.NDArray) -> npt.NDArray[np.int32]:
-    """0 .. n - 1 for each n of the counts, one after the other."""
+    """The ranges 0 .. n - 1 for all counts n, concatenated."""
     ends = np.cumsum(counts, dtype=np.int32)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total, dtype=np.int32) - np.repeat(ends - counts.astype(np.int32), counts)
@@ -148,12 +141,12 @@ def _span(
     lowest = np.zeros_like(b)
     highest = (columns - 1).astype(b.dtype)
     for value, slope in ((b, b_x), (c, c_x), (1.0 - b - c, -(b_x + c_x))):
-        # A slope of exactly 0 is replaced by a tiny one: the border then lies far outside.
+        # A slope of exactly 0 becomes a tiny one, which moves the edge far outside.
         zero = -value / np.where(slope == 0, np.float32(1e-20), slope)
         rising = slope >= 0
         np.maximum(lowest, np.where(rising, zero, 0), out=lowest)
         np.minimum(highest, np.where(rising, highest, zero), out=highest)
-    # A hair of tolerance, so that a pixel on the border of two triangles is not lost between them.
+    # The tolerance keeps pixels on the common edge of two triangles.
     first = np.ceil(np.minimum(lowest, columns) - 1e-4).astype(np.int32)
     last = np.floor(np.maximum(highest, -1.0) + 1e-4).astype(np.int32)
     return first, last

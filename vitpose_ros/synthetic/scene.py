@@ -1,4 +1,4 @@
-"""A first-person camera over a table, with one or two hands whose every joint is known exactly."""
+"""A first-person camera above a table, with one or two hands whose joints are known exactly."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ __all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
 _MIN_SIDE_PX = 64
 _NOISE_MARGIN_PX = 64
 _BUILDS = ((0.95, 110.0), (1.0, 70.0), (1.06, 170.0))
-"""How stout the hand is, and how far behind the wrist the sleeve ends, mm."""
+"""The hand's girth, and the distance from the wrist to the sleeve, mm."""
 _HIDDEN_BEYOND = 1.9
-"""A joint counts as hidden when something lies nearer than this many times half the flesh's
-thickness, and 3 mm."""
+"""A joint is hidden if a surface is nearer by more than this multiple of half the flesh's thickness
+plus 3 mm."""
 
 
 @dataclass(frozen=True)
 class _Surface:
-    """A mesh in the camera's frame, ready to be drawn."""
+    """A coloured mesh in the camera's frame."""
 
     points: FloatArray
     colours: FloatArray
@@ -48,23 +48,23 @@ class _Surface:
 
 
 class Scene:
-    """A scripted motion in one seeded setting.
+    """A scripted motion in one random setting.
 
     Parameters
     ----------
     script : one of SCRIPTS.
-    seed : of everything that is chosen: skin, light, table, things, sway, noise.
+    seed : for all random choices: skin, light, table, objects, sway, noise.
     width, height : of the image, px, at least 64 each.
-    hands : 1 (the right one) or 2.
-    horizontal_fov_deg : angle of view of the image's width.
-    blur_px : standard deviation of the lens's blur.
-    exposure_s : for how long the shutter is open around the time asked for, which smears what moves
-        fast; 0 for none. Depth and joints are those of the middle of it.
-    noise : standard deviation of the sensor's noise, of 255.
+    hands : 1 (the right hand) or 2.
+    horizontal_fov_deg : horizontal field of view.
+    blur_px : standard deviation of the lens blur.
+    exposure_s : exposure time, centred on the requested time; it adds motion blur, 0 for none.
+        Depth and joints are those of the centre.
+    noise : standard deviation of the sensor noise, out of 255.
 
     Raises
     ------
-    ValueError : an unknown script, or a number that no camera has.
+    ValueError : an unknown script, or a value out of range.
     """
 
     def __init__(
@@ -109,9 +109,7 @@ class Scene:
         self._can_stands_m = self._can_in_hand(grasp_pose().to_vector())
 
     def truth(self, time_s: float) -> tuple[TrueHand, ...]:
-        """The hands at a time without drawing them; `visible` then says only which joints lie
-        inside the image.
-        """
+        """The hands at a time, without rendering; `visible` then ignores occlusion."""
         time_s = _checked_time(time_s)
         return tuple(
             self._true_hand(index, self._pose(index, time_s)[1], None)
@@ -119,11 +117,11 @@ class Scene:
         )
 
     def render(self, time_s: float) -> Rendering:
-        """Draw the scene at a time; the same time gives the same image, whatever was drawn before.
+        """Render the scene at a time. Equal times give equal images.
 
         Raises
         ------
-        ValueError : when the time is not finite.
+        ValueError : the time is not finite.
         """
         time_s = _checked_time(time_s)
         poses = [self._pose(index, time_s) for index in range(len(self._sides))]
@@ -138,14 +136,12 @@ class Scene:
         )
         return Rendering(self._noisy(image, time_s), depth, truths, time_s)
 
-    # --- where things are ----------------------------------------------------------------------
+    # --- positions ----------------------------------------------------------------------
 
     def _pose(
         self, index: int, time_s: float
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Maps (33, 3, 4) from the resting hand to the camera's frame, and the joints (21, 3)
-        there.
-        """
+        """Transforms (33, 3, 4) from the hand at rest to the camera's frame, and joints (21, 3)."""
         pose = self._motion.hand(index, time_s)
         bones, joints = bone_maps(pose, self._size, elbow_m(pose.wrist_m))
         to_camera = self._rotation * (
@@ -206,7 +202,7 @@ class Scene:
             surfaces.append(self._solid_surface(self._plate, self._motion.plate_m(time_s), turn))
         return surfaces
 
-    # --- how things look -----------------------------------------------------------------------
+    # --- appearance -----------------------------------------------------------------------
 
     def _lit(
         self, albedo: FloatArray, normals: FloatArray, open_sky: FloatArray, soft: float
@@ -222,7 +218,7 @@ class Scene:
 
     def _hand_surface(self, index: int, maps: npt.NDArray[np.float64]) -> _Surface:
         mesh, skin = self._mesh, self._skin
-        # One row of the blended maps at a time: nine columns of rotation, three of shift.
+        # One row of the blended transforms at a time: 9 columns of rotation, 3 of translation.
         carried = maps.reshape(33, 12).T.astype(np.float32) @ skin.influence_by_map
         x, y, z = skin.vertices
         nx, ny, nz = skin.normals
@@ -272,7 +268,7 @@ class Scene:
         colour += drawn.weights[:, 1:2] * colours[corner[:, 1]]
         colour += drawn.weights[:, 2:] * colours[corner[:, 2]]
         colour = np.minimum(colour, 255.0).astype(np.uint8)
-        # What moves fast is laid over what does not.
+        # Hands with motion blur are drawn over everything else.
         owner = np.searchsorted(counts, drawn.face, side="right") - 1
         fast = [
             (index, kernel)
@@ -300,7 +296,7 @@ class Scene:
         return image
 
     def _smears(self, time_s: float) -> list[FloatArray | None]:
-        """The smear of each hand: how far its middle knuckle moves while the shutter is open."""
+        """The motion blur of each hand, from its middle knuckle's motion during the exposure."""
         kernels: list[FloatArray | None] = []
         for index in range(len(self._sides) if self._exposure_s > 0 else 0):
             ends = []
@@ -343,16 +339,16 @@ def _check(
 ) -> None:
     if not (isinstance(width, (int, np.integer)) and isinstance(height, (int, np.integer))):
         raise ValueError(
-            f"width and height are whole numbers of pixels, got {width!r} x {height!r}"
+            f"width and height: expected whole numbers of pixels, got {width!r} x {height!r}"
         )
     if min(width, height) < _MIN_SIDE_PX:
         raise ValueError(
-            f"an image of {width}x{height} px is too small to show a hand; at least 64x64 is needed"
+            f"width and height: expected at least 64x64 px to show a hand, got {width}x{height}"
         )
     if hands not in (1, 2):
-        raise ValueError(f"hands: expected 1 (the right one) or 2, got {hands!r}")
+        raise ValueError(f"hands: expected 1 (the right hand) or 2, got {hands!r}")
     if not (math.isfinite(fov_deg) and 20.0 <= fov_deg <= 140.0):
         raise ValueError(f"horizontal_fov_deg: expected 20 to 140, got {fov_deg}")
     for name, value in (("blur_px", blur_px), ("exposure_s", exposure_s), ("noise", noise)):
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name}: expected a finite number that is not negative, got {value}")
+            raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")

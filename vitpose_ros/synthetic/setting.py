@@ -1,6 +1,4 @@
-"""Everything but the hands: camera, light, the table with what lies on it, the can and the plate
-that move.
-"""
+"""The scene without the hands: camera, light, the table and its objects, the can and the plate."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ _TABLE_EDGE_M = (0.85, 0.92)  # half width, far edge
 
 @dataclass(frozen=True)
 class Light:
-    """One sun and a soft sky; directions in the world."""
+    """A sun and a diffuse sky; directions in the world."""
 
     to_sun: Array
     sun: float
@@ -29,13 +27,13 @@ class Light:
 
 @dataclass(frozen=True)
 class Solid:
-    """A convex or closed thing made of triangles.
+    """A closed triangle mesh.
 
     Attributes
     ----------
-    vertices_m : (V, 3) about its own origin.
+    vertices_m : (V, 3) in its own frame.
     normals : (V, 3).
-    faces : (F, 3), clockwise in an image when seen from outside.
+    faces : (F, 3), clockwise in the image if seen from outside.
     colours : (V, 3) BGR 0 .. 255.
     """
 
@@ -46,15 +44,15 @@ class Solid:
 
 
 def camera_rotation(pitch_deg: float) -> Array:
-    """(3, 3): from the world (x right, y forward, z up) to the optical frame of a camera that
-    looks down by `pitch_deg`.
+    """(3, 3) the rotation from the world (x right, y forward, z up) to the optical frame of a
+    camera pitched down by `pitch_deg`.
     """
     cos, sin = np.cos(np.radians(pitch_deg)), np.sin(np.radians(pitch_deg))
     return np.array(((1.0, 0.0, 0.0), (0.0, -sin, -cos), (0.0, cos, -sin)))
 
 
 def make_light(rng: np.random.Generator) -> Light:
-    """A light from somewhere above."""
+    """A random light from above."""
     azimuth, height = rng.uniform(-2.4, 2.4), rng.uniform(0.75, 1.25)
     to_sun = np.array(
         (np.sin(azimuth) * np.cos(height), np.cos(azimuth) * np.cos(height), np.sin(height))
@@ -74,7 +72,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, i
 
 
 def _table_texture(rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """(1024, 1024, 3) BGR of a square of 1.7 m."""
+    """(1024, 1024, 3) BGR, for a square of 1.7 m."""
     size = (1024, 1024)
     kind = rng.integers(4)
     bases = (
@@ -115,9 +113,7 @@ def _table_texture(rng: np.random.Generator) -> npt.NDArray[np.float32]:
 def background(
     camera: Array, rotation: Array, width: int, height: int, light: Light, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Image (H, W, 3) and inverse depth (H, W), 1/m with 0 where nothing is hit, of all that does
-    not move.
-    """
+    """The static scene: image (H, W, 3) and inverse depth (H, W), 1/m, 0 where no surface is."""
     v, u = np.mgrid[0:height, 0:width].astype(np.float64)
     ray = (
         np.stack(
@@ -126,7 +122,7 @@ def background(
         )
         @ rotation
     )
-    # The room behind the table is a picture without depth.
+    # The room behind the table is an image without depth.
     room = np.array(((70, 75, 80), (95, 90, 85), (60, 70, 90))[rng.integers(3)], float)
     colour = room * (1.0 + 0.25 * _noise(rng, (height, width), (9, 6))[..., None])
     inverse = np.zeros((height, width))
@@ -155,7 +151,7 @@ def background(
 
 
 def _things(rng: np.random.Generator) -> list[tuple[Array, Array, float, Array]]:
-    """Boxes on the table: the one that the script `occlude` reaches behind, and books around the
+    """Boxes on the table: the one that the script `occlude` reaches behind, and books near the
     edges.
     """
     paints = np.array(
@@ -198,7 +194,7 @@ def _add_box(
     paint: Array,
     light: Light,
 ) -> tuple[Array, Array]:
-    """Cast every ray at one box that stands on the table; its foot darkens the table a little."""
+    """Add a box on the table by ray casting, with a soft shadow around its base."""
     cos, sin = np.cos(turn), np.sin(turn)
     to_box = np.array(((cos, sin, 0.0), (-sin, cos, 0.0), (0.0, 0.0, 1.0)))
     direction, origin = ray @ to_box.T, -(to_box @ centre)
@@ -230,7 +226,7 @@ def turned_solid(
 
     Parameters
     ----------
-    profile : (radius_m, z_m, BGR) from the middle of the top down the outside to the middle of the
+    profile : (radius_m, z_m, BGR) from the centre of the top along the outside to the centre of the
         bottom.
     """
     angle = np.arange(around) * 2 * np.pi / around
@@ -267,7 +263,7 @@ CAN_HEIGHT_M, CAN_RADIUS_M = 0.085, 0.031
 
 
 def make_can(rng: np.random.Generator) -> Solid:
-    """The can that the script `grasp` takes."""
+    """The can that the script `grasp` picks up."""
     paint = [(40, 40, 190), (170, 90, 40), (60, 140, 60), (40, 150, 200)][rng.integers(4)]
     metal, half, r = (175, 178, 180), CAN_HEIGHT_M / 2, CAN_RADIUS_M
     return turned_solid(
@@ -283,7 +279,7 @@ def make_can(rng: np.random.Generator) -> Solid:
 
 
 def make_plate(rng: np.random.Generator) -> Solid:
-    """The plate that the script `occlude` moves before a hand."""
+    """The plate that the script `occlude` moves in front of a hand."""
     paint = [(205, 210, 215), (150, 120, 80), (90, 140, 190)][rng.integers(3)]
     rim = (int(0.85 * paint[0]), int(0.85 * paint[1]), int(0.85 * paint[2]))
     return turned_solid(

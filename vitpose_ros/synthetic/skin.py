@@ -1,4 +1,4 @@
-"""The colours of a hand: skin of several tones, nails, folds, and a sleeve."""
+"""The colours of a hand: skin tones, nails, creases, and a sleeve."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SLEEVES = (
 
 @dataclass(frozen=True)
 class Skin:
-    """The mesh as the renderer wants it: float32, one row per coordinate, coloured."""
+    """The mesh as the renderer uses it: coloured, float32, one row per coordinate."""
 
     vertices: FloatArray  # (3, V)
     normals: FloatArray  # (3, V)
@@ -40,7 +40,7 @@ class Skin:
 
 
 def make_skin(mesh: HandMesh, rng: np.random.Generator) -> Skin:
-    """Choose a tone and clothes, and tint the mesh: palms, nails, folds, knuckles, blotches."""
+    """Colour the mesh with a random skin tone and sleeve."""
     tone = int(rng.integers(len(_TONES)))
     back = np.array(_TONES[tone], float) * rng.uniform(0.95, 1.05)
     palm = back + (np.array((165.0, 180.0, 230.0)) - back) * (0.22 + 0.09 * tone)

@@ -1,4 +1,4 @@
-"""What a rendering tells: the image, its depth, and the hands as they are."""
+"""A rendered image with its ground truth."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vitpose_ros.types import ByteArray, FloatArray, Side
 
 @dataclass(frozen=True)
 class TrueHand:
-    """One hand as it is.
+    """The ground truth of one hand.
 
     Attributes
     ----------
-    side : whose hand it is.
+    side : left or right.
     uv : (21, 2) float32, px; may lie outside the image.
     xyz : (21, 3) float32, metres in the camera's optical frame.
-    visible : (21,) bool, inside the image and not hidden by another hand, a thing, or another part
-        of the same hand.
+    visible : (21,) bool, inside the image and not occluded by the same hand, the other one, or an
+        object.
     width, height : of the image, px.
     """
 
@@ -34,34 +34,33 @@ class TrueHand:
 
     @property
     def inside(self) -> npt.NDArray[np.bool_]:
-        """(21,) bool, whether the joint's pixel exists, hidden or not."""
+        """(21,) bool, whether the joint lies inside the image, visible or not."""
         u, v = np.round(self.uv).T
         return (u >= 0) & (v >= 0) & (u < self.width) & (v < self.height) & (self.xyz[:, 2] > 0)
 
     @property
     def in_view(self) -> bool:
-        """All 21 joints lie inside the image."""
+        """Whether all 21 joints lie inside the image."""
         return bool(self.inside.all())
 
     @property
     def palm_px(self) -> float:
-        """Distance from the wrist to the middle finger's MCP joint in the image, px: the size that
-        errors are divided by.
+        """The palm length in the image, from the wrist to the middle finger's MCP joint, px: the
+        unit of errors.
         """
         return float(np.linalg.norm(self.uv[WRIST] - self.uv[MIDDLE_MCP]))
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the camera sees at one time, and what is true.
+    """An image and its ground truth.
 
     Attributes
     ----------
     image : (H, W, 3) uint8, BGR.
-    depth_m : (H, W) float32, metres along the optical axis, without noise; NaN where nothing is
-        hit.
-    hands : the true hands, the right one first.
-    time_s : the time asked for.
+    depth_m : (H, W) float32, metres along the optical axis, without noise; NaN where no surface is.
+    hands : the true hands, the right hand first.
+    time_s : the requested time.
     """
 
     image: ByteArray
