@@ -240,7 +240,7 @@ def scene_hands(rng: np.random.Generator, first_seed: int) -> Iterator[Sample]:
 def _cut(
     frame: ByteArray, uv: FloatArray, visible: npt.NDArray[np.bool_], side: Side
 ) -> Sample | None:
-    """The sample of a hand in a frame; left hands are mirrored, since free hands are right hands."""
+    """The sample of a hand in a frame; left hands are mirrored to right ones."""
     shown = shown_by_sample(uv)
     if shown is None:
         return None

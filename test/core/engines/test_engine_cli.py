@@ -59,7 +59,7 @@ def test_build_says_what_it_does_compares_and_gives_the_figures(gpu, store, run)
     assert "small: building tf32 for Orin with TensorRT 10.3.0, batches 1 to 16" in err
     assert "small: comparing it with float32" in err
     (folder,) = engines(store)
-    assert out.startswith(f"small: {folder}, outputs within ")
+    assert out.startswith(f"small: {folder}, differs from float32: outputs by up to ")
     gate = json.loads((folder / "engine.json").read_text())["gate"]
     assert gate["reference"] == "openvino CPU" and gate["images"] == "rendered"
     assert gate["crops"] == 7 and gate["output"] < 1e-5
@@ -168,7 +168,7 @@ def test_list_shows_each_engine_and_whether_it_fits(gpu, store, run):
 def test_list_without_an_engine_says_how_to_build_one(store, run):
     code, out, _ = run("list")
     assert code == 0
-    assert "there is no engine; build one with: vitpose_ros engine build MODEL" in out
+    assert "no engines; build one with: vitpose_ros engine build MODEL" in out
 
 
 def test_list_as_json_carries_manifest_state_and_reasons(gpu, store, run):
@@ -185,7 +185,10 @@ def test_list_works_without_tensorrt_and_says_what_it_cannot_know(gpu, store, ru
     monkeypatch.setitem(sys.modules, "torch", None)
     code, out, _ = run("list")
     assert code == 0 and " unknown" in out
-    assert "whether they fit cannot be said: TensorRT engines take their GPU memory" in out
+    assert (
+        "cannot tell which of them this machine can use: TensorRT engines take their GPU memory"
+        in out
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,12 +205,12 @@ def test_without_tensorrt_each_other_action_says_what_is_missing(store, run, mon
 def test_check_compares_again_and_finds_what_went_wrong_since(gpu, store, run):
     run("build", "small", "--quiet")
     code, out, _ = run("check")
-    assert code == 0 and re.search(r"small [0-9a-f]{16}: outputs within .* of float32's", out)
+    assert code == 0 and re.search(r"small [0-9a-f]{16}: differs from float32: outputs by", out)
     gpu.trt.settings["distort"] = lambda maps: maps * np.float32(2)
     code, _, err = run("check", "small")
     assert code == 1 and "differs from float32: outputs by" in err
     (folder,) = engines(store)
-    assert f"keep it from being used: vitpose_ros engine remove small {folder.name}" in err
+    assert f"keep it from being used, run: vitpose_ros engine remove small {folder.name}" in err
 
 
 def test_check_says_what_is_damaged_or_foreign(gpu, store, run):
@@ -223,7 +226,7 @@ def test_check_says_what_is_damaged_or_foreign(gpu, store, run):
 
 def test_check_without_any_engine_names_the_command(gpu, store, run):
     code, _, err = run("check", "small")
-    assert code == 1 and "there is no engine of small in" in err
+    assert code == 1 and "there is no engine for small in" in err
     assert "vitpose_ros engine build small" in err
 
 
@@ -232,7 +235,10 @@ def test_remove_takes_keys_all_or_what_cannot_be_used(gpu, store, run):
         run("build", "small", "--precision", precision, "--quiet")
     first, second = engines(store)
     assert run("remove", "small", first.name[:6]) == (0, f"removed {first}\n", "")
-    assert run("remove", "small", "--unusable")[1] == "the model 'small' has no such engine\n"
+    assert (
+        run("remove", "small", "--unusable")[1]
+        == "nothing to remove: the model 'small' has no such engine\n"
+    )
     gpu.trt.__version__ = "10.7.0"
     assert run("remove", "small", "--unusable")[1] == f"removed {second}\n"
     gpu.trt.__version__ = "10.3.0"
@@ -244,7 +250,7 @@ def test_remove_takes_keys_all_or_what_cannot_be_used(gpu, store, run):
 @pytest.mark.parametrize("words", [(), ("abc", "--all"), ("--all", "--unusable")])
 def test_remove_wants_to_be_told_exactly_one_thing(store, run, words):
     code, _, err = run("remove", "small", *words)
-    assert code == 2 and "name the keys of the engines, or give --all or --unusable" in err
+    assert code == 2 and "give the keys of the engines, or one of --all and --unusable" in err
 
 
 def test_a_model_that_tensorrt_does_not_run_is_refused(gpu, run, model_path):

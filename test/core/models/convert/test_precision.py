@@ -258,7 +258,7 @@ def test_a_model_of_the_store_is_given_a_mixed_network_by_one_command(cli, tmp_p
     code, said = cli("verify", "vitpose-tiny-synthetic")
     assert (code, said) == (0, "vitpose-tiny-synthetic: verified\n")
     code, said = cli("convert", "vitpose-tiny-synthetic", "--mixed", "--layout", "coco17")
-    assert code == 1 and "leave out --layout" in said
+    assert code == 1 and "omit --layout" in said
     code, said = cli("convert", "vitpose-tiny-synthetic")
     assert code == 1 and "needs no conversion" in said
 
