@@ -25,6 +25,7 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.progress import LogProgress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
+from vitpose_ros.types import Crop
 
 REPO = "/acme/tiny/resolve/main/"
 CHECKPOINT = ("config.json", "model.safetensors")
@@ -279,7 +280,7 @@ def test_the_packages_own_warp_and_codec_put_it_where_it_was_published(
     """
     how = TopDownOptions("openvino", precision="fp32", flip_test=flip)
     model = create_top_down(published(name), name, "body_keypoints", options=how)
-    found = model(photo, [box_region(box) for box in PERSONS[0]])[1]
+    found = model([Crop(photo, box_region(box)) for box in PERSONS[0]])[1]
     joints = [PUBLISHED[name]] if flip else UNFLIPPED_JOINTS
     expected = np.array(joints)
     np.testing.assert_allclose(found.uv[: len(joints)], expected[:, :2], rtol=0, atol=0.5)
@@ -300,7 +301,7 @@ def test_what_compares_with_published_values_runs_on_a_random_network(torch, hub
     for flip, maps in enumerate(heatmaps):
         how = TopDownOptions("openvino", precision="fp32", flip_test=bool(flip))
         model = create_top_down(store, "net", "body_keypoints", options=how)
-        ours = model(photo, [box_region(box) for box in PERSONS[0]])[1]
+        ours = model([Crop(photo, box_region(box)) for box in PERSONS[0]])[1]
         theirs = hub_joints(torch, maps)
         assert theirs.shape == (17, 3)
         seen = ours.score > 0
