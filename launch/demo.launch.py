@@ -6,6 +6,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     GroupAction,
     IncludeLaunchDescription,
+    OpaqueFunction,
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -14,6 +15,19 @@ from launch.substitutions import LaunchConfiguration
 from launch import LaunchDescription
 from vitpose_ros.ros.children import share
 from vitpose_ros.ros.launching import program
+
+
+def camera(context):
+    """The camera, in `camera` of the node's namespace."""
+    namespace = LaunchConfiguration("namespace", default="").perform(context)
+    return [
+        program(
+            "synthetic_camera",
+            namespace=f"{namespace}/camera" if namespace else "camera",
+            parameters=[{"script": LaunchConfiguration("script")}],
+            on_exit=Shutdown(reason="the camera has ended"),
+        )
+    ]
 
 
 def generate_launch_description():
@@ -38,10 +52,4 @@ def generate_launch_description():
             "rviz": LaunchConfiguration("rviz"),
         }.items(),
     )
-    camera = program(
-        "synthetic_camera",
-        namespace=[LaunchConfiguration("namespace", default=""), "/camera"],
-        parameters=[{"script": LaunchConfiguration("script")}],
-        on_exit=Shutdown(reason="the camera has ended"),
-    )
-    return LaunchDescription([*arguments, GroupAction([pose]), camera])
+    return LaunchDescription([*arguments, GroupAction([pose]), OpaqueFunction(function=camera)])

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from vitpose_ros.program import LAUNCH_PID
+from vitpose_ros.synthetic.scene import SCRIPTS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,7 @@ class Recorded:
         self.arguments, self.options = arguments, options
 
     def perform(self, context: dict[str, str]) -> str:
-        return context[self.arguments[0]]
+        return context.get(self.arguments[0], self.options.get("default"))
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +170,20 @@ def test_without_rviz_the_launch_names_its_package_and_starts_no_process(
     (message,) = of("LogInfo", actions)
     assert "sudo apt install ros-jazzy-rviz2" in message.options["msg"]
     assert not of("Node", actions)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", "camera"), ("x", "x/camera"), ("/x", "/x/camera")]
+)
+def test_the_demos_camera_is_in_the_nodes_namespace(given: str, expected: str) -> None:
+    _, actions = load("demo.launch.py")
+    (function,) = of("OpaqueFunction", actions)
+    context = {"namespace": given} if given else {}
+    (camera,) = function.options["function"](context)
+    assert camera.options["namespace"] == expected
+
+
+def test_the_demos_scripts_are_those_of_the_rendered_scene() -> None:
+    _, actions = load("demo.launch.py")
+    (script,) = [a for a in of("DeclareLaunchArgument", actions) if a.arguments[0] == "script"]
+    assert script.options["choices"] == list(SCRIPTS)

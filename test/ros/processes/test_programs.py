@@ -361,3 +361,44 @@ def test_a_program_whose_launch_has_already_ended_does_not_start(finish: Finish)
     code, output = finish("pose_node", env=env)
     assert code == 1
     assert output == "pose_node: the launch that started it has ended\n"
+
+
+FAKE_RVIZ = """#!/bin/sh
+echo "$@" > "$0.arguments.part"
+mv "$0.arguments.part" "$0.arguments"
+"""
+
+
+@pytest.mark.parametrize("frame", ["head_lens", ""])
+def test_rviz_is_started_in_the_frame_of_the_first_skeletons(
+    graph: Any, run: Callable[..., Any], tmp_path: Path, frame: str
+) -> None:
+    fake = tmp_path / "rviz2"
+    fake.write_text(FAKE_RVIZ)
+    fake.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    one = run([program("rviz"), "--ros-args", "-r", f"__ns:={graph.namespace}"], env=env)
+    publisher = graph.observer.create_publisher(SkeletonArray, "skeletons", 1)
+    graph.wait_for(lambda: publisher.get_subscription_count() > 0, "its subscription", TIMEOUT_S)
+    message = SkeletonArray()
+    message.header.frame_id = frame
+
+    def ended() -> bool:
+        publisher.publish(message)
+        return one.process.poll() is not None
+
+    graph.wait_for(ended, "RViz", TIMEOUT_S)
+    assert one.process.returncode == 0, one.output()
+    given = (tmp_path / "rviz2.arguments").read_text().split()
+    assert given[0] == "-d" and given[1].endswith("share/vitpose_ros/config/pose.rviz")
+    options = ["--ros-args", "-r", f"__ns:={graph.namespace}"]
+    assert given[2:] == ([*["-f", frame], *options] if frame else options)
+    assert ("no frame_id" in one.output()) == (frame == "")
+
+
+def test_without_rviz_its_package_is_named(finish: Finish) -> None:
+    path = ":".join(p for p in os.environ["PATH"].split(":") if not (Path(p) / "rviz2").exists())
+    code, output = finish("rviz", env={**os.environ, "PATH": path, "ROS_DISTRO": "jazzy"})
+    assert code == 1
+    assert "RViz is not installed" in output
+    assert "sudo apt install ros-jazzy-rviz2" in output
