@@ -17,6 +17,7 @@ from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.settings import HandSettings
 from vitpose_ros.synthetic.scene import Scene
+from vitpose_ros.track.search import search_windows
 from vitpose_ros.types import Frame, JointState, Side, TrackState
 
 
@@ -134,6 +135,46 @@ def test_a_small_hand_is_found_within_some_images_and_then_followed(pipeline, re
     found = [bool(follow(Frame(image, 1 + i * 33_000_000)).instances) for i in range(20)]
     assert any(found[:12])
     assert all(found[found.index(True) :])
+
+
+def test_a_real_hand_that_fills_the_image_is_found_with_the_search_and_not_without(
+    pipeline, close_hand
+):
+    image, joints = close_hand
+    part = np.ascontiguousarray(image[300:560, 75:335])  # the palm and the fingers' first bones
+    assert pipeline(static=True, search=False)(Frame(part)).instances == ()
+    (hand,) = pipeline(static=True)(Frame(part)).instances
+    truth = np.array(list(joints.values())) - (75, 300)
+    errors = np.linalg.norm(hand.keypoints.uv[list(joints)] - truth, axis=1)
+    assert np.median(errors) < 0.25 * palm(hand.keypoints.uv)
+
+
+def test_a_rendered_hand_that_fills_the_image_is_found_with_the_search_and_not_without(pipeline):
+    rendering = Scene("still", seed=1).render(0.0)
+    uv = rendering.hands[0].uv
+    (left, top), (right, bottom) = np.rint([uv.min(axis=0) + 15, uv.max(axis=0) - 15]).astype(int)
+    part = np.ascontiguousarray(rendering.image[top:bottom, left:right])
+    assert pipeline(static=True, search=False)(Frame(part)).instances == ()
+    (hand,) = pipeline(static=True)(Frame(part)).instances
+    errors = np.linalg.norm(hand.keypoints.uv - (uv - (left, top)), axis=1)
+    assert np.median(errors) < 0.25 * palm(uv)
+
+
+def test_a_hand_that_fills_the_image_is_found_within_a_turn_of_the_search(pipeline, close_hand):
+    part = np.ascontiguousarray(close_hand[0][300:560, 75:335])
+    follow = pipeline()
+    turn = len(search_windows(260, 260))
+    found = [bool(follow(Frame(part, 1 + i * 33_000_000)).instances) for i in range(turn)]
+    assert any(found)
+
+
+def test_a_real_hand_in_grey_is_found_where_annotators_put_it(pipeline, close_hand):
+    image, joints = close_hand
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    (hand,) = pipeline(static=True)(Frame(grey)).instances
+    errors = np.linalg.norm(hand.keypoints.uv[list(joints)] - list(joints.values()), axis=1)
+    assert np.median(errors) < 0.2 * palm(hand.keypoints.uv)
+    assert hand.side == Side.LEFT
 
 
 @pytest.mark.parametrize("name", ["people", "noise", "grey"])

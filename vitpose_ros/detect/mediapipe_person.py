@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitpose_ros.detect.persons import person_regions
+from vitpose_ros.detect.persons import MIN_IMAGE_PX, person_regions
 from vitpose_ros.detect.ssd import Detection, SsdDetector, SsdRecipe
 from vitpose_ros.engines.base import Engine
 from vitpose_ros.geometry import letterbox_region, upright_rotation
@@ -67,9 +67,12 @@ class MediaPipePersonDetector(SsdDetector):
 
         Returns
         -------
-        Best first; each with the points of `POINTS`.
+        Best first; each with the points of `POINTS`. None in an image that is shorter than
+        MIN_IMAGE_PX.
         """
         height, width = image.shape[:2]
+        if min(width, height) < MIN_IMAGE_PX:
+            return []
         return self.search([Crop(image, letterbox_region(width, height))], threshold)[0]
 
     def body_regions(self, image: ByteArray, threshold: float) -> list[Region]:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.detect.ssd import Detection, SsdDetector, SsdRecipe
+from vitpose_ros.detect.grey import TINTS, looks_grey, tint
+from vitpose_ros.detect.ssd import SUPPRESSION_IOU, Detection, SsdDetector, SsdRecipe
 from vitpose_ros.engines.base import Engine
-from vitpose_ros.geometry import grow_square, known_median, upright_rotation
+from vitpose_ros.geometry import grow_square, iou, known_median, upright_rotation
 from vitpose_ros.hand_geometry import large_enough, palm_size
 from vitpose_ros.types import Crop, FloatArray, Region
 
@@ -54,8 +55,36 @@ class PalmDetector(SsdDetector):
         super().__init__(engine, name, _RECIPE)
 
     def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
-        """Look for palms in windows of one or several images; see `SsdDetector.search`."""
-        return self.search(crops, threshold)
+        """Look for palms in windows of one or several images; see `SsdDetector.search`.
+
+        Each window of a grey image is searched in every tint of `detect.grey`.
+        """
+        is_grey = {id(crop.image): looks_grey(crop.image) for crop in crops}
+        grey = [i for i, crop in enumerate(crops) if is_grey[id(crop.image)]]
+        if not grey:
+            return self.search(crops, threshold)
+        tints = [(i, shades) for shades in TINTS for i in grey]
+        rows = [*grey, *range(len(crops), len(crops) + len(tints) - len(grey))]
+
+        def colour(tensor: npt.NDArray[np.float32]) -> None:
+            for row, (_, shades) in zip(rows, tints, strict=True):
+                tint(tensor[row], shades)
+
+        again = [crops[i] for i, _ in tints[len(grey) :]]
+        found = self.search([*crops, *again], threshold, colour)
+        palms = found[: len(crops)]
+        for row, (i, _) in list(zip(rows, tints, strict=True))[len(grey) :]:
+            palms[i] = _each_once([*palms[i], *found[row]])
+        return palms
+
+
+def _each_once(palms: Sequence[Palm]) -> list[Palm]:
+    """Of palms that overlap the one with the best score; best first."""
+    kept: list[Palm] = []
+    for palm in sorted(palms, key=lambda palm: -palm.score):
+        if all(iou(palm.box, other.box) <= SUPPRESSION_IOU for other in kept):
+            kept.append(palm)
+    return kept
 
 
 def palm_region(palm: Palm) -> Region | None:

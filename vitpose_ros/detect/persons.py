@@ -13,6 +13,9 @@ from vitpose_ros.types import ByteArray, Region
 MIN_PERSON_PX = 8.0
 """A box with a shorter side shows no person that any network could read."""
 
+MIN_IMAGE_PX = 16.0
+"""In an image with a shorter side, blocks of colour are taken for persons."""
+
 
 class PersonDetector(Protocol):
     """Finds persons in an image."""
@@ -55,8 +58,10 @@ def person_regions(
     Returns
     -------
     Left out are boxes that are not finite, lie outside the image, or are shorter than
-    MIN_PERSON_PX there.
+    MIN_PERSON_PX there, and all of an image that is shorter than MIN_IMAGE_PX.
     """
+    if min(width, height) < MIN_IMAGE_PX:
+        return []
     order = np.argsort(-scores, kind="stable")
     boxes, ranked = corners[order].astype(np.float64), scores[order].astype(np.float64)
     usable = np.isfinite(boxes).all(axis=1) & np.isfinite(ranked)

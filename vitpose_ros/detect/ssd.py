@@ -8,7 +8,7 @@ scores, weighted suppression.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from vitpose_ros.types import Crop, Region
 
 # One of aspect 1, one interpolated to the next layer's scale; of a fixed size they are equal.
 _ANCHORS_PER_CELL_AND_LAYER = 2
-_SUPPRESSION_IOU = 0.3
+SUPPRESSION_IOU = 0.3
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,19 @@ class SsdDetector:
         self._anchors = recipe.anchors()
         self._input, self._boxes, self._scores = self._names()
 
-    def search(self, crops: Sequence[Crop], threshold: float) -> list[list[Detection]]:
+    def search(
+        self,
+        crops: Sequence[Crop],
+        threshold: float,
+        prepare: Callable[[npt.NDArray[np.float32]], None] | None = None,
+    ) -> list[list[Detection]]:
         """Look for objects, in one batch.
 
         Parameters
         ----------
         crops : square windows of images; the parts outside an image are black to the network.
         threshold : objects of a lower score are left out.
+        prepare : changes what the network sees in place: (N, S, S, 3), RGB, 0 .. 1.
 
         Returns
         -------
@@ -108,6 +114,8 @@ class SsdDetector:
         tensor = np.empty((len(crops), side, side, 3), np.float32)
         for crop, target in zip(crops, tensor, strict=True):
             crop_rgb(crop.image, crop.region, target, replicate=False)
+        if prepare is not None:
+            prepare(tensor)
         if self._recipe.signed:
             tensor *= 2
             tensor -= 1
@@ -139,7 +147,7 @@ class SsdDetector:
         )
         return [
             _in_image(window, merged, score)
-            for merged, score in weighted_nms(coordinates, scores[kept], _SUPPRESSION_IOU)
+            for merged, score in weighted_nms(coordinates, scores[kept], SUPPRESSION_IOU)
         ]
 
     def _names(self) -> tuple[str, str, str]:

@@ -1,8 +1,11 @@
-"""The search for small hands: which parts of an image the detector looks at beside the whole.
+"""The search for small and very large hands: what the detector looks at beside the whole image.
 
 MediaPipe's palm detector sees 192x192 pixels. A hand of 100 px in an image 1920 px wide is 10 px
 there, and is missed; in a square tile of 720 px it is 27 px. Tiles overlap, so that each hand lies
 completely in one of them.
+
+It also misses a hand that fills the image, since it was trained on hands with something around
+them. A window larger than the image shows such a hand with a border.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ _DETECTOR_PX = 192  # the palm detector's input: a smaller tile shows nothing mo
 
 _SIDES = (1.0, 2.0 / 3.0)  # of the image's short side
 _OVERLAP = 1.0 / 3.0  # of a tile: the largest hand that lies whole in a tile wherever it is
+_WIDE = 2.0  # of the image's long side: the border that a hand needs which fills the image
 _LOST_SIDE = 3.0  # of the lost hand's region
 _LOST_LOOKS = 12  # at 30 images a second, 0.8 s of every other look
 
@@ -52,6 +56,14 @@ def tiles(width: int, height: int) -> tuple[Region, ...]:
     return tuple(found)
 
 
+def search_windows(width: int, height: int) -> tuple[Region, ...]:
+    """What is searched beside the whole image of that size (px): its tiles, and a square around it
+    that is larger than the image.
+    """
+    side = _WIDE * max(width, height)
+    return (*tiles(width, height), Region(width / 2, height / 2, side, side))
+
+
 def _starts(length: int, side: float) -> list[float]:
     """Where tiles start along a length, evenly spread, with at least the overlap."""
     steps = math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-9)
@@ -63,7 +75,7 @@ def _starts(length: int, side: float) -> list[float]:
 
 
 class TileSearch:
-    """Which tiles come next: all in turn, and in every other look the surroundings of a hand that
+    """Which windows come next: all in turn, and in every other look the surroundings of a hand that
     was just lost.
     """
 
@@ -93,7 +105,7 @@ class TileSearch:
                 lost.append(replace(place, looks=place.looks - 1))
             if place.looks % 2 == 0:
                 chosen.append(_around(place.region, width, height))
-        turn = tiles(width, height)
+        turn = search_windows(width, height)
         more = min(count - len(chosen), len(turn))
         chosen += [turn[(start + i) % len(turn)] for i in range(more)]
         self._planned = start + more, lost

@@ -15,7 +15,7 @@ from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.track.body_tracks import BodyTracks
 from vitpose_ros.track.clock import FrameClock
 from vitpose_ros.track.hand_tracks import HandTracks
-from vitpose_ros.track.search import TileSearch, tiles
+from vitpose_ros.track.search import TileSearch, search_windows
 from vitpose_ros.track.views import ViewChooser, is_person
 from vitpose_ros.track.whole_body import refine_hands
 from vitpose_ros.types import Frame, Instance, Region, View
@@ -119,7 +119,7 @@ class Tracker:
         if not hands.search:
             return (whole,)
         if hands.static:
-            return (whole, *tiles(width, height))
+            return (whole, *search_windows(width, height))
         count = hands.search_tiles_per_frame
         return (whole, *self._search.next_tiles(width, height, count, frame.stamp_ns))
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vitpose_ros.detect.grey import looks_grey
+from vitpose_ros.detect.grey import TINTS, looks_grey, tint
 from vitpose_ros.synthetic.scene import Scene
 
 
@@ -54,3 +54,16 @@ def test_no_photograph_is_grey_until_its_colour_is_taken(real_image, name: str) 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2160, 3840)])
 def test_any_size_can_be_asked(size: tuple[int, int]) -> None:
     assert looks_grey(np.full((*size, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize("shades", TINTS)
+def test_a_tint_is_reddish_keeps_the_order_of_shades_and_leaves_black_black(
+    shades: np.ndarray,
+) -> None:
+    ramp = np.repeat(np.linspace(0, 1, 256, dtype=np.float32)[None, :, None], 3, axis=2)
+    tint(ramp, shades)
+    red, green, _ = ramp[0].T
+    assert (ramp[0, 0] == 0).all()
+    assert (np.diff(ramp[0], axis=0) >= 0).all()
+    assert (red[20:200] > green[20:200]).all()
+    assert 0 <= ramp.min() <= ramp.max() <= 1

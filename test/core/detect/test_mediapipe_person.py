@@ -154,3 +154,8 @@ def test_the_two_near_players_are_found(detector, real_image):
 def test_there_is_nobody_in_an_empty_or_a_tiny_image(detector):
     assert detector(np.full((480, 640, 3), 90, np.uint8), 0.5) == []
     assert detector(np.full((2, 3, 3), 90, np.uint8), 0.5) == []
+    rng = np.random.default_rng(0)
+    for side in (4, 8, 12):
+        for _ in range(40):  # a quarter of them are persons to the network
+            image = rng.integers(0, 255, (side, side, 3), np.uint8)
+            assert detector.body_regions(image, 0.5) == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitpose_ros.detect.grey import TINTS
 from vitpose_ros.detect.palms import PalmDetector, anchors
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.geometry import letterbox_region
@@ -22,6 +23,7 @@ class FakeEngine:
 
     def run(self, tensors):
         count = len(tensors["in"])
+        self.seen = tensors["in"].copy()
         return {
             "boxes": np.repeat(self.boxes, count, axis=0),
             "scores": np.repeat(self.scores, count, axis=0),
@@ -86,6 +88,31 @@ def test_a_broken_detection_is_no_palm(box, logit):
     engine = FakeEngine()
     put(engine, 100, box, logit)
     assert look(engine) == []
+
+
+def coloured(side=200):
+    return np.random.default_rng(2).integers(0, 255, (side, side, 3), np.uint8)
+
+
+def test_a_colour_image_is_shown_once_and_as_it_is():
+    engine = FakeEngine()
+    image = coloured(192)
+    PalmDetector(engine, "palms")([Crop(image, letterbox_region(192, 192))], 0.5)
+    assert engine.seen.shape == (1, 192, 192, 3)
+    assert np.allclose(engine.seen[0] * 255, image[..., ::-1], atol=1e-3)
+
+
+def test_a_grey_image_is_shown_in_every_tint_and_each_palm_is_found_once():
+    engine = FakeEngine()
+    put(engine, 0, (92.0, 92.0, 20, 20), 5.0)
+    colour, grey = coloured(192), coloured(192)[..., :1].repeat(3, axis=2)
+    crops = [Crop(image, letterbox_region(192, 192)) for image in (colour, grey, colour, grey)]
+    found = PalmDetector(engine, "palms")(crops, 0.5)
+    assert [len(palms) for palms in found] == [1] * 4
+    assert len(engine.seen) == 4 + 2 * (len(TINTS) - 1)
+    assert np.array_equal(engine.seen[0], engine.seen[2])
+    for row, shades in zip((1, 3, 4, 5), (TINTS[0], TINTS[0], TINTS[1], TINTS[1]), strict=True):
+        assert np.allclose(engine.seen[row], shades[grey[..., 0]], atol=1e-6)
 
 
 def test_each_window_has_its_own_palms():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.track.search import LOST_SEARCH_S, MOST_LOST, TileSearch, tiles
+from vitpose_ros.track.search import LOST_SEARCH_S, MOST_LOST, TileSearch, search_windows, tiles
 from vitpose_ros.types import Region
 
 
@@ -46,6 +46,18 @@ def test_an_image_smaller_than_the_detectors_input_has_no_tiles(size):
     assert tiles(*size) == ()
 
 
+@pytest.mark.parametrize("size", [(1920, 1080), (480, 640), (60, 40)])
+def test_one_window_shows_the_whole_image_with_a_border_of_half_its_size(size):
+    *inside, wide = search_windows(*size)
+    assert tuple(inside) == tiles(*size)
+    left, top, right, bottom = edges(wide)
+    border = max(size) / 2
+    assert left <= -border
+    assert right >= size[0] + border
+    assert top <= -border
+    assert bottom >= size[1] + border
+
+
 class Searcher:
     """Tiles of images of 1920x1080 that come every 33 ms, each of them searched."""
 
@@ -62,7 +74,7 @@ class Searcher:
         return chosen
 
 
-EVERY = tiles(1920, 1080)
+EVERY = search_windows(1920, 1080)
 
 
 def test_tiles_come_in_turn_and_none_is_left_out():
