@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError
+from vitpose_ros.ros.images import MAX_MEGAPIXELS, ImageError
 from vitpose_ros.ros.images.compressed import CompressedImages
 from vitpose_ros.ros.images.jpeg import MAX_SCANS
 
@@ -400,10 +400,3 @@ def test_an_orientation_tag_does_not_turn_the_image() -> None:
     # OpenCV follows this tag unless told not to: without this line the test could not fail.
     assert cv2.imdecode(np.frombuffer(turned.data, np.uint8), cv2.IMREAD_COLOR).shape[0] == 160
     assert np.array_equal(decode_compressed(turned), decode_compressed(plain))
-
-
-def test_each_transport_has_a_reader_and_a_suffix() -> None:
-    assert {name: make(1.0, print).topic_suffix for name, make in READERS.items()} == {
-        "raw": "",
-        "compressed": "/compressed",
-    }

@@ -51,6 +51,15 @@ def test_percentiles_look_back_on_the_last_images_only() -> None:
     assert flow.report(1.0).age_s == (1.0, 1.0)
 
 
+def test_an_unknown_age_is_left_out_of_the_percentiles() -> None:
+    flow = Flow()
+    flow.processed(None, 0.5, 0.5)
+    assert flow.report(1.0).age_s is None
+    flow.processed(2.0, 0.5, 0.5)
+    report = flow.report(2.0)
+    assert (report.age_s, report.inference_s) == ((2.0, 2.0), (0.5, 0.5))
+
+
 def test_recent_counts_cover_ten_reports() -> None:
     flow = Flow()
     for second in range(12):

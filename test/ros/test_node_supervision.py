@@ -221,6 +221,8 @@ def test_with_a_silent_clock_diagnostics_and_the_silence_warning_go_on_and_the_c
     assert "nothing comes on /clock" in status["message"]
     assert "ros2 bag play --clock" in status["message"]
     assert "in the future" not in str(status), "the clock, not the camera, is wrong"
+    assert status["image age (ms) median"] == "none yet"
+    assert float(status["overhead (ms) median"]) > 0
     two_more_statuses(graph)
     assert len(logged(graph, "ros2 bag play --clock")) == 1
 

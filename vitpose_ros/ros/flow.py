@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vitpose_ros.ros.losses import Losses
@@ -22,10 +23,10 @@ class FlowReport:
     Attributes
     ----------
     rate_in, rate_out : images received and processed per second, since the last report.
-    age_s, inference_s, overhead_s : (median, 95th percentile) over the last images; None before
-        the first one. Age is from the image's stamp to the publishing of its skeletons; overhead
-        from receipt to publishing, less the time waiting for the image before and less the
-        pipeline's own time.
+    age_s, inference_s, overhead_s : (median, 95th percentile) over the last images; None where
+        nothing was measured. Age is from the image's stamp to the publishing of its skeletons;
+        overhead from receipt to publishing, without the time of the pipeline and without waiting
+        for the image before.
     new, recent, total : counts since the last report, over the last 10 reports, and since the
         start: "received", "processed", "skipped", "lost", "failed", and "rejected: KIND" for images
         that could not be used, and others by their names.
@@ -50,7 +51,7 @@ class Flow:
         self._reported: Counter[str] = Counter()
         self._reported_at_s: float | None = None
         self._recent: deque[Counter[str]] = deque(maxlen=_REPORTS)
-        self._times: deque[tuple[float, float, float]] = deque(maxlen=_WINDOW)
+        self._times: deque[tuple[float | None, float, float]] = deque(maxlen=_WINDOW)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to the count of that name."""
@@ -62,8 +63,8 @@ class Flow:
         with self._lock:
             self._total.update(losses.counts())
 
-    def processed(self, age_s: float, inference_s: float, overhead_s: float) -> None:
-        """An image's skeletons were published; times in seconds."""
+    def processed(self, age_s: float | None, inference_s: float, overhead_s: float) -> None:
+        """An image's skeletons were published; times in seconds, None for an unknown age."""
         with self._lock:
             self._total["processed"] += 1
             self._times.append((age_s, inference_s, overhead_s))
@@ -83,24 +84,22 @@ class Flow:
             self._reported, self._reported_at_s = Counter(self._total), now_s
             self._recent.append(new)
             recent = sum(self._recent, Counter())
-            columns = list(zip(*self._times, strict=True))
+            times = list(self._times)
             total = Counter(self._total)
-        age, inference, overhead = (
-            [_percentiles(column) for column in columns] if columns else [None] * 3
-        )
         return FlowReport(
             rate_in=new["received"] / span if span > 0 else 0.0,
             rate_out=new["processed"] / span if span > 0 else 0.0,
-            age_s=age,
-            inference_s=inference,
-            overhead_s=overhead,
+            age_s=_percentiles(age for age, _, _ in times),
+            inference_s=_percentiles(inference for _, inference, _ in times),
+            overhead_s=_percentiles(overhead for _, _, overhead in times),
             new=new,
             recent=recent,
             total=total,
         )
 
 
-def _percentiles(values: tuple[float, ...]) -> tuple[float, float]:
-    ordered = sorted(values)
+def _percentiles(values: Iterable[float | None]) -> tuple[float, float] | None:
+    """Median and 95th percentile of the known values; None when there are none."""
+    ordered = sorted(value for value in values if value is not None)
     last = len(ordered) - 1
-    return ordered[round(0.5 * last)], ordered[round(0.95 * last)]
+    return (ordered[round(0.5 * last)], ordered[round(0.95 * last)]) if ordered else None

@@ -150,7 +150,8 @@ class Processor:
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._outputs.skeletons.publish(skeletons)
         processing_s = time.perf_counter() - arrival.received_s
-        age_s = 1e-9 * (self._node.get_clock().now().nanoseconds - frame.stamp_ns)
+        now_ns = self._node.get_clock().now().nanoseconds  # 0 before the first message on /clock
+        age_s = 1e-9 * (now_ns - frame.stamp_ns) if now_ns else None
         self._flow.processed(age_s, inference_s, processing_s - inference_s)
         self._count_restart(frame, result)
         self._publish_views(message, frame, result, parameters)

@@ -33,8 +33,6 @@ class CompressedImages:
     ImportError : the JPEG decoder is not installed.
     """
 
-    topic_suffix = "/compressed"
-
     def __init__(self, max_megapixels: float, tell: Callable[[str], None]) -> None:
         self._max_pixels = round(max_megapixels * 1e6)
         self._bit_depth = BitDepth(tell)

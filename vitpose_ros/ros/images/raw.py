@@ -28,8 +28,6 @@ class RawImages:
     tell : takes sentences about the camera that are worth a line in the log.
     """
 
-    topic_suffix = ""
-
     def __init__(self, max_megapixels: float, tell: Callable[[str], None]) -> None:
         self._max_pixels = round(max_megapixels * 1e6)
         self._bit_depth = BitDepth(tell)

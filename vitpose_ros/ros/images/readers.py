@@ -16,9 +16,6 @@ MAX_MEGAPIXELS = 50.0
 class ImageReader(Protocol):
     """Reads the image messages of one camera."""
 
-    topic_suffix: str
-    """What image_transport appends to the topic's name."""
-
     def check(self, message: Any) -> None:
         """Refuse, with an ImageError, what can be seen to be unusable without decoding it."""
         ...
