@@ -82,6 +82,37 @@ def test_a_compressed_image_gives_the_hands_and_its_own_header(
     assert_finds(skeletons, rendering)
 
 
+def test_a_padded_jpeg_and_a_bayer_image_in_a_jpeg_give_the_hands(
+    graph: Any, make_camera: Callable[..., Any], rendering: Rendering, encode: Callable[..., Any]
+) -> None:
+    camera = make_camera(CompressedImage, "image/compressed")
+    graph.start_pose_node(image_transport="compressed")
+    padded = cv2.imencode(".jpg", rendering.image)[1].tobytes() + bytes(300_000)
+    mosaic = encode(rendering.image, "bayer_rggb8")
+    bayer = cv2.imencode(".jpg", mosaic, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    for data, kind in (
+        (padded, "bgr8; jpeg compressed bgr8"),
+        (bayer, "bayer_rggb8; jpeg compressed bgr8"),
+    ):
+        message = CompressedImage(header=camera.header(), format=kind, data=data)
+        assert_finds(camera.process(message), rendering, within_palms=0.15)
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "bayer_rggb16"])
+def test_12_bits_in_16_give_the_hands_and_are_named_once(
+    graph: Any, camera: Any, rendering: Rendering, encode: Callable[..., Any], encoding: str
+) -> None:
+    graph.start_pose_node()
+    rows = encode(rendering.image, encoding).view("<u2") >> 4
+    for _ in range(3):
+        message = image_message(camera.header(), rows.view(np.uint8), encoding)
+        message.width = 640
+        assert_finds(camera.process(message), rendering, within_palms=0.15)
+    said = [text for text in graph.logged() if "16-bit images use" in text]
+    assert len(said) == 1
+    assert "use 12 bits" in said[0]
+
+
 def test_a_resolution_that_changes_mid_stream_starts_tracking_anew_and_goes_on(
     graph: Any, camera: Any
 ) -> None:
