@@ -63,6 +63,12 @@ LEVELS = [
         WARN,
         "unusable images: rejected: data 3, rejected: size 1",
     ),
+    (
+        "rejected by the mixture of two cameras",
+        status(counted(**{"rejected: stamp": 2}), warnings=["2 publishers", "more"]),
+        WARN,
+        "unusable images: rejected: stamp 2; 2 publishers",
+    ),
     ("impaired", status(warnings=["first"]), WARN, "first"),
     (
         "impaired twice",

@@ -246,7 +246,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_model_file_keeps_the_node_from_starting_until_it_is_mended(
+def test_a_damaged_model_file_keeps_the_node_from_starting_until_it_is_replaced(
     graph: Any, camera: Any, store: Path, damage: str
 ) -> None:
     change, named = DAMAGES[damage]
@@ -259,7 +259,7 @@ def test_a_damaged_model_file_keeps_the_node_from_starting_until_it_is_mended(
     assert str(file) in text
     assert all(part in text for part in named), text
     assert f"--store {store}" in text
-    assert "Traceback" not in text, "this is the user's to mend, not ours"
+    assert "Traceback" not in text, "the user can correct this; it is no fault of ours"
     assert f"ros2 lifecycle set {graph.namespace}/pose_node configure" in text
     assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
     values = graph.wait_for_status(lambda v: v["level"] == "ERROR", "level ERROR")

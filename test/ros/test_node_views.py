@@ -172,7 +172,7 @@ def test_an_unknown_network_for_persons_is_refused_with_those_that_are_accepted(
     assert f"ros2 lifecycle set {graph.namespace}/pose_node configure" in text
     assert "Traceback" not in text
     assert graph.set_parameter(parameter, accepted).successful
-    assert graph.change_state("configure", "activate"), "mended"
+    assert graph.change_state("configure", "activate"), "corrected"
 
 
 def test_networks_for_persons_are_not_looked_for_in_the_first_person(

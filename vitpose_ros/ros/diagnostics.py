@@ -54,7 +54,8 @@ def node_status(
         level, message = DiagnosticStatus.ERROR, f"{flow.new['failed']} images failed: see the log"
     elif rejected:
         listed = ", ".join(f"{kind} {n}" for kind, n in sorted(rejected.items()))
-        level, message = DiagnosticStatus.WARN, f"unusable images: {listed}"
+        level = DiagnosticStatus.WARN
+        message = "; ".join([f"unusable images: {listed}", *warnings[:1]])
     elif warnings:
         more = f" (and {len(warnings) - 1} more: see the values)" if len(warnings) > 1 else ""
         level, message = DiagnosticStatus.WARN, warnings[0] + more
