@@ -31,7 +31,6 @@ def run_download(
     """
     process = subprocess.Popen(
         command,
-        cwd="/",  # Python would import modules from the current folder
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

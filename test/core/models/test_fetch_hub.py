@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from vitpose_ros.models.catalogue import read_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.pull import pull
-from vitpose_ros.models.store import State
+from vitpose_ros.models.store import ModelStore, State
 
 SOURCE = {"hub": "acme/net", "revision": "v1", "member": "onnx/net.onnx"}
 PATH = "/acme/net/resolve/v1/onnx/net.onnx"
@@ -31,6 +33,16 @@ def test_a_file_of_the_hub_arrives_at_its_revision(hub, make_entry, make_store, 
         "checksums.json",
         "net.onnx",
     ]
+
+
+def test_a_relative_store_is_in_the_current_folder(
+    hub, make_entry, make_catalogue, content, tmp_path, monkeypatch
+):
+    hub.files[PATH] = content
+    catalogue = read_catalogue([make_catalogue({"net": make_entry(SOURCE)})])
+    monkeypatch.chdir(tmp_path)
+    pull(ModelStore(Path("store"), catalogue), ["net"])
+    assert (tmp_path / "store" / "net" / "net.onnx").read_bytes() == content
 
 
 def test_a_connection_to_the_hub_that_breaks_never_leaves_half_a_file(

