@@ -341,10 +341,10 @@ class PoseNode(LifecycleNode):
     # --- once a second
 
     def _on_second(self) -> None:
-        processor = self._processor
-        if self._worker is not None and processor is not None:
-            self._supervisor.check_worker(self._worker, processor.pipeline.reset)
-            self._supervisor.check(self._settings.silence_timeout, self._worker.busy_s)
+        worker, processor = self._worker, self._processor
+        if self._phase == "active" and worker is not None and processor is not None:
+            self._supervisor.check_worker(worker, processor.pipeline.reset)
+            self._supervisor.check(self._settings.silence_timeout, worker.busy_s)
         self._publish_status(self._phase)
 
     def _publish_status(self, state: str) -> None:

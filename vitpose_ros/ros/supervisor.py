@@ -200,7 +200,8 @@ class Supervisor:
         return (
             f"{self._namesakes} nodes are named {self._node.get_fully_qualified_name()}: their "
             "topics, parameters and services are mixed up. End one of them, or give one another "
-            "name or namespace (-r __node:=NAME, namespace:=NAME in the launch file)"
+            "name or namespace (-r __node:=NAME, namespace:=NAME in the launch file). One that was "
+            "killed disappears within half a minute"
         )
 
     def _several_publishers(self) -> str:
