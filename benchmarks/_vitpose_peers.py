@@ -1,6 +1,6 @@
-"""ViTPose-S in transformers and in rtmlib, as a process that answers requests.
+"""ViTPose-S in transformers and in rtmlib, in a process that answers requests.
 
-Run by the interpreter that has torch; knows nothing of this package. Requests, one JSON each line:
+It runs in the interpreter that has torch, without this package. Requests are lines of JSON:
 
 {"do": "make", "crop": NPZ, "onnx": FILE, "reference": NPZ}
     Make the network, its maps of the crop smooth peaks at the joints; write it as ONNX, and its
@@ -29,7 +29,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class Heatmaps(torch.nn.Module):
-    """The network with nothing but its maps as its output."""
+    """The network with its maps as the only output."""
 
     def __init__(self, network):  # type: ignore[no-untyped-def]
         super().__init__()
@@ -43,13 +43,13 @@ class Heatmaps(torch.nn.Module):
 def make(crop, joints):  # type: ignore[no-untyped-def]
     """ViTPose-S with seeded weights, whose head is solved for smooth peaks.
 
-    Random weights give maps without peaks, of which no joint can be compared. So one linear map of
+    Random weights give maps without peaks, so there is nothing to compare. So one linear map of
     the backbone's 192 tokens is solved (least squares) for a Gaussian around each joint on the
     tokens' grid, and the head's first 17 channels are set to this map and to bilinear enlargement;
     its other channels keep their random weights. The work per crop is that of any ViTPose-S.
     """
     torch.manual_seed(0)
-    # Any: where transformers is installed mypy reads it, and its classes take more than they say.
+    # Any: mypy reads transformers where it is installed, and its classes accept more than they say.
     small: dict[str, Any] = {
         "image_size": (256, 192),
         "patch_size": (16, 16),
@@ -87,7 +87,7 @@ def make(crop, joints):  # type: ignore[no-untyped-def]
 
 
 class Contestants:
-    """Who is measured."""
+    """The contestants, by name."""
 
     def __init__(self, network, onnx):  # type: ignore[no-untyped-def]
         self.network = network

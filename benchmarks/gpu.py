@@ -1,23 +1,22 @@
 """ViTPose on a GPU: engine alone, whole loop, and transformers on the same GPU, in one run.
 
-Networks of the sizes S, B and L with random weights, made in transformers and converted by this
-package. All figures are crops for each second, at each batch size, medians over turns:
+The networks have sizes S, B and L and random weights; transformers makes and this package converts
+them. All figures are crops per second for each batch size, medians over turns:
 
-- engine_fps: the network alone, on crops that lie on the GPU;
+- engine_fps: the network alone, on crops in GPU memory;
 - loop_fps: from a 1920x1080 frame in the CPU's memory to joints in the CPU's memory;
-- transformers_fps: the same way in transformers as its users go it (processor, network in float16,
-  post-processing), frame and joints in the CPU's memory; crops by torchvision's processor where
-  torchvision is installed, else by pillow's.
+- transformers_fps: the same in transformers, as its users call it (processor, network in float16,
+  post-processing), with torchvision's processor where torchvision is installed, else pillow's.
 
-around_engine_share is the GPU's time for cropping and decoding as a fraction of the engine's.
+around_engine_share is the GPU time of cropping and decoding as a fraction of the engine's.
 
-The engine is TensorRT where it is installed, else torch (--engine says which); in mixed precision,
-which is compared with float32 here too.
+The engine is TensorRT where it is installed, else torch (choose with --engine), in mixed precision,
+which is compared with float32 first.
 
-Random weights give maps without peaks: the time of the decoding does not depend on them.
+Random weights give maps without peaks; the decoding takes the same time without any.
 
-Without an NVIDIA GPU it ends with a word and exit code 1, unless --device cpu is given: a trial of
-the script (float32, torch), whose figures mean nothing.
+Without an NVIDIA GPU it ends with a message and exit code 1. --device cpu only tries the script
+(float32, torch); its figures are meaningless.
 
 JSON: for each size and batch, e.g. "B_16": engine_fps, loop_fps, transformers_fps,
 around_engine_share. Target at batch 16, for B: around_engine_share at most 0.1.
@@ -43,12 +42,12 @@ from vitpose_ros.engines.torch import TorchEngine, import_torch
 from vitpose_ros.keypoints.agreement import compare
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 from vitpose_ros.keypoints.topdown import TopDown
-from vitpose_ros.keypoints.warp import IMAGENET, box_region, crop_region, crop_to_image
+from vitpose_ros.keypoints.warp import box_region, crop_region, crop_to_image
 from vitpose_ros.layouts import COCO17
 from vitpose_ros.types import ByteArray, Crop, Region
 
 SIZES = {"S": (384, 12, 12), "B": (768, 12, 12), "L": (1024, 24, 16), "tiny": (64, 1, 2)}
-"""Width, layers, attention heads. All have the classic head, but for the tiny one."""
+"""Width, layers, attention heads. All but the tiny one have the classic head."""
 
 BATCHES = (1, 4, 16, 64)
 FRAME = (1920, 1080)
@@ -66,7 +65,7 @@ def make_network(size: str, folder: Path) -> Any:
     torch = import_torch()
     torch.manual_seed(0)
     width, layers, heads = SIZES[size]
-    # Any: where transformers is installed mypy reads it, and its classes take more than they say.
+    # Any: mypy reads transformers where it is installed, and its classes accept more than they say.
     backbone: dict[str, Any] = {
         "image_size": (256, 192),
         "patch_size": (16, 16),
@@ -87,7 +86,7 @@ def make_network(size: str, folder: Path) -> Any:
 
 
 def make_engine(kind: str, folder: Path, device: str, size: str) -> DeviceEngine:
-    """Return the engine of a network's folder; TensorRT's is built first."""
+    """Return the engine of a network's folder; a TensorRT engine is built first."""
     if device == "cpu":
         return TorchEngine(folder / "model.onnx", device)
     mixed = folder / "model.mixed.onnx"
@@ -104,7 +103,7 @@ def make_engine(kind: str, folder: Path, device: str, size: str) -> DeviceEngine
     return TensorRtEngine(stored.folder)
 
 
-def choose_engine(wanted: str, device: str) -> str:
+def select_kind(wanted: str, device: str) -> str:
     """Return "tensorrt" where it is installed and a GPU is used, else "torch"."""
     if wanted != "auto" or device == "cpu":
         return "torch" if device == "cpu" else wanted
@@ -128,14 +127,14 @@ def scene(persons: int) -> tuple[ByteArray, list[tuple[float, float, float, floa
 
 
 class Clock:
-    """Times work that a GPU may still be at when its call returns."""
+    """Times work that a GPU may not have finished when the call returns."""
 
     def __init__(self, device: str, seconds: float, turns: int) -> None:
         self._wait = import_torch().cuda.synchronize if device != "cpu" else lambda: None
         self._seconds, self._turns = seconds, turns
 
     def per_call_s(self, call: Callable[[], object]) -> float:
-        """Seconds of one call among many in a row: the median over turns."""
+        """Return the seconds per call in a series: the median over turns."""
         call()
         call()
         self._wait()
@@ -155,14 +154,14 @@ class Clock:
 
 
 def around(engine: DeviceEngine, image: ByteArray, regions: list[Region]) -> Callable[[], object]:
-    """Return a call that crops and decodes, without upload, network and way back."""
+    """Return a call that crops and decodes, without upload, network and download."""
     import torch
 
     from vitpose_ros.keypoints.torch_decode import make_decode
     from vitpose_ros.keypoints.torch_warp import TorchCrops, upload_planes
 
     planes = upload_planes(image, engine.device)
-    cut = TorchCrops(CODEC.input_size, IMAGENET, engine.device)
+    cut = TorchCrops(CODEC.input_size, engine.device)
     decode = make_decode(CODEC, engine.device)
     tensors = engine.buffers(len(regions))
     maps = [engine.run_device(tensors)[spec.name].clone() for spec in engine.outputs]
@@ -191,7 +190,7 @@ def make_processor() -> Any:
 def transformers_call(
     model: Any, image: ByteArray, boxes: Sequence[Sequence[float]], device: str
 ) -> Callable[[], object]:
-    """Return a call of transformers' own way."""
+    """Return a call of transformers as its users call it."""
     torch = import_torch()
     processor = make_processor()
     rgb = np.ascontiguousarray(image[:, :, ::-1])
@@ -280,15 +279,15 @@ def main() -> None:
         make_processor()
     except ImportError as error:
         raise SystemExit(
-            "to compare with transformers it must be there, with torchvision or pillow and scipy: "
+            "the comparison needs transformers, with torchvision or with pillow and scipy: "
             f"pip install transformers onnxscript pillow scipy ({str(error).strip()[:200]})"
         ) from error
     if options.device != "cpu" and not torch.cuda.is_available():
         raise SystemExit(
-            f"torch {torch.__version__} sees no NVIDIA GPU, so there is nothing to measure; "
+            f"torch {torch.__version__} finds no NVIDIA GPU, so there is nothing to measure; "
             "--device cpu tries the script on the CPU"
         )
-    kind = choose_engine(options.engine, options.device)
+    kind = select_kind(options.engine, options.device)
     rows: list[list[Any]] = []
     figures: dict[str, Any] = {}
     for size in options.sizes:

@@ -1,37 +1,36 @@
-"""ViTPose-S on the CPU: this package beside transformers and rtmlib, on the same weights and boxes.
+"""ViTPose-S on the CPU: this package against transformers and rtmlib, same weights, same boxes.
 
-All compute the same network, one after the other in turns, so that whatever else the machine does
-hits all of them; each is called as its users call it (transformers: processor, network,
-post-processing; rtmlib: its ViTPose class on ONNX Runtime). 'Bare engine' runs the network alone.
+All run the same network in turns, so that other load on the machine affects all of them. Each is
+called as its users call it (transformers: processor, network, post-processing; rtmlib: its ViTPose
+class on ONNX Runtime). 'Bare engine' runs the network alone.
 
-The weights are random, since none can be had without a model hub, but the head is solved so that
-the maps of one crop are smooth peaks. On these the joints are compared with the float32 reference:
-torch's maps of that crop, decoded by the official recipe on whole maps in float64 (the peaks lie 8
-pixels or more inside the maps: nearer to the border the official recipe itself is biased).
+The weights are random, since real ones need a model hub, but the head is solved so that one crop
+gives smooth peaks. On these, joints are compared with the float32 reference: torch's maps of that
+crop, decoded by the official recipe on whole maps in float64. The peaks are at least 8 pixels
+inside the maps: nearer to the border the official recipe itself is biased.
 
-This package runs in float32 and, where the CPU has the instructions, in a lower precision; that one
-is used only after the gate of `vitpose_ros.keypoints.agreement` let it pass on that crop, and is
-the one that the figures are about ('precision' says which it is; the float32 rows stand beside it).
-A trained network has fainter and broader maps than these. So the only one that there is here, the
-tiny ViTPose, is put to the same gate on rendered hands, and 'precision_trained' is the precision
-that it would run in. Where the two differ, as they do where a CPU has bf16 but not fp16, what a
-trained network can be expected to do is in the keys that end with '_fp32'.
+This package runs in float32 and, where the CPU has the instructions, in a lower precision. That one
+is used only after it passed the gate of `vitpose_ros.keypoints.agreement` on that crop; the figures
+are then for it ('precision' says which), with the float32 rows beside them. A trained network has
+fainter and broader maps. So the tiny ViTPose, the only trained one here, goes through the same gate
+on rendered hands, and 'precision_trained' is the precision that it would run in. Where the two
+differ, as on CPUs with bf16 but without fp16, the keys ending in '_fp32' say what to expect of a
+trained network.
 
 around_engine_ms is everything but the network for one person (crop, normalisation, decoding, joints
-into the image), in time of one core (so that other work on the machine does not count), with an
-engine that answers at once.
+into the image), in CPU time on one core, with an engine that answers immediately.
 
 JSON: vs_transformers, vs_rtmlib (both for 1 person), around_engine_ms, max_difference_px, and
 precision, precision_trained, the same figures in float32, and the rows of the tables.
 Targets: at least 3, at least 2, at most 1, at most 0.1.
 
-What was measured: on a CPU with AMX-FP16 all are met in fp16 (8.9 and 5.8 times, on a machine with
-other work). On one that has AVX-512 with bf16 and no fp16 (AMD EPYC, 2 cores) all are met in bf16,
-which the gate accepts on this network: 18 ms, 4.1 times transformers and 2.05 times rtmlib, joints
-within 0.075 px. In it the trained network's largest difference on rendered hands is 0.15 to 0.7 px,
-and the gate refuses it: what fp32 does there is 29 ms, 2.6 and 1.3 times (rtmlib's engine, ONNX
-Runtime, takes 35 ms against OpenVINO's 28). The whole network in bf16 would take 16 ms, and moves
-joints by 0.13 px here. On a busy machine the medians say little: compare runs with a load below 1.
+Measured so far: on a CPU with AMX-FP16 all targets are met in fp16 (8.9 and 5.8 times, on a loaded
+machine). On one with AVX-512 and bf16 but without fp16 (AMD EPYC, 2 cores) all are met in bf16,
+which the gate accepts for this network: 18 ms, 4.1 times transformers and 2.05 times rtmlib, joints
+within 0.075 px. There the trained network's largest difference on rendered hands is 0.15 to 0.7 px,
+so the gate refuses bf16; fp32 takes 29 ms, 2.6 and 1.3 times (rtmlib's engine, ONNX Runtime, takes
+35 ms against OpenVINO's 28). The whole network in bf16 would take 16 ms and move joints by 0.13 px.
+Medians from a loaded machine mean little: compare runs with a load below 1.
 """
 
 from __future__ import annotations
@@ -57,7 +56,6 @@ from vitpose_ros.keypoints.gate_crops import gate_crops
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.warp import (
-    IMAGENET,
     box_region,
     crop_region,
     crop_to_image,
@@ -85,7 +83,7 @@ Box = tuple[float, float, float, float]
 
 
 class InstantEngine:
-    """An engine that answers at once, with maps that it was given."""
+    """An engine that answers immediately with given maps."""
 
     name = "instant"
 
@@ -94,13 +92,13 @@ class InstantEngine:
         self._maps = maps
 
     def run(self, tensors: Mapping[str, npt.NDArray[np.float32]]) -> Tensors:
-        """The maps, one set for each crop."""
+        """Return the maps, one set per crop."""
         (crops,) = tensors.values()
         return {self.outputs[0].name: self._maps[: len(crops)]}
 
 
 def picture(seed: int = 0) -> ByteArray:
-    """Return an image of 1280x720 with structure at every scale."""
+    """Return a 1280x720 image with structure at every scale."""
     rng = np.random.default_rng(seed)
     image = np.zeros((720, 1280, 3), np.float32)
     for sigma in (1, 3, 9, 27, 81):
@@ -112,7 +110,7 @@ def picture(seed: int = 0) -> ByteArray:
 
 
 def boxes_in(image: ByteArray, count: int, seed: int = 1) -> list[Box]:
-    """Return boxes as of standing persons; the first is the one whose joints are compared."""
+    """Return boxes like standing persons'; joints are compared in the first."""
     rng = np.random.default_rng(seed)
     height, width = image.shape[:2]
     boxes: list[Box] = [(560.25, 250.5, 110.0, 210.0)]
@@ -123,7 +121,7 @@ def boxes_in(image: ByteArray, count: int, seed: int = 1) -> list[Box]:
 
 
 def official(heatmaps: FloatArray) -> npt.NDArray[np.float64]:
-    """Decode (K, H, W) maps by the official recipe, on whole maps: (K, 2) heatmap px."""
+    """Decode (K, H, W) maps with the official recipe, on whole maps: (K, 2) heatmap px."""
     found = []
     for heatmap in heatmaps.astype(np.float64):
         y, x = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
@@ -142,7 +140,7 @@ def official(heatmaps: FloatArray) -> npt.NDArray[np.float64]:
 def timed(
     call: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Seconds of each call."""
+    """Return the seconds of each call."""
     seconds = []
     for _ in range(times):
         start = clock()
@@ -154,7 +152,7 @@ def timed(
 def around_engine(
     engine: OpenVinoEngine, image: ByteArray, regions: Sequence[Region], maps: FloatArray
 ) -> float:
-    """Milliseconds of one core that everything but the network takes for each crop."""
+    """Return the CPU time per crop of everything but the network, ms on one core."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     topdown = TopDown(
@@ -171,7 +169,7 @@ Gated = tuple[dict[str, OpenVinoEngine], list[list[Any]]]
 
 
 def load(onnx: Path, crops: FloatArray, codec: HeatmapCodec = CODEC) -> Gated:
-    """Return the engines that the gate accepts, by precision, and a table of how each agrees."""
+    """Return the engines that pass the gate, by precision, and a table of their agreement."""
     exact = OpenVinoEngine(onnx)
     engines, rows = {"fp32": exact}, list[list[Any]]()
     for precision in ("fp16", "bf16"):
@@ -194,7 +192,7 @@ def load(onnx: Path, crops: FloatArray, codec: HeatmapCodec = CODEC) -> Gated:
 def distances(
     engine: OpenVinoEngine, exact: OpenVinoEngine, codec: HeatmapCodec, crops: FloatArray
 ) -> FloatArray:
-    """How far the joints that float32 is sure of lie from float32's, px of the crop."""
+    """Return the distances of float32's confident joints, px of the crop."""
     given, true = (
         codec.decode(list(one.run({one.inputs[0].name: crops}).values())) for one in (engine, exact)
     )
@@ -203,13 +201,13 @@ def distances(
 
 
 def trained() -> Gated:
-    """The same for the tiny ViTPose, on the crops that the package's gate looks at."""
+    """Do the same for the tiny ViTPose, on the crops of the package's gate."""
     codec = HeatmapCodec((128, 128), (32, 32))
     return load(TINY, gate_crops(codec, HAND21), codec)
 
 
 def fastest(engines: Mapping[str, OpenVinoEngine]) -> str:
-    """The precision to take."""
+    """Return the precision to use."""
     return next((p for p in ("fp16", "bf16") if p in engines), "fp32")
 
 
@@ -231,7 +229,7 @@ def main() -> None:
     shown = crop_region(regions[0], CODEC.input_size)
     matrices = crop_to_image([shown], CODEC.input_size, CODEC.udp)
     crop = np.empty((1, 3, CODEC.input_size[1], CODEC.input_size[0]), np.float32)
-    cut_crops(image, matrices, IMAGENET, crop)
+    cut_crops(image, matrices, crop)
     joints = np.random.default_rng(2).uniform([32, 32], [160, 224], (len(COCO17), 2))
 
     with tempfile.TemporaryDirectory() as name:
@@ -280,7 +278,7 @@ def main() -> None:
                 call(who, count, 2)
             for _ in range(options.rounds):
                 for who in contestants:
-                    time.sleep(0.05)  # threads of the one before that still spin come to rest
+                    time.sleep(0.05)  # lets spinning threads of the one before come to rest
                     seconds.setdefault((who, count), []).extend(call(who, count, 6 // count + 2))
         peer.close()
 

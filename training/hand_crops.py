@@ -16,7 +16,7 @@ from sample_cache import Samples
 
 from vitpose_ros.geometry import apply_affine
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
-from vitpose_ros.keypoints.warp import IMAGENET, crop_to_image, cut_crops
+from vitpose_ros.keypoints.warp import crop_to_image, cut_crops
 from vitpose_ros.layouts import MIDDLE_MCP, WRIST
 from vitpose_ros.synthetic import setting
 from vitpose_ros.synthetic.effects import smear_kernel
@@ -168,7 +168,7 @@ class CropMaker:
         same = np.array(((1.0, 0, 0), (0, 1.0, 0)))[None]
         for i in range(round(empty * count)):
             image = self._disturbed(self._background(rng), rng)
-            cut_crops(image, same, IMAGENET, batch.pixels[i : i + 1])
+            cut_crops(image, same, batch.pixels[i : i + 1])
             batch.xy[i], batch.weight[i], batch.visible[i] = np.nan, 1.0, False
         return batch
 
@@ -185,7 +185,7 @@ class CropMaker:
         same = np.array(((1.0, 0, 0), (0, 1.0, 0)))
         for i, row in enumerate(rows):
             image, xy[i] = self._crop(int(row), rng, disturbed)
-            cut_crops(image, same[None], IMAGENET, pixels[i : i + 1])
+            cut_crops(image, same[None], pixels[i : i + 1])
         inside = ((xy >= -0.5) & (xy < np.array(self._size) - 0.5)).all(axis=2)
         return Batch(pixels, xy, np.asarray(inside, np.float32), self._samples.visible[rows])
 

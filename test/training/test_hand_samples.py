@@ -14,7 +14,7 @@ from tiny_vitpose import make_codec
 
 from vitpose_ros.geometry import apply_affine
 from vitpose_ros.hand_geometry import hand_region
-from vitpose_ros.keypoints.warp import IMAGENET, crop_to_image
+from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, crop_to_image
 from vitpose_ros.types import Region
 
 RECIPE = sample_cache.Recipe(seed=3, free_shards=2, scene_shards=1, shard=6)
@@ -102,7 +102,7 @@ def test_crops_move_the_joints_exactly_as_the_pixels():
         np.zeros((1, 288, 288, 3), np.uint8),
     ).held_out(np.zeros(6, np.int64), rng)
     for pixels, xy in zip(made.pixels, made.xy, strict=True):
-        brightness = pixels[1] * IMAGENET.std[1] + IMAGENET.mean[1]
+        brightness = pixels[1] * IMAGENET_STD[1] + IMAGENET_MEAN[1]
         for x, y in xy[:5]:
             x0, y0 = round(x) - 4, round(y) - 4
             part = brightness[y0 : y0 + 9, x0 : x0 + 9].astype(np.float64)

@@ -1,3 +1,1 @@
-"""What a user needs to know about this machine before the node runs, with a remedy for each
-problem.
-"""
+"""Checks this machine before the node runs, with a remedy for each problem."""

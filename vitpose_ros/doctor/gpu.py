@@ -1,5 +1,5 @@
-"""The GPU, its driver, and the libraries that reach it. A machine without one is no problem: the
-networks run on its CPU.
+"""The GPU, its driver, and the libraries that use it. A machine without one is fine: the networks
+run on the CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TENSORRT = "import tensorrt; print(tensorrt.__version__)"
 
 @dataclass(frozen=True)
 class Gpu:
-    """What nvidia-smi says of a GPU."""
+    """What nvidia-smi reports about a GPU."""
 
     name: str
     driver: str
@@ -33,7 +33,7 @@ class Gpu:
 
 
 def check_gpu(host: Host) -> Iterator[Finding]:
-    """GPU, driver, torch with CUDA, TensorRT."""
+    """Check the GPU, its driver, torch with CUDA, and TensorRT."""
     jetson = host.read("/etc/nv_tegra_release")
     if jetson is not None:
         yield Finding(SECTION, "Jetson", Level.NOTE, _jetson(jetson))
@@ -42,7 +42,7 @@ def check_gpu(host: Host) -> Iterator[Finding]:
         yield problem
     elif not gpus and jetson is None:
         yield Finding(
-            SECTION, "GPU", Level.NOTE, "no NVIDIA GPU: the networks run on the CPU (OpenVINO)"
+            SECTION, "GPU", Level.NOTE, "no NVIDIA GPU; the networks run on the CPU (OpenVINO)"
         )
         return
     for gpu in gpus:
@@ -72,8 +72,8 @@ def _gpus(host: Host) -> tuple[list[Gpu], Finding | None]:
             "driver",
             Level.PROBLEM,
             f"nvidia-smi fails: {answer.text}",
-            "reboot after an update of the driver; in a container start it with --gpus all "
-            "(--runtime nvidia on a Jetson)",
+            "reboot after a driver update; start a container with --gpus all, or with --runtime "
+            "nvidia on a Jetson",
         )
     gpus = []
     for line in answer.text.splitlines():
@@ -87,15 +87,15 @@ def _torch(host: Host) -> Finding:
     answer = host.python_says(_TORCH)
     name = "torch"
     advice = (
-        "on a desktop: pip install torch; on a Jetson the wheel that NVIDIA makes for its JetPack "
-        "(docs/gpu.md)"
+        "on a desktop: pip install torch; on a Jetson: NVIDIA's wheel for its JetPack, see "
+        "docs/gpu.md"
     )
     if not answer.good:
         return Finding(
             SECTION,
             name,
             Level.WARNING,
-            f"cannot be imported ({answer.text}): without it nothing runs on the GPU",
+            f"cannot be imported ({answer.text}); nothing runs on the GPU without it",
             advice,
         )
     words = answer.text.split()
@@ -110,8 +110,8 @@ def _torch(host: Host) -> Finding:
         f"{version}, {why}",
         advice
         if cuda == "none"
-        else "compare the driver's CUDA (nvidia-smi) with torch's; "
-        "a driver older than torch's CUDA cannot run it",
+        else "nvidia-smi must show at least torch's CUDA version; else update the driver, or "
+        "install a torch for an older CUDA",
     )
 
 
@@ -123,7 +123,7 @@ def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
             SECTION,
             name,
             Level.WARNING,
-            f"cannot be imported ({answer.text}): networks run slower, by torch",
+            f"cannot be imported ({answer.text}); networks run in torch, which is slower",
             "on a Jetson: sudo apt install python3-libnvinfer; on a desktop: pip install tensorrt",
         )
     major = version_of(answer.text)[0]
@@ -132,8 +132,8 @@ def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
             SECTION,
             name,
             Level.PROBLEM,
-            f"{answer.text}; 10.3 or later is needed",
-            "JetPack 6.1 or later has it; on a desktop: pip install --upgrade tensorrt",
+            f"{answer.text}; 10.3 or later is required",
+            "on a Jetson: JetPack 6.1 or later; on a desktop: pip install --upgrade tensorrt",
         )
     needed = 580 if major >= 11 and host.package("tensorrt-cu12") is None else 535
     for gpu in gpus:
@@ -143,10 +143,10 @@ def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
                 SECTION,
                 name,
                 Level.PROBLEM,
-                f"{answer.text} needs driver {needed} or later; this one is {gpu.driver}",
+                f"{answer.text} needs driver {needed} or later; the driver here is {gpu.driver}",
                 "update the driver"
                 + (
-                    ", or take the wheels for CUDA 12: pip install tensorrt-cu12"
+                    ", or install the wheels for CUDA 12: pip install tensorrt-cu12"
                     if needed == 580
                     else ""
                 ),

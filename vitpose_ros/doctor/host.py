@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 TIMEOUT_S = 60.0
-"""No probe may take longer: a driver that hangs must not make the doctor hang."""
+"""The time limit of a probe: a driver that hangs must not block the doctor."""
 
 SHARED_MEMORY = Path("/dev/shm")
 

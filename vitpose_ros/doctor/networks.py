@@ -1,4 +1,4 @@
-"""The models in the store, and whether the networks that the node starts with load and run."""
+"""The models in the store, and whether the networks that the node would use load and run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RUNS = 5
 
 
 def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Finding]:
-    """What lies in the store, and the pipeline of these models, loaded and run once.
+    """Check the store, then load and run the pipeline of these models.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Fin
 
 
 def _engines(store: ModelStore) -> Iterator[Finding]:
-    """The TensorRT engines: whether they load and agree with float32 here."""
+    """Check whether the TensorRT engines load and agree with float32 here."""
     stored = [
         (entry.name, engine)
         for entry in store.catalogue.entries
@@ -76,11 +76,15 @@ def _engines(store: ModelStore) -> Iterator[Finding]:
             SECTION,
             "TensorRT engines",
             Level.WARNING,
-            f"{len(stored)} are there, and cannot be used: {' '.join(problems)}",
-            "see the reason; until then networks run by torch or on the CPU",
+            f"{len(stored)} stored, which cannot be used: {' '.join(problems)}",
+            "see the message; until then networks run in torch or on the CPU",
         )
         return
-    machine = machine_here()
+    try:
+        machine = machine_here()
+    except EngineError as error:
+        yield Finding(SECTION, "TensorRT engines", Level.PROBLEM, str(error), "see the message")
+        return
     for name, engine in stored:
         yield _engine(store, name, engine, machine)
 
@@ -90,13 +94,13 @@ def _engine(store: ModelStore, name: str, engine: StoredEngine, machine: Machine
     state, reasons = engine_state(store, engine, name, machine)
     if state == OTHER:  # several machines may share a store
         return Finding(SECTION, what, Level.NOTE, f"does not fit: {' '.join(reasons)}")
-    remedy = f"vitpose_ros engine build {name} --force"
     if state == DAMAGED:
+        remedy = f"vitpose_ros engine build {name} --force"
         return Finding(SECTION, what, Level.WARNING, " ".join(reasons), remedy)
     try:
         figures = engine_gate(store.get(name))(engine.folder)
     except (EngineError, ModelError) as error:
-        return Finding(SECTION, what, Level.PROBLEM, str(error), remedy)
+        return Finding(SECTION, what, Level.PROBLEM, str(error), "do as the message says")
     return Finding(
         SECTION,
         what,
@@ -121,9 +125,8 @@ def _runs(store: ModelStore, models: Models, view: str) -> Iterator[Finding]:
         yield Finding(SECTION, name, Level.PROBLEM, str(error), _pull(store, models, view))
         return
     except (EngineError, ValueError) as error:
-        yield Finding(
-            SECTION, name, Level.PROBLEM, str(error), "see the reason; name another model or engine"
-        )
+        remedy = "see the message, or choose another model or engine"
+        yield Finding(SECTION, name, Level.PROBLEM, str(error), remedy)
         return
     for why in chosen:
         yield Finding(SECTION, "engine", Level.NOTE, why)
@@ -131,8 +134,8 @@ def _runs(store: ModelStore, models: Models, view: str) -> Iterator[Finding]:
         SECTION,
         name,
         Level.OK,
-        f"{', '.join(pipeline.models)} on {pipeline.engine}; {per_image_ms:.0f} ms for an image "
-        "without anybody (640x480)",
+        f"{', '.join(pipeline.models)} on {pipeline.engine}; {per_image_ms:.0f} ms for an "
+        "empty image (640x480)",
     )
 
 
@@ -144,6 +147,6 @@ def _pull(store: ModelStore, models: Models, view: str) -> str:
         wanted += [models.person_detector, models.body_model]
     known = set(store.catalogue.names())
     if unknown := [name for name in wanted if name not in known]:
-        return f"name another model than {' and '.join(unknown)}"
+        return f"choose other models than {' and '.join(unknown)}"
     absent = [name for name in wanted if store.status(store.catalogue.get(name)).problem]
-    return f"vitpose_ros models pull {' '.join(absent)}" if absent else "see the reason"
+    return f"vitpose_ros models pull {' '.join(absent)}" if absent else "see the message"

@@ -1,4 +1,4 @@
-"""Python and the packages that the node runs on."""
+"""Python, and the packages that the node needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEEDED = {
     "yaml": ((5, 4), "pyyaml"),
     "rich": ((11, 2), "rich"),
 }
-"""Modules that the core imports: the oldest version that it works with, and pip's name."""
+"""Modules that the core imports: the oldest supported version, and pip's name."""
 
 OPENCV = (
     "opencv-python",
@@ -32,7 +32,7 @@ OPENCV = (
 
 
 def check_system(host: Host) -> Iterator[Finding]:
-    """The machine, Python, and the packages of requirements/core.txt."""
+    """Check Python and the packages of requirements/core.txt."""
     yield Finding(SECTION, "machine", Level.NOTE, f"{host.system}, {host.cores} cores")
     version = ".".join(map(str, host.python))
     if host.python[:2] < OLDEST_PYTHON:
@@ -41,7 +41,7 @@ def check_system(host: Host) -> Iterator[Finding]:
             "Python",
             Level.PROBLEM,
             f"{version} ({host.interpreter})",
-            "Python 3.10 or later is needed: Ubuntu 22.04 has it",
+            "Python 3.10 or later is required; Ubuntu 22.04 has it",
         )
     else:
         yield Finding(SECTION, "Python", Level.OK, f"{version} ({host.interpreter})")
@@ -53,8 +53,8 @@ def check_system(host: Host) -> Iterator[Finding]:
             SECTION,
             "OpenCV's packages",
             Level.WARNING,
-            f"{' and '.join(installed)} are installed into the same folder, and the files of one "
-            "hide the other's",
+            f"{' and '.join(installed)} are installed in the same folder and overwrite each "
+            "other's files",
             f"keep one: {_pip(host)} uninstall {' '.join(installed[1:])}, then reinstall "
             f"{installed[0]}",
         )
@@ -84,18 +84,18 @@ def _module(host: Host, module: str, oldest: tuple[int, int], package: str) -> F
             name,
             Level.PROBLEM,
             f"cannot be imported: {answer.text}",
-            f"{install} (on Ubuntu 24.04 and later see the README: a virtual environment with "
-            "--system-site-packages)",
+            f"{install} (on Ubuntu 24.04 and later, in a virtual environment with "
+            "--system-site-packages, see the README)",
         )
     if version_of(answer.text) < oldest:
         return Finding(
-            SECTION, name, Level.PROBLEM, f"{answer.text}; {wanted} or later is needed", install
+            SECTION, name, Level.PROBLEM, f"{answer.text}; {wanted} or later is required", install
         )
     return Finding(SECTION, name, Level.OK, answer.text)
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """The first two numbers of a version, e.g. (2024, 3); (0, 0) where there are none."""
+    """The first two numbers of a version, e.g. (2024, 3); (0, 0) where it has none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 

@@ -1,15 +1,15 @@
-"""A network whose large products are computed in bfloat16, and everything else in float32.
+"""Computes a network's large products in bfloat16, and everything else in float32.
 
-Where OpenVINO computes a whole network in bfloat16, what flows from block to block is rounded to 8
-bits at every step, and so are the heatmaps. Here the two factors and the result of a matrix product
-or a transposed convolution are rounded, once each; sums, norms, attention and the last product stay
-in float32. On rendered hands that halves the distance of the tiny ViTPose's joints from float32's
-(`keypoints.cpu_precision` has the figures), and keeps most of the gain in time: ViTPose-S takes
-17 ms, 28 in float32, 15 wholly in bfloat16 (2 cores with AVX-512). The tiny one has no transposed
-convolutions; on a trained network with them it was not seen.
+Where OpenVINO computes a whole network in bfloat16, it rounds the residual stream to 8 bits in
+every block, and the heatmaps, too. Here only the factors and the result of each matrix product or
+transposed convolution are rounded, once each; sums, norms, attention and the last product stay in
+float32. On rendered hands this halves the distance of the tiny ViTPose's joints from float32's (see
+`keypoints.cpu_precision`), and keeps most of the speed: ViTPose-S takes 17 ms, against 28 in
+float32 and 15 wholly in bfloat16 (2 cores with AVX-512). The tiny one has no transposed
+convolutions; no trained network with them has been tested.
 
-It is said by the types of the network's own operations, which OpenVINO 2024.3 and 2026.4 were seen
-to follow; attributes that might keep an operation's precision had no effect from Python.
+The types of the network's own operations express this; OpenVINO 2024.3 and 2026.4 follow them.
+Attributes that should keep an operation's precision had no effect from Python.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _LOWERED = ("MatMul", "ConvolutionBackpropData")
 _PRODUCTS = (*_LOWERED, "Convolution", "GroupConvolution", "GroupConvolutionBackpropData")
 
 _SPLITTER = np.float32(2**16 + 1)
-"""Multiplied with this, a number's last 16 bits can be rounded away (Dekker 1971; Veltkamp)."""
+"""The factor that splits a float32 after 8 bits (Dekker 1971; Veltkamp)."""
 
 
 def lower_products(model: Any) -> int:
     """Compute a network's large products in bfloat16.
 
-    These are the matrix products and transposed convolutions with constant weights, but for those
-    that no other product follows: what they give are the outputs, of which every bit counts.
+    These are the matrix products and transposed convolutions with constant weights, except the last
+    ones: they compute the outputs, where every bit counts.
 
     Parameters
     ----------
-    model : an `openvino.Model` in float32; it is changed.
+    model : an `openvino.Model` in float32, changed in place.
 
     Returns
     -------
-    How many products were lowered.
+    The number of products that were lowered.
     """
     from openvino import Type
 
@@ -54,7 +54,7 @@ def lower_products(model: Any) -> int:
             continue
         source = node.input_value(0)
         key = source.get_node().get_name(), source.get_index()
-        if key not in rounded:  # query, key and value are products of the same tokens
+        if key not in rounded:  # query, key and value share their input
             rounded[key] = ops.convert(_round(ops, source), Type.bf16)
         node.input(0).replace_source_output(rounded[key].output(0))
         exact = ops.constant(round_to_bf16(weights.data))
@@ -69,7 +69,7 @@ def lower_products(model: Any) -> int:
 
 
 def round_to_bf16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The nearest numbers that bfloat16 has, ties to even, as float32; for finite ones."""
+    """The nearest bfloat16 values, ties to even, as float32; for finite numbers."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
     bits = (bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) & np.uint64(0xFFFF0000)
     return bits.astype(np.uint32).view(np.float32)
@@ -84,17 +84,17 @@ def _operations() -> Any:
 
 
 def _round(ops: Any, source: Any) -> Any:
-    """The nearest numbers that bfloat16 has, by float32 operations.
+    """The nearest bfloat16 values, computed in float32.
 
-    OpenVINO's conversion to bfloat16 truncates every second number, which doubles the error; after
-    this there is nothing left to truncate.
+    OpenVINO's own conversion truncates half of the numbers, which doubles the error; after this
+    there is nothing left to truncate.
     """
     large = ops.multiply(source, ops.constant(_SPLITTER))
     return ops.subtract(large, ops.subtract(large, source))
 
 
 def _last_products(model: Any) -> set[str]:
-    """The names of the products that no other product follows."""
+    """The names of the products without another product after them."""
     last, seen = set(), set()
     waiting = [output.get_node() for output in model.outputs]
     while waiting:

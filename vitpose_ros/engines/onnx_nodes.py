@@ -1,12 +1,12 @@
-"""An ONNX file as a list of nodes, and what may be joined in it before torch runs it.
+"""Reads an ONNX file as a list of nodes, and fuses some before torch runs them.
 
-Three groups of small nodes become one each, since on a GPU every node costs a pass through memory.
-The joined ones compute the same function:
+On a GPU every node costs a pass through memory, so three groups of small nodes become one each. The
+fused nodes compute the same function:
 
 - MatMul with weights, Add of a bias: FusedLinear;
 - x / sqrt(2), Erf, + 1, * x, * 0.5: FusedGelu;
-- MatMul, a scale, Softmax, MatMul: FusedAttention, which keeps the softmax in float32 whatever its
-  inputs are, so that casts to float32 around a softmax are absorbed.
+- MatMul, a scale, Softmax, MatMul: FusedAttention, which computes the softmax in float32 for any
+  input type, so that casts to float32 around a softmax disappear.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import numpy.typing as npt
 from vitpose_ros.engines.base import EngineError, TensorSpec
 
 OLDEST_OPSET = 13
-"""Before it, Softmax, Squeeze and others meant something else."""
+"""In older opsets, Softmax, Squeeze and others are defined differently."""
 
 
 @dataclass
 class Node:
-    """One step: an operator's name, names of tensors ("" for an input left out), attributes."""
+    """An operator's name, the names of its tensors ("" for an omitted input), and attributes."""
 
     operator: str
     inputs: list[str]
@@ -39,13 +39,13 @@ class Node:
 
 @dataclass
 class Network:
-    """What an ONNX file holds.
+    """The contents of an ONNX file.
 
     Attributes
     ----------
-    nodes : in an order in which they can run.
-    constants : weights and other fixed tensors by name.
-    inputs, outputs : what goes in and comes out.
+    nodes : in execution order.
+    constants : weights and other constant tensors by name.
+    inputs, outputs : names and shapes.
     """
 
     nodes: list[Node]
@@ -55,7 +55,7 @@ class Network:
 
 
 def import_onnx() -> Any:
-    """The package onnx; EngineError with the command when it is missing."""
+    """The package onnx; EngineError with the install command where it is missing."""
     try:
         import onnx
     except ImportError as error:
@@ -67,7 +67,7 @@ def import_onnx() -> Any:
 
 
 def read_network(path: Path) -> Any:
-    """The ONNX file as onnx.ModelProto, its weights loaded.
+    """The ONNX file as an onnx.ModelProto with its weights.
 
     Raises
     ------
@@ -76,37 +76,38 @@ def read_network(path: Path) -> Any:
     onnx = import_onnx()
     if not path.is_file():
         raise EngineError(
-            f"there is no model file '{path}'; see `vitpose_ros models list`, and pull it"
+            f"the model file '{path}' does not exist; pull it with: vitpose_ros models pull NAME "
+            "(`vitpose_ros models list` has the names)"
         )
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(str(path))
-    except Exception as error:  # protobuf's and onnx's errors share no class
+    except Exception as error:  # protobuf's and onnx's errors share no base class
         reason = " ".join(str(error).split())[:200]
         raise EngineError(
-            f"'{path}' cannot be read as ONNX: {reason}. If the file was cut short or altered, "
+            f"'{path}' cannot be read as ONNX: {reason}. If the file is truncated or altered, "
             "delete it and pull it again with `vitpose_ros models pull`"
         ) from error
     return model
 
 
 def parse(model: Any, what: str) -> Network:
-    """Take an onnx.ModelProto apart.
+    """Turn an onnx.ModelProto into a Network.
 
     Parameters
     ----------
-    what : its file's name, for messages.
+    what : the file's name, for messages.
 
     Raises
     ------
-    EngineError : its opset is older than OLDEST_OPSET, or it has operators of another maker.
+    EngineError : its opset is older than OLDEST_OPSET, or it has custom operators.
     """
     onnx = import_onnx()
     opsets = {item.domain or "ai.onnx": item.version for item in model.opset_import}
     if opsets.get("ai.onnx", 0) < OLDEST_OPSET:
         raise EngineError(
-            f"'{what}' is of ONNX opset {opsets.get('ai.onnx')}; the torch engine reads "
-            f"{OLDEST_OPSET} and later"
+            f"'{what}' has ONNX opset {opsets.get('ai.onnx')}; the torch engine needs "
+            f"{OLDEST_OPSET} or later"
         )
     graph = model.graph
     constants = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
@@ -114,8 +115,8 @@ def parse(model: Any, what: str) -> Network:
     for item in graph.node:
         if item.domain not in ("", "ai.onnx"):
             raise EngineError(
-                f"'{what}' has the operator {item.op_type} of {item.domain}; only ONNX's own "
-                "operators are read"
+                f"'{what}' has the custom operator {item.op_type} of {item.domain}; the torch "
+                "engine supports only ONNX's own operators"
             )
         attributes = {
             a.name: _attribute(onnx.helper.get_attribute_value(a)) for a in item.attribute
@@ -153,7 +154,7 @@ def _specs(ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
 
 
 def fuse(network: Network) -> Network:
-    """Join what can be joined; the network's results stay those of its nodes."""
+    """Fuse nodes where possible; the network's results do not change."""
     chains = _Chains(network)
     for match in (_linear, _gelu, _attention):
         for node in list(chains.nodes):
@@ -163,7 +164,7 @@ def fuse(network: Network) -> Network:
 
 
 class _Chains:
-    """A network's nodes with who makes and who uses each tensor."""
+    """A network's nodes, with the producer and the consumers of each tensor."""
 
     def __init__(self, network: Network) -> None:
         self.nodes = list(network.nodes)
@@ -183,30 +184,30 @@ class _Chains:
         return id(node) in self._present
 
     def constant(self, name: str) -> npt.NDArray | None:
-        """A fixed tensor of floating point numbers."""
+        """The constant floating-point tensor of that name, or None."""
         value = self._constants.get(name)
         return value if value is not None and value.dtype.kind == "f" else None
 
     def scalar(self, name: str) -> float | None:
-        """A fixed number."""
+        """The constant of that name as a number, or None."""
         value = self.constant(name)
         return float(value.reshape(())) if value is not None and value.size == 1 else None
 
     def before(self, name: str, *operators: str) -> Node | None:
-        """The node that makes a tensor for one user alone, if it is of these operators."""
+        """The node that makes a tensor, if it has one consumer only and is of these operators."""
         node = self._maker.get(name)
         alone = len(self._users.get(name, ())) == 1 and name not in self._kept
         return node if node is not None and alone and node.operator in operators else None
 
     def after(self, node: Node, *operators: str) -> Node | None:
-        """The only user of a node's result, if it is of these operators."""
+        """The only consumer of a node's result, if it is of these operators."""
         (name,) = node.outputs
         users = self._users.get(name, [])
         alone = len(users) == 1 and name not in self._kept
         return users[0] if alone and users[0].operator in operators else None
 
     def replace(self, old: Sequence[Node], new: Node) -> None:
-        """Put one node where the last of a group was."""
+        """Replace a group of nodes by one, in the place of the last."""
         gone = {id(node) for node in old}
         last = next(node for node in reversed(self.nodes) if id(node) in gone)
         self.nodes = [
@@ -274,7 +275,7 @@ def _attention(chains: _Chains, softmax: Node) -> _Found | None:
     if any(chains.constant(name) is not None for name in (*node.inputs, down.inputs[1])):
         return None
     sides = []
-    for name in node.inputs:  # the square root of the scale may lie on both factors
+    for name in node.inputs:  # each factor may carry the square root of the scale
         side = chains.before(name, "Mul")
         factor = chains.scalar(side.inputs[1]) if side is not None else None
         if side is not None and factor is not None:

@@ -1,9 +1,8 @@
 """ONNX operators in torch: those of ViTPose, RTMPose and YOLOX.
 
 Source: the operators' specifications, onnx.ai/onnx/operators. Each entry of OPERATORS makes a
-function of tensors from a node's attributes; an input that is left out comes as None. Whole numbers
-(shapes, axes, indices) are tensors on the CPU in any case, so that reading one never waits for the
-GPU.
+function of tensors from a node's attributes; an omitted input is None. Integers (shapes, axes,
+indices) always are tensors on the CPU, so that reading one never waits for the GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Operation = Callable[..., Any]
 
 
 class UnsupportedError(ValueError):
-    """An operator, or an attribute of it, that is not known here."""
+    """An operator, or an attribute of one, that is not implemented here."""
 
 
 DTYPES = {
@@ -33,7 +32,7 @@ DTYPES = {
     11: torch.float64,
     16: torch.bfloat16,
 }
-"""ONNX's numbers of types."""
+"""torch's types by ONNX's numbers."""
 
 
 def _numbers(tensor: torch.Tensor) -> list[int]:
@@ -41,14 +40,14 @@ def _numbers(tensor: torch.Tensor) -> list[int]:
 
 
 def _axes(attributes: Attributes, given: torch.Tensor | None) -> list[int] | None:
-    """Axes: an input since opset 13 or 18, an attribute before."""
+    """Axes: an input since opset 13 or 18, an attribute in older ones."""
     if given is not None:
         return _numbers(given)
     return list(attributes["axes"]) if "axes" in attributes else None
 
 
 def _padding(attributes: Attributes, dimensions: int) -> tuple[list[int], list[int] | None]:
-    """Symmetric padding for torch's layer, or padding to be done before it."""
+    """Symmetric padding for torch's layer, or asymmetric padding to apply before it."""
     if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise UnsupportedError(f"auto_pad {attributes['auto_pad']}")
     pads = attributes.get("pads", [0] * 2 * dimensions)
@@ -59,7 +58,7 @@ def _padding(attributes: Attributes, dimensions: int) -> tuple[list[int], list[i
 
 
 def _for_torch(pads: Sequence[int]) -> list[int]:
-    """ONNX's pads (all begins, all ends) in the order of torch: last axis first, pair by pair."""
+    """ONNX's pads (all begins, all ends) in torch's order: pairs, last axis first."""
     half = len(pads) // 2
     return [pads[i] for axis in reversed(range(half)) for i in (axis, half + axis)]
 
@@ -92,7 +91,7 @@ def _conv_transpose(a: Attributes) -> Operation:
     def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
         padding, ahead = _padding(a, x.ndim - 2)
         if ahead is not None:
-            raise UnsupportedError("pads that differ between begin and end")
+            raise UnsupportedError("asymmetric pads")
         ones = [1] * (x.ndim - 2)
         return functional.conv_transpose2d(
             x,
@@ -121,7 +120,7 @@ def _pool(a: Attributes, kind: str) -> Operation:
                 x = functional.pad(x, ahead, value=-math.inf)
             return functional.max_pool2d(x, kernel, strides, padding)
         if ahead is not None:
-            raise UnsupportedError("pads that differ between begin and end")
+            raise UnsupportedError("asymmetric pads")
         counted = bool(a.get("count_include_pad", 0))
         return functional.avg_pool2d(x, kernel, strides, padding, count_include_pad=counted)
 
@@ -132,8 +131,8 @@ def _resize(a: Attributes) -> Operation:
     mode = a.get("mode", "nearest")
     lattice = a.get("coordinate_transformation_mode", "half_pixel")
     corners = lattice == "align_corners"
-    # torch's nearest takes floor(x / scale): ONNX's asymmetric with floor, and for whole scales
-    # half_pixel with its rounding as well.
+    # torch's nearest is floor(x / scale): ONNX's asymmetric with floor and, for integer scales,
+    # half_pixel with its rounding, too.
     if mode == "linear" and lattice not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
         raise UnsupportedError(f"coordinate_transformation_mode {lattice} of linear")
     if mode == "nearest" and lattice not in ("asymmetric", "half_pixel"):
@@ -156,7 +155,7 @@ def _resize(a: Attributes) -> Operation:
         whole = all(wanted % have == 0 for wanted, have in zip(size, x.shape[2:], strict=True))
         if mode == "nearest":
             if not whole:
-                raise UnsupportedError("nearest by a factor that is not whole")
+                raise UnsupportedError("nearest by a fractional factor")
             return functional.interpolate(x, size=size, mode="nearest")
         return functional.interpolate(x, size=size, mode="bilinear", align_corners=corners)
 
@@ -210,7 +209,7 @@ def _reshape(a: Attributes) -> Operation:
 
 def _gather(a: Attributes) -> Operation:
     axis = a.get("axis", 0)
-    last: list[Any] = [None, None]  # indices, which are constant, and the same on x's device
+    last: list[Any] = [None, None]  # the constant indices, and their copy on x's device
 
     def run(x: torch.Tensor, index: torch.Tensor) -> Any:
         if index.ndim == 0:
@@ -311,7 +310,7 @@ def _squeeze(a: Attributes) -> Operation:
 
 
 def _fused_attention(a: Attributes) -> Operation:
-    """See `onnx_nodes`: the keys come transposed, as a matrix product takes them."""
+    """See `onnx_nodes`: the keys come transposed, as for a matrix product."""
 
     def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
         finest = torch.promote_types(q.dtype, v.dtype)
@@ -389,10 +388,10 @@ OPERATORS: dict[str, Callable[[Attributes], Operation]] = {
     "Transpose": lambda a: lambda x: x.permute(a.get("perm", tuple(reversed(range(x.ndim))))),
     "Unsqueeze": _unsqueeze,
 }  # fmt: skip
-"""By ONNX's names; those that begin with Fused are of `onnx_nodes`."""
+"""By ONNX's names; the Fused ones come from `onnx_nodes`."""
 
 READS_VALUES = ("Resize", "Pad")
-"""Operators that read the values of their further inputs, so that these stay on the CPU."""
+"""Operators that read the values of their inputs after the first, which stay on the CPU."""
 
 PRODUCTS = ("Conv", "ConvTranspose", "FusedAttention", "FusedLinear", "Gemm", "MatMul")
 """Operators that sum products."""

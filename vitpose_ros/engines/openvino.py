@@ -1,4 +1,4 @@
-"""Networks on a CPU through OpenVINO: ONNX and TFLite files, in float32 unless asked otherwise."""
+"""Networks on the CPU through OpenVINO: ONNX and TFLite files, in float32 by default."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vitpose_ros.engines.bf16 import lower_products
 _Arrays = list[npt.NDArray[np.float32]]
 
 SUFFIXES = (".onnx", ".tflite")
-"""Files that this engine reads."""
+"""The file types that this engine reads."""
 
 OLDEST = (2024, 3)
-"""Older releases read sparse TFLite weights wrongly: MediaPipe's person detector finds nobody."""
+"""Older releases misread sparse TFLite weights: MediaPipe's person detector finds nobody."""
 
 PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "f32"}
-"""What a network can be computed in, and what OpenVINO is told to compute in where an operation's
-own type does not say otherwise: in bf16 its large products do, see `engines.bf16`.
+"""A network's precisions, and OpenVINO's inference precision for each: in bf16, the large products
+carry their own type, see `engines.bf16`.
 """
 
 _SMALL_BYTES = 32 * 2**20
-"""Up to this size of its file a network is small: ViTPose-S has 100 MB, a hand network 10 MB."""
+"""The largest file of a small network: a hand network has 10 MB, ViTPose-S 100 MB."""
 
 _LACKS = "this CPU has no {} instructions; OpenVINO would run '{}' in {} instead"
 
@@ -37,34 +37,33 @@ _LACKS = "this CPU has no {} instructions; OpenVINO would run '{}' in {} instead
 class OpenVinoEngine:
     """A network on the CPU.
 
-    It computes in float32 unless told otherwise: OpenVINO's default on recent CPUs is bfloat16,
-    which moves palms by up to 6 px and hand landmarks by 1.2 px. A lower precision is for networks
-    that were compared with their float32 selves on this machine; see `keypoints.agreement`. Inputs
-    and outputs are float32 in any case.
+    It computes in float32 by default: OpenVINO's own default on recent CPUs is bfloat16, which
+    moves palms by up to 6 px and hand landmarks by 1.2 px. A lower precision is for networks that
+    were compared with float32 on this machine; see `keypoints.agreement`. Inputs and outputs are
+    always float32.
 
-    Whatever batches a network was exported for, it is compiled for one sample, and takes batches of
-    any size. OpenVINO is faster with sizes that it knows: one crop of ViTPose-S takes 17 ms in bf16
-    on two cores, 20 ms where the batch is left open (float32: 28 both), and the crops of a batch
-    take no longer one after the other than together. Of small networks two samples run side by
-    side, each on half of the threads: two hand crops take 4.9 ms that way, 5.7 ms one after the
-    other; one takes 2.9 ms. That takes a second copy of the weights.
+    The network is compiled for one sample and takes batches of any size, whatever it was exported
+    for. OpenVINO is faster with known sizes: one crop of ViTPose-S takes 17 ms in bf16 on two
+    cores, against 20 ms with a dynamic batch (float32: 28 ms either way), and running a batch's
+    crops one by one takes no longer. Small networks run two samples side by side, each on half of
+    the threads: two hand crops take 4.9 ms that way, 5.7 ms one by one, and one takes 2.9 ms. This
+    needs a second copy of the weights.
 
-    Not for use from several threads at a time.
+    Not thread-safe.
 
     Parameters
     ----------
     path : an ONNX or TFLite file.
     threads : CPU threads to use; 0 for all cores of this process.
-    precision : "fp32"; or, where the CPU has instructions for it, "fp16" (all of the network) or
-        "bf16" (its large products only, see `engines.bf16`): ViTPose-S takes a third of the time in
-        fp16 on a CPU with AMX.
-    as_exported : run batches as the file has them. For checks of a file that other engines, which
-        take whole batches, are to run.
+    precision : "fp32"; or, where the CPU has instructions for it, "fp16" (the whole network) or
+        "bf16" (the large products only, see `engines.bf16`). In fp16 on a CPU with AMX, ViTPose-S
+        takes a third of the time.
+    as_exported : keep the file's batch size; for checks of files that other engines will run.
 
     Raises
     ------
-    EngineError : when OpenVINO is not installed, the file is missing or cannot be read, the CPU
-        does not compute in that precision, or the network has nothing that bf16 is for.
+    EngineError : OpenVINO is not installed, the file is missing or cannot be read, the CPU lacks
+        the precision, or bf16 would not speed up the network.
     """
 
     def __init__(
@@ -133,12 +132,12 @@ class OpenVinoEngine:
             raise EngineError(
                 f"OpenVINO cannot run '{self.path}' on the CPU: {_reason(error)}"
             ) from error
-        if used != hint:  # OpenVINO takes another one without a word where the CPU lacks it
+        if used != hint:  # OpenVINO silently uses another one where the CPU lacks it
             raise EngineError(_LACKS.format(self.precision, self.path.name, used))
         return compiled
 
     def _infer(self, requests: Sequence[Any], samples: Sequence[_Arrays]) -> list[_Arrays]:
-        """Run one sample on each request, side by side."""
+        """Run one sample per request, side by side."""
         for request, arrays in zip(requests, samples, strict=True):
             request.start_async(dict(enumerate(arrays)), share_inputs=True)
         for request in requests:
@@ -151,7 +150,7 @@ class OpenVinoEngine:
         if set(tensors) != set(names):
             raise EngineError(
                 f"'{self.path}' takes the inputs {', '.join(names)}; "
-                f"given were {', '.join(tensors) or 'none'}"
+                f"got {', '.join(tensors) or 'none'}"
             )
         batches = set()
         for spec in self.inputs:
@@ -168,17 +167,17 @@ class OpenVinoEngine:
             )
             if not fits:
                 raise EngineError(
-                    f"'{self.path}' takes C-contiguous float32 {spec}; given was "
+                    f"'{self.path}' takes C-contiguous float32 {spec}; got "
                     f"{getattr(array, 'dtype', type(array))} {getattr(array, 'shape', '')}"
                 )
             batches.add(array.shape[:1])
         if self._one_sample and len(batches) > 1:
-            raise EngineError(f"'{self.path}': its inputs were given with different batch sizes")
+            raise EngineError(f"'{self.path}': its inputs have different batch sizes")
         return [tensors[name] for name in names]
 
 
 def has_bf16(core: Any) -> bool:
-    """Whether this CPU has instructions for bfloat16, as an `openvino.Core` sees it."""
+    """Whether this CPU has bfloat16 instructions, according to an `openvino.Core`."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -194,11 +193,12 @@ def _lower(core: Any, model: Any, name: str) -> None:
 def _check_file(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise EngineError(
-            f"OpenVINO reads {' and '.join(SUFFIXES)} files here; '{path}' is neither"
+            f"'{path}' is not a file that OpenVINO reads here; expected {' or '.join(SUFFIXES)}"
         )
     if not path.is_file():
         raise EngineError(
-            f"there is no model file '{path}'; see `vitpose_ros models list`, and pull it"
+            f"the model file '{path}' does not exist; pull it with: vitpose_ros models pull NAME "
+            "(`vitpose_ros models list` has the names)"
         )
     if path.stat().st_size == 0:
         raise EngineError(
@@ -223,43 +223,43 @@ def _read(path: Path) -> tuple[Any, Any]:
     found = re.match(r"(\d+)\.(\d+)", openvino.__version__)
     if found and (int(found[1]), int(found[2])) < OLDEST:
         raise EngineError(
-            f"OpenVINO {found[0]} reads some networks wrongly; {OLDEST[0]}.{OLDEST[1]} or later is "
-            f"needed: pip install 'openvino>={OLDEST[0]}.{OLDEST[1]}'"
+            f"OpenVINO {found[0]} misreads some networks; {OLDEST[0]}.{OLDEST[1]} or later is "
+            f"required: pip install 'openvino>={OLDEST[0]}.{OLDEST[1]}'"
         )
     core = _core(openvino.Core)
     try:
         return core, core.read_model(str(path))
-    except Exception as error:  # its front ends raise several kinds besides RuntimeError
+    except Exception as error:  # its front ends raise more than RuntimeError
         raise EngineError(
-            f"OpenVINO cannot read '{path}': {_reason(error)}. If the file was cut short or "
+            f"OpenVINO cannot read '{path}': {_reason(error)}. If the file is truncated or "
             "altered, delete it and pull it again with `vitpose_ros models pull`"
         ) from error
 
 
 @functools.lru_cache
 def _core(make: Callable[[], Any]) -> Any:
-    """What `make`, OpenVINO's class Core, gives: one for the process and never given back.
+    """An `openvino.Core`, made once per process and never freed.
 
-    Its CPU plugin gives the thread that makes it a stack for signals, and frees that when the last
-    core goes: in another thread, and the next Ctrl-C is a segmentation fault (seen with 2026.4).
+    Its CPU plugin gives the thread that makes it a signal stack, and frees that with the last core:
+    when another thread does so, the next Ctrl-C is a segmentation fault (seen with 2026.4).
     """
     return make()
 
 
 def _reason(error: Exception) -> str:
-    """The last line of OpenVINO's message: its first ones name OpenVINO's own source files."""
+    """The last line of OpenVINO's message; those before name OpenVINO's own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(error).__name__
 
 
 def _for_one_sample(model: Any) -> Any:
-    """The network with batches of one where it takes any; itself where that is not to be had."""
+    """The network with its dynamic batch fixed to one, or itself where that is impossible."""
     if not all(_open_batch(port) for port in (*model.inputs, *model.outputs)):
         return model
     fixed = model.clone()
     try:
         fixed.reshape({port: [1, *list(port.partial_shape)[1:]] for port in fixed.inputs})
-    except RuntimeError:  # a size that is written down somewhere inside contradicts it
+    except RuntimeError:  # a size inside the network contradicts it
         return model
     return fixed if all(_spec(port, "").shape[:1] == (1,) for port in fixed.outputs) else model
 

@@ -1,1 +1,1 @@
-"""From regions to keypoints: warp, engine, codec."""
+"""From crops to keypoints: warp, engine, codec."""

@@ -1,9 +1,9 @@
-"""How far one engine's joints lie from another's on the same network, and the gate before use.
+"""How far one engine's joints are from another's on the same network: the gate before use.
 
-A network in a lower precision, or in an engine built for one machine, is accepted only after it
-agreed with its float32 self on this very machine. Published faults of this kind are of whole
-networks (an overflow in a layer norm spoils every map), so a few crops suffice to see them; joints
-are only compared on crops that show something to the network.
+A network in lower precision, or in an engine built for one machine, is accepted only after it
+agreed with its float32 self on this machine. Published faults of this kind affect whole networks
+(an overflow in a layer norm spoils every map), so a few crops suffice to detect them. Joints are
+compared only on crops in which the network finds some.
 """
 
 from __future__ import annotations
@@ -21,32 +21,31 @@ from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.types import FloatArray
 
 OUTPUT_LIMIT = 0.02
-"""Largest difference of an output's value, as a fraction of the reference's largest one, or of 1
-where that is larger: a full heatmap's height.
+"""Largest difference of an output value, as a fraction of the reference's largest value, or of 1
+where that is larger: the height of a full heatmap.
 """
 
 JOINT_LIMIT_PX = 0.1
-"""Largest distance of a joint that the reference is sure of, px of the crop, but for the 2 of 100
-that are farthest away. ViTPose-L in float16 stays within 0.07 px for 95 of 100 joints
-(vitpose-inference-bench).
+"""Largest distance of the share MOST of the confident joints, px of the crop. ViTPose-L in float16
+stays within 0.07 px for 95 % of the joints (vitpose-inference-bench).
 """
 
 MOST = 0.98
-"""The share of the joints that JOINT_LIMIT_PX is for. On a flat map whose highest pixels differ in
-the last digits, which of them is the maximum is chance in any precision: in float16 one joint of
-162 of vitpose-tiny-synthetic moved by 0.68 px so, the next one by 0.05.
+"""The share of the joints that JOINT_LIMIT_PX applies to. On a flat map whose highest pixels differ
+in the last digits, the maximum is chance in any precision: in float16, one of 162 joints of
+vitpose-tiny-synthetic moved by 0.68 px for this reason, the next one by 0.05.
 """
 
 WORST_LIMIT_PX = 4.0
-"""No joint may be farther away than this, px of the crop: a pixel of the heatmap."""
+"""No confident joint may be farther away than this, px of the crop: one heatmap pixel."""
 
 SCORE_LIMIT = 0.02
-"""Largest difference of the score of a joint that one of the two is sure of: a fifteenth of the
+"""Largest difference of the score of a joint that either engine is confident of: a fifteenth of the
 usual threshold.
 """
 
 SURE = 0.3
-"""The reference is sure of a joint of at least this score."""
+"""A joint of at least this score is confident."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,14 @@ class Agreement:
 
     Attributes
     ----------
-    output : largest difference of an output's value, as a fraction (see OUTPUT_LIMIT); infinite
-        where one has a value that is not finite.
-    joint_px : within this distance are the share MOST of the joints that the reference is sure of,
-        px of the crop; of fewer than 50 joints, all. Infinite where the other has no such joint,
-        and 0 where the reference is sure of none.
-    joints : how many joints the reference was sure of.
-    score : largest difference of the score of a joint that one of the two is sure of.
-    worst_px : the distance of the farthest joint.
+    output : largest difference of an output value, as a fraction (see OUTPUT_LIMIT); infinite where
+        either engine has a value that is not finite.
+    joint_px : the share MOST of the reference's confident joints is within this distance, px of the
+        crop; of fewer than 50 joints, all are. Infinite where the other engine lacks such a joint,
+        0 where the reference has no confident one.
+    joints : the number of confident joints of the reference.
+    score : largest difference of the score of a joint that either engine is confident of.
+    worst_px : the distance of the farthest joint, px of the crop.
     """
 
     output: float
@@ -83,25 +82,25 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"outputs by {self.output:.2g} (accepted is {OUTPUT_LIMIT}), joints by "
-            f"{self.joint_px:.2g} px (accepted is {JOINT_LIMIT_PX}), the farthest by "
-            f"{self.worst_px:.2g} px (accepted is {WORST_LIMIT_PX}), scores by {self.score:.2g} "
-            f"(accepted is {SCORE_LIMIT}), of {self.joints} joints that float32 is sure of"
+            f"outputs by {self.output:.2g} (limit {OUTPUT_LIMIT}), joints by {self.joint_px:.2g} "
+            f"px (limit {JOINT_LIMIT_PX}), the farthest by {self.worst_px:.2g} px (limit "
+            f"{WORST_LIMIT_PX}), scores by {self.score:.2g} (limit {SCORE_LIMIT}), over "
+            f"{self.joints} confident joints"
         )
 
 
 def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) -> Agreement:
     """Run both on the same crops, (N, 3, height, width) normalised, and compare.
 
-    An engine with a largest batch gets the first crop alone and the others in batches: both are in
-    use, and an engine may be wrong at one size only.
+    An engine with a limited batch gets the first crop alone and the others in batches: both are
+    used, and an engine may be wrong at one size only.
     """
     wanted = _outputs(reference, codec, crops)
     given = _outputs(engine, codec, crops)
     output = 0.0
     for a, b in zip(wanted, given, strict=True):
         scale = max(float(np.abs(a).max()), 1.0)
-        worst = float(np.abs(a - b).max()) / scale  # NaN where either is not finite
+        worst = float(np.abs(a - b).max()) / scale  # NaN where either one is not finite
         output = max(output, worst if np.isfinite(worst) else np.inf)
     ours, truth = codec.decode(given), codec.decode(wanted)
     sure = truth.score >= SURE
@@ -121,7 +120,7 @@ def compare(engine: Engine, reference: Engine, codec: Codec, crops: FloatArray) 
 
 
 def _outputs(engine: Engine, codec: Codec, crops: FloatArray) -> list[FloatArray]:
-    """An engine's outputs for all crops, in the codec's order where it knows their names."""
+    """An engine's outputs for all crops, in the codec's order where the names match."""
     name = engine.inputs[0].name
     runs = [engine.run({name: crops[part]}) for part in parts(engine, len(crops))]
     names = [spec.name for spec in engine.outputs]
@@ -131,8 +130,8 @@ def _outputs(engine: Engine, codec: Codec, crops: FloatArray) -> list[FloatArray
 
 
 def parts(engine: Engine, count: int) -> Iterator[slice]:
-    """How so many crops are given to an engine: at once, or, where it has a largest batch, the
-    first one alone and the others in batches.
+    """The batches in which an engine gets a number of crops: all at once, or, where its batch is
+    limited, the first one alone and the others in full batches.
     """
     largest = getattr(engine, "max_batch", None)
     if largest is None:
@@ -168,8 +167,8 @@ def require(
 
 
 def sample_crops(size: Size, count: int = 4, seed: int = 0) -> FloatArray:
-    """Crops that look like nothing, but have the statistics of images: (count, 3, height, width),
-    smooth noise about zero of unit spread, from fine to coarse grain.
+    """Crops without content, but with the statistics of images: (count, 3, height, width), smooth
+    noise of zero mean and unit spread, from fine to coarse grain.
     """
     rng = np.random.default_rng(seed)
     crops = np.empty((count, 3, size[1], size[0]), np.float32)
@@ -177,6 +176,6 @@ def sample_crops(size: Size, count: int = 4, seed: int = 0) -> FloatArray:
         for plane in crop:
             noise = rng.standard_normal(plane.shape).astype(np.float32)
             plane[:] = cv2.GaussianBlur(noise, (0, 0), 2.0 * 2**i)
-            plane -= plane.mean()  # of coarse grain a small crop sees little more than one grain
+            plane -= plane.mean()  # a small crop covers little more than one coarse grain
             plane /= max(float(plane.std()), 1e-6)
     return crops

@@ -13,7 +13,7 @@ import numpy as np
 
 from vitpose_ros.engines.base import Engine
 from vitpose_ros.keypoints.codec import Codec, Decoded
-from vitpose_ros.keypoints.warp import Matrices, Normalisation, cut_crops
+from vitpose_ros.keypoints.warp import Matrices, cut_crops
 from vitpose_ros.types import ByteArray, FloatArray
 
 
@@ -48,7 +48,6 @@ class CpuBackend:
     engine : runs the network.
     codec : decodes its outputs.
     input_name, output_names : the network's tensors, the outputs in the codec's order.
-    normalisation : of the pixel values.
     permutation : `Layout.flip_permutation` for the flip test; None to skip it.
     max_batch : largest batch of the network; more crops are split.
     """
@@ -59,14 +58,12 @@ class CpuBackend:
         codec: Codec,
         input_name: str,
         output_names: Sequence[str],
-        normalisation: Normalisation,
         permutation: Sequence[int] | None,
         max_batch: int,
     ) -> None:
         self._engine = engine
         self._codec = codec
         self._input, self._outputs = input_name, output_names
-        self._normalisation = normalisation
         self._permutation = permutation
         width, height = codec.input_size
         self._tensor = np.empty((max_batch, 3, height, width), np.float32)
@@ -78,7 +75,7 @@ class CpuBackend:
             part = matrices[start : start + len(self._tensor)]
             tensor = self._tensor[: len(part)]
             for image, matrix, crop in zip(images[start:], part, tensor, strict=False):
-                cut_crops(image, matrix[None], self._normalisation, crop[None])
+                cut_crops(image, matrix[None], crop[None])
             parts.append(self._codec.decode(self._run(tensor)))
         xy = np.concatenate([part.xy for part in parts])
         return Decoded(xy, np.concatenate([part.score for part in parts]))

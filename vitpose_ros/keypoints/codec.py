@@ -1,4 +1,4 @@
-"""What every codec offers: the meaning of a network's outputs, in both directions."""
+"""The interface of every codec: between joints and a network's outputs, in both directions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Decoded:
     Attributes
     ----------
     xy : (N, K, 2) float64, px of the crop; NaN where absent.
-    score : (N, K) float32, as the network gives it (RTMPose's over its `score_scale`): 0 or less
-        never occurs but as 0 for absent, and values above 1 do.
+    score : (N, K) float32, the network's own (RTMPose's divided by its `score_scale`): 0 where
+        absent, else positive; values above 1 occur.
     """
 
     xy: npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ class Decoded:
 
 
 class Codec(Protocol):
-    """How joints are written into a network's outputs."""
+    """How a network's outputs represent joints."""
 
     @property
     def input_size(self) -> Size:
@@ -38,23 +38,20 @@ class Codec(Protocol):
 
     @property
     def udp(self) -> bool:
-        """Which warp its networks were trained with; see `keypoints.warp`."""
+        """Whether its networks were trained with the UDP warp; see `keypoints.warp`."""
         ...
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """What its outputs are called, in order; files with other names have them in this order."""
+        """The outputs' names, in order; a file with other names must have them in this order."""
         ...
 
     def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
-        """The outputs' shapes for so many joints, without the batch dimension."""
+        """The outputs' shapes for a number of joints, without the batch dimension."""
         ...
 
     def encode(self, xy: npt.NDArray) -> tuple[FloatArray, ...]:
-        """The outputs that stand for (N, K, 2) joints in px of the crop.
-
-        A joint that is NaN gives zeros.
-        """
+        """The outputs that represent (N, K, 2) joints in px of the crop; zeros for a NaN joint."""
         ...
 
     def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
@@ -67,12 +64,12 @@ class Codec(Protocol):
         permutation: Sequence[int],
         direct: Sequence[FloatArray],
     ) -> list[FloatArray]:
-        """What the outputs for mirrored crops say of the crops themselves.
+        """Turn the outputs of mirrored crops into those of the crops themselves.
 
         Parameters
         ----------
-        outputs : for the mirrored crops.
-        permutation : for each joint its counterpart; see `Layout.flip_permutation`.
-        direct : the outputs for the crops themselves, for places that a mirrored crop lacks.
+        outputs : of the mirrored crops.
+        permutation : each joint's counterpart; see `Layout.flip_permutation`.
+        direct : outputs of the crops themselves, for places that a mirrored crop does not cover.
         """
         ...

@@ -1,4 +1,4 @@
-"""The accuracy gate of engines that are built ahead: TensorRT against float32 on OpenVINO."""
+"""The accuracy gate of TensorRT engines: compared with float32 on OpenVINO."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import LocalModel, ModelStore
 
 FITS, OTHER, DAMAGED, UNKNOWN = "fits", "does not fit", "damaged", "unknown"
-"""How an engine stands to this machine; unknown where TensorRT or the GPU is missing."""
+"""Whether an engine can be used here; unknown where TensorRT or the GPU is missing."""
 
 _REMEDIES = {
     "mixed": "Build it in float32 instead: vitpose_ros engine build {} --precision tf32 (or fp32)",
     "tf32": "Build it in full float32 instead: vitpose_ros engine build {} --precision fp32",
-    "fp32": "Build it again with --force; if it differs again, this TensorRT computes the network "
-    "wrongly here: run it with engine: torch or openvino",
+    "fp32": "Build it again with --force; if it still differs, TensorRT computes this network "
+    "wrongly on this GPU: set engine to torch or openvino",
 }
-"""What to do about an engine that does not agree, for each precision."""
+"""What to do about an engine that disagrees, by its precision."""
 
 
 def network_of(model: LocalModel, precision: str) -> Path:
@@ -38,13 +38,13 @@ def network_of(model: LocalModel, precision: str) -> Path:
 
     Raises
     ------
-    ModelError : the model is no ONNX file, or has no mixed network that fits it.
+    ModelError : the model is no ONNX file, or has no mixed-precision network made from it.
     """
     path = model.path
     if path.suffix != ".onnx":
         raise ModelError(
-            f"the model '{model.entry.name}' is a {path.suffix} file, which TensorRT does not "
-            "read; it runs on the CPU."
+            f"the model '{model.entry.name}' is a {path.suffix} file, which TensorRT and torch "
+            "cannot read; it runs on the CPU"
         )
     if precision != "mixed":
         return path
@@ -58,41 +58,41 @@ def network_of(model: LocalModel, precision: str) -> Path:
 
 
 def network_hashes(model: LocalModel) -> dict[str, str]:
-    """The sha256 of the network for each precision that there is one for; what `Here` takes."""
+    """The sha256 of the network for each available precision, for `Here`."""
     hashes = {}
     for precision in PRECISIONS:
         try:
             hashes[precision] = network_hash(network_of(model, precision))
         except ModelError:
-            continue  # no network, no engine
+            continue
     return hashes
 
 
 def engine_gate(
     model: LocalModel, images: Path | None = None, device: int = 0
 ) -> Callable[[Path], Mapping[str, Any]]:
-    """The judge of a model's engines.
+    """A function that compares a model's engines with float32.
 
     Parameters
     ----------
-    model : with its float32 network.
+    model : its float32 network is the reference.
     images : see `gate_crops`.
     device : the GPU's number.
 
     Returns
     -------
-    A function that takes an engine's folder and gives the figures, or raises EngineError with them
-    and what to do.
+    A function that takes an engine's folder and returns the figures, or raises EngineError with
+    them and a remedy where the engine disagrees.
 
     Raises
     ------
-    EngineError : the model gives no joints that could be compared.
+    EngineError : the model gives no joints to compare.
     """
     codec, layout = codec_of(model.entry), model.entry.layout
     if layout is None:
         raise EngineError(
-            f"'{model.entry.name}' gives no joints that the gate could compare; engines are built "
-            "for top-down keypoint models"
+            f"'{model.entry.name}' gives no joints to compare; engines are built for top-down "
+            "keypoint models only"
         )
     network = network_of(model, "fp32")
 
@@ -100,7 +100,7 @@ def engine_gate(
         crops = gate_crops(codec, layout, images)
         remedy = _REMEDIES[read_manifest(folder).recipe.precision].format(model.entry.name)
         engine, reference = TensorRtEngine(folder, device=device), OpenVinoEngine(network)
-        engine.warm_up({len(crops[part]) for part in parts(engine, len(crops))})  # then: graphs
+        engine.warm_up({len(crops[part]) for part in parts(engine, len(crops))})  # makes graphs
         found = require(engine, reference, codec, model.entry.name, crops, remedy)
         kind = "rendered" if images is None else str(images)
         return {**asdict(found), "reference": reference.name, "crops": len(crops), "images": kind}
@@ -111,13 +111,13 @@ def engine_gate(
 def engine_state(
     store: ModelStore, stored: StoredEngine, name: str, machine: Machine | None
 ) -> tuple[str, list[str]]:
-    """How an engine stands to this machine, and a sentence for each reason.
+    """Whether an engine can be used here, and a sentence for each reason why not.
 
     Parameters
     ----------
-    store, name : the model's.
+    store, name : of the model.
     stored : the engine.
-    machine : this one; None where TensorRT or the GPU is missing.
+    machine : the machine here; None where TensorRT or the GPU is missing.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def engine_state(
     if machine is None:
         return UNKNOWN, []
     hashes: dict[str, str] = {}
-    with contextlib.suppress(ModelError):  # a model that is gone fits no engine
+    with contextlib.suppress(ModelError):  # the model may be gone
         hashes = network_hashes(store.get(name))
     reasons = why_not(stored.manifest, Here(machine, hashes))
     return (OTHER, reasons) if reasons else (FITS, [])

@@ -1,9 +1,9 @@
-"""What the accuracy gate of an engine looks at: crops as a network meets them, and extremes.
+"""The crops that the accuracy gate compares engines on: realistic ones, and extremes.
 
-The user's own images are best. Without any, rendered hands over a rendered table, for bodies with a
-drawn figure in front of it: light, texture and edges are like an image's, and a trained hand
-network is sure of its joints there. A body network may not take the figure for a person; then only
-its outputs are compared, and the gate says so.
+The user's own images are best. Without any, the gate uses rendered hands over a rendered table, for
+bodies with a drawn figure in front of it: light, texture and edges resemble an image's, and a
+trained hand network is confident there. A body network may not see a person in the figure; then
+only outputs are compared, and the gate says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.keypoints.agreement import sample_crops
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.warp import (
-    IMAGENET,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     PADDING,
     box_region,
     crop_region,
@@ -29,13 +30,13 @@ from vitpose_ros.layouts import Layout
 from vitpose_ros.types import ByteArray, FloatArray, Region
 
 LARGEST_SET = 32
-"""Most images that are read of a folder: evenly spread, in the order of their names."""
+"""The most images that are read from a folder: evenly spread in the order of their names."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _SCENES = (("tour", 1, 2.0), ("tour", 2, 5.0), ("grasp", 3, 1.5), ("rotate", 4, 3.0))
 """Script, seed and time of the rendered images."""
 
-_LIMBS = (  # of the drawn figure: from, to, half the width; x, y in parts of the image's height
+_LIMBS = (  # of the drawn figure: from, to, half width; x, y as fractions of the image's height
     ((0.0, -0.12), (0.0, 0.12), 0.075),
     ((-0.07, -0.15), (-0.15, -0.02), 0.025), ((-0.15, -0.02), (-0.12, 0.12), 0.02),
     ((0.07, -0.15), (0.17, -0.06), 0.025), ((0.17, -0.06), (0.24, -0.16), 0.02),
@@ -50,12 +51,12 @@ def gate_crops(codec: Codec, layout: Layout, images: Path | None = None) -> Floa
     Parameters
     ----------
     codec, layout : of the network.
-    images : a folder of images that each show one person or hand and little else; None for
-        rendered ones.
+    images : a folder of images that each show one person or hand and little else; None renders
+        some.
 
     Raises
     ------
-    EngineError : the folder holds no image that can be read.
+    EngineError : the folder has no readable image.
     """
     pairs, padding = (_rendered(layout), PADDING) if images is None else (_read(images), 1.0)
     width, height = codec.input_size
@@ -63,13 +64,13 @@ def gate_crops(codec: Codec, layout: Layout, images: Path | None = None) -> Floa
     for crop, (image, region) in zip(crops, pairs, strict=True):
         shown = crop_region(region, codec.input_size, padding)
         matrices = crop_to_image([shown], codec.input_size, codec.udp)
-        cut_crops(image, matrices, IMAGENET, crop[None])
+        cut_crops(image, matrices, crop[None])
     return np.concatenate([crops, sample_crops(codec.input_size), _extremes(crops.shape[1:])])
 
 
 def _extremes(shape: Sequence[int]) -> FloatArray:
-    """Black beside white, and squares of both: the largest values and steps that a crop has."""
-    mean, std = np.array(IMAGENET.mean), np.array(IMAGENET.std)
+    """Black beside white, and a chessboard: the largest values and steps that a crop can have."""
+    mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
     low, high = (((value - mean) / std)[:, None, None] for value in (0, 255))
     rows, columns = np.indices(shape[1:])
     halves = columns < shape[2] // 2
@@ -78,15 +79,15 @@ def _extremes(shape: Sequence[int]) -> FloatArray:
 
 
 def _read(folder: Path) -> list[tuple[ByteArray, Region]]:
-    """A folder's images, each with the region that is all of it."""
+    """A folder's images, each with a region that covers it."""
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
     if len(paths) > LARGEST_SET:
         paths = [paths[i] for i in np.linspace(0, len(paths) - 1, LARGEST_SET).astype(int)]
     images = [np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR)) for path in paths]
-    images = [image for image in images if image.ndim == 3]  # what cannot be read has none
+    images = [image for image in images if image.ndim == 3]  # an unreadable file gives None
     if not images:
         raise EngineError(
-            f"'{folder}' holds no image that can be read; accepted are {', '.join(_SUFFIXES)}"
+            f"'{folder}' has no readable image; expected files of {', '.join(_SUFFIXES)}"
         )
     return [
         (image, box_region((0.0, 0.0, float(image.shape[1]), float(image.shape[0]))))
@@ -95,7 +96,7 @@ def _read(folder: Path) -> list[tuple[ByteArray, Region]]:
 
 
 def _rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
-    """Rendered hands, each with the region around it; or a figure before such a scene."""
+    """Rendered hands, each with its region; for bodies, a figure in front of such a scene."""
     from vitpose_ros.synthetic.scene import Scene  # only a gate needs the renderer
 
     pairs = []
@@ -112,7 +113,7 @@ def _rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
 
 
 def _with_figure(image: ByteArray, seed: int) -> tuple[ByteArray, Region]:
-    """A figure with head, trunk, arms and legs, in clothes of chance, and the region around it."""
+    """The image with a figure of head, trunk and limbs in random clothes, and its region."""
     rng = np.random.default_rng(seed)
     height, width = image.shape[:2]
     canvas = image.copy()

@@ -1,15 +1,14 @@
-"""The codec of ViTPose: one heatmap for each joint, on UDP's lattice.
+"""The codec of ViTPose: one heatmap per joint, on UDP's lattice.
 
-Decoding is the distribution-aware one (DARK; Zhang et al., CVPR 2020) in UDP's form: the maximum,
-then one Newton step on the logarithm of the blurred map. Where this departs from the official code:
+Decoding is distribution-aware (DARK; Zhang et al., CVPR 2020) in UDP's form: the maximum, then one
+Newton step on the logarithm of the blurred map. It departs from the official code in three ways:
 
-- Near the border. A blur that reaches over the map's edge has to invent what is there, which moves
-  peaks by up to half a pixel. So along an axis in which the kernel would leave the map it is
-  shortened until it fits, and at the edge itself the 3-point stencil is shifted into the map.
-- A step is only done from what is a maximum of the blurred map too (a negative definite Hessian),
-  and is at most one heatmap pixel long: on a map without a peak the formula gives steps of
-  thousands of pixels.
-- Only 13x13 pixels around the maximum are blurred: no others are used.
+- Near the border, a blur that reaches over the map's edge would have to invent values there, which
+  moves peaks by up to half a pixel. So the kernel is shortened along an axis until it fits, and at
+  the edge itself the 3-point stencil is shifted into the map.
+- The step is taken only from a maximum of the blurred map (negative definite Hessian), and is at
+  most one heatmap pixel long: on a map without a peak the formula gives thousands of pixels.
+- Only the 13x13 pixels around the maximum are blurred, since no others are used.
 """
 
 from __future__ import annotations
@@ -26,32 +25,32 @@ from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.types import FloatArray
 
 BLUR_SIGMA_PX = 2.0
-"""The blur's standard deviation, that of the Gaussians of the training, in heatmap px."""
+"""The blur's standard deviation, equal to that of the training's Gaussians, heatmap px."""
 
 MAX_STEP_PX = 1.0
-"""No joint lies farther than this from its map's maximum, heatmap px."""
+"""The largest distance of a joint from its map's maximum, heatmap px."""
 
 RADIUS = 5
-"""Of the blur: the official kernel has 11 taps."""
+"""The blur's radius: the official kernel has 11 taps."""
 
 LOWEST, HIGHEST = 1e-3, 50.0
 """Values are clipped to these before the logarithm."""
 
-_CHUNK = 4096  # joints refined at a time: bounds the memory
+_CHUNK = 4096  # joints refined at a time, to bound the memory
 
 _OFFSETS = np.arange(-RADIUS, RADIUS + 1)
 WINDOW = np.arange(-RADIUS - 1, RADIUS + 2)
-"""(13,): pixels around the stencil's centre of which its values are made."""
+"""(13,): offsets of the pixels that the stencil's values are computed from."""
 
 
 def _kernel(radius: int) -> npt.NDArray[np.float64]:
-    """(3, 13): from the values around the stencil's centre to the stencil's, blurred so far."""
+    """(3, 13): weights of those pixels in the stencil's three blurred values."""
     taps = np.where(np.abs(_OFFSETS) <= radius, np.exp(-0.5 * (_OFFSETS / BLUR_SIGMA_PX) ** 2), 0)
     return np.stack([np.pad(taps / taps.sum(), (shift, 2 - shift)) for shift in range(3)])
 
 
 KERNELS = np.stack([_kernel(radius) for radius in range(RADIUS + 1)])
-"""(6, 3, 13): by the blur's radius, weights of those pixels in the stencil's three values."""
+"""(6, 3, 13): the same for each radius of the blur."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class HeatmapCodec:
 
     Raises
     ------
-    ValueError : when a size or sigma is not usable.
+    ValueError : a size or sigma is out of range.
     """
 
     input_size: Size = (192, 256)
@@ -85,7 +84,7 @@ class HeatmapCodec:
 
     @property
     def px_per_map_px(self) -> npt.NDArray[np.float64]:
-        """(2,): input pixels for each heatmap pixel; ends of both lattices coincide."""
+        """(2,): input pixels per heatmap pixel; the ends of both lattices coincide."""
         return (np.array(self.input_size) - 1.0) / (np.array(self.map_size) - 1.0)
 
     def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
@@ -103,14 +102,14 @@ class HeatmapCodec:
         return (np.nan_to_num(maps, nan=0.0).astype(np.float32),)
 
     def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
-        """Joints from (N, K, H, W) maps; the score is the map's maximum before any blur.
+        """Joints from (N, K, H, W) maps; the score is the map's maximum before the blur.
 
-        A joint is absent when its map has a value that is not finite, or none above 0.
+        A joint is absent where its map has a value that is not finite, or none above 0.
         """
         (maps,) = outputs
         count, joints, height, width = maps.shape
         flat = maps.reshape(count, joints, height * width)
-        # int64, and per map: an index into all maps together would outgrow float32's integers.
+        # int64, and per map: an index into all maps together would exceed float32's integers.
         index = flat.argmax(axis=2).astype(np.int64)
         score = flat.max(axis=2)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -136,12 +135,12 @@ class HeatmapCodec:
 def refine(
     maps: FloatArray, n: npt.NDArray, k: npt.NDArray, x: npt.NDArray, y: npt.NDArray
 ) -> npt.NDArray[np.float64]:
-    """Subpixel places of maxima.
+    """The subpixel positions of maxima.
 
     Parameters
     ----------
     maps : (N, K, H, W).
-    n, k, x, y : (M,) whole numbers: crop, joint, and the place of the map's maximum.
+    n, k, x, y : (M,) integers: crop, joint, and the position of the map's maximum.
 
     Returns
     -------
@@ -161,17 +160,17 @@ def refine(
 def newton_step(
     log: Any, offset_x: Any, offset_y: Any, where: Callable[..., Any]
 ) -> tuple[Any, Any]:
-    """One Newton step on the logarithm of maps, from the places of their maxima.
+    """One Newton step on the logarithm of maps, from their maxima.
 
     Parameters
     ----------
-    log : (M, 3, 3), rows first, around the stencil's centre; a numpy array or a torch tensor.
-    offset_x, offset_y : (M,) from the maximum to the stencil's centre: not 0 at the map's edge.
-    where : numpy's or torch's.
+    log : (M, 3, 3), rows first, around the stencil's centre; a NumPy array or a torch tensor.
+    offset_x, offset_y : (M,) from the maximum to the stencil's centre; 0 except at the map's edge.
+    where : NumPy's or torch's function.
 
     Returns
     -------
-    The steps along x and y, (M,) each, at most MAX_STEP_PX long, and 0 where there is no maximum.
+    The steps along x and y, (M,) each, at most MAX_STEP_PX long; 0 where there is no maximum.
     """
     middle = log[:, 1, 1]
     dx, dy = (log[:, 1, 2] - log[:, 1, 0]) / 2, (log[:, 2, 1] - log[:, 0, 1]) / 2
@@ -194,8 +193,8 @@ def newton_step(
 def _stencil(
     place: npt.NDArray, size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Along one axis: (M, 13) pixels around the stencil, its centre (M,), and the (M, 3, 13)
-    weights of those pixels in its three values.
+    """Along one axis: (M, 13) pixels around the stencil, (M,) its centre, and (M, 3, 13) weights of
+    the pixels in its three values.
     """
     centre = np.clip(place, 1, size - 2)
     radius = np.clip(np.minimum(place - 1, size - 2 - place), 0, RADIUS)

@@ -1,4 +1,4 @@
-"""The codecs of top-down models, by what the model catalogue says of them."""
+"""The codec of a top-down model, from its entry in the model catalogue."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.models.catalogue import Entry
 
 TURNED = "turned"
-"""The setting of a hand model that was trained on crops in which the hand points up."""
+"""Setting of a hand model that was trained on crops in which the hand points up."""
 
 SCORE_SCALE = "score_scale"
-"""The setting of an RTMPose whose scores are not about 1 for a joint that it is sure of."""
+"""Setting of an RTMPose whose scores of certain joints are not about 1."""
 
 
 def codec_of(entry: Entry) -> Codec:
-    """The codec of a catalogue entry; EngineError when it has none."""
+    """The codec of a catalogue entry; EngineError where it has none."""
     try:
         make, known = _CODECS[entry.architecture]
     except KeyError:
         raise EngineError(
-            f"'{entry.name}' is of the architecture '{entry.architecture}'; top-down keypoints are "
-            f"those of {' and '.join(_CODECS)}"
+            f"'{entry.name}' has the architecture '{entry.architecture}'; top-down models are "
+            f"{' and '.join(_CODECS)}"
         ) from None
     if unknown := sorted(set(entry.settings) - set(known)):
         raise EngineError(
@@ -54,4 +54,4 @@ _CODECS: dict[str, tuple[Callable[[Size, Entry], Codec], tuple[str, ...]]] = {
     "vitpose": (_vitpose, (TURNED,)),
     "rtmpose": (_rtmpose, (TURNED, SCORE_SCALE)),
 }
-"""What makes each architecture's codec, and the settings that an entry of it may have."""
+"""For each architecture, what makes its codec, and the settings that an entry may have."""

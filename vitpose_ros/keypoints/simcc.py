@@ -1,11 +1,11 @@
-"""The codec of RTMPose: for each joint one curve over x and one over y.
+"""The codec of RTMPose: one curve over x and one over y per joint.
 
-Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins for each pixel. A joint's score
-is the smaller of its two maxima, as in mmpose, over `score_scale`. Curves are trained through a
-softmax, so that their height is a matter of the training: RTMPose and DWPose learn curves of height
-1 (both sides of the loss are multiplied by 10), RTMW of height 10 (only the label is; mmpose,
-configs/wholebody_2d_keypoint/rtmpose/cocktail14: KLDiscretLoss, beta 1, label_beta 10), and users
-report 3 to 8 for joints that are seen (mmpose#2939). None of these is a probability.
+Source: SimCC (Li et al., ECCV 2022). The curves have `split` bins per pixel. As in mmpose, a
+joint's score is the smaller of its two maxima, here divided by `score_scale`. Curves are trained
+through a softmax, so their height depends on the training: RTMPose and DWPose learn curves of
+height 1 (both sides of the loss are multiplied by 10), RTMW of height 10 (only the label is;
+mmpose, configs/wholebody_2d_keypoint/rtmpose/cocktail14: KLDiscretLoss, beta 1, label_beta 10), and
+users report 3 to 8 for visible joints (mmpose#2939). None of these is a probability.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class SimCCCodec:
     Attributes
     ----------
     input_size : (width, height) of the network's input, px.
-    split : bins for each pixel.
-    score_scale : the height of a curve at a joint that the network is sure of.
+    split : bins per pixel.
+    score_scale : the height of a curve at a joint that the network is certain of.
 
     Raises
     ------
-    ValueError : when a size, the split or the scale is not usable.
+    ValueError : a size, the split or the scale is out of range.
     """
 
     input_size: Size = (192, 256)
@@ -52,9 +52,9 @@ class SimCCCodec:
 
     @property
     def sigma(self) -> tuple[float, float]:
-        """The Gaussians' standard deviations along x and y, bins: the root of an eighth of the
-        side's pixels, which is what mmpose's configurations have (4.9 for 192, 5.66 for 256, 6 for
-        288, 6.93 for 384).
+        """The Gaussians' standard deviations along x and y, bins: the square root of an eighth of
+        the side's pixels, as in mmpose's configurations (4.9 for 192, 5.66 for 256, 6 for 288, 6.93
+        for 384).
         """
         width, height = self.input_size
         return (width / 8) ** 0.5, (height / 8) ** 0.5
@@ -64,7 +64,7 @@ class SimCCCodec:
         return tuple((joints, size * self.split) for size in self.input_size)
 
     def encode(self, xy: npt.NDArray) -> tuple[FloatArray, ...]:
-        """See `Codec.encode`: (N, K, bins of x) and (N, K, bins of y), `score_scale` at a joint."""
+        """See `Codec.encode`: (N, K, x bins) and (N, K, y bins), `score_scale` at a joint."""
         bins = np.asarray(xy, np.float64) * self.split
         known = ~np.isnan(bins.sum(axis=-1, keepdims=True))
         curves = []
@@ -77,7 +77,7 @@ class SimCCCodec:
     def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
         """Joints from the two curves, to the nearest bin (half a pixel for a split of 2).
 
-        A joint is absent when a curve has a value that is not finite, or none above 0.
+        A joint is absent where a curve has a value that is not finite, or none above 0.
         """
         x, y = outputs
         places = np.stack([x.argmax(axis=2), y.argmax(axis=2)], axis=2) / self.split
@@ -97,9 +97,9 @@ class SimCCCodec:
     ) -> list[FloatArray]:
         """See `Codec.unmirror`.
 
-        Pixel x of a mirrored crop is W - 1 - x, so with two bins a pixel bin b is 2 (W - 1) - b.
-        mmpose turns the whole curve round, b to 2 W - 1 - b, which is half a pixel off. The bins
-        behind the last pixel's centre have no counterpart: there `direct` is taken.
+        Pixel x becomes W - 1 - x in a mirrored crop, so with two bins per pixel, bin b becomes
+        2 (W - 1) - b. mmpose reverses the whole curve, b to 2 W - 1 - b, which is half a pixel off.
+        The bins beyond the last pixel's centre have no counterpart and come from `direct`.
         """
         order = list(permutation)
         x, y = (curves[:, order] for curves in outputs)

@@ -1,7 +1,7 @@
-"""Top-down keypoints: regions of an image in, the joints of the object in each out.
+"""Top-down keypoints: crops in, the joints of the object in each out.
 
-ViTPose and RTMPose, bodies, whole bodies and hands alike: they differ in codec, layout and numbers
-only. The codec also decides the warp, so that the two never disagree.
+This covers ViTPose and RTMPose, bodies, whole bodies and hands: they differ only in codec, layout
+and numbers. The codec also decides the warp, so that the two never disagree.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from vitpose_ros.engines.base import DeviceEngine, Engine, EngineError, TensorSp
 from vitpose_ros.keypoints.backend import Backend, CpuBackend
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.warp import (
-    IMAGENET,
     PADDING,
-    Normalisation,
     crop_region,
     crop_to_image,
     map_points,
@@ -28,43 +26,40 @@ from vitpose_ros.layouts import Layout
 from vitpose_ros.types import Crop, FloatArray, JointState, Keypoints
 
 MEASURED_THRESHOLD = 0.3
-"""A joint of at least this score counts as measured; the usual threshold of top-down models."""
+"""A joint of at least this score is measured; the usual threshold of top-down models."""
 
 PRESENT_THRESHOLD = 0.05
-"""A joint of a lower score is absent: the maximum of a map that shows nothing reaches as far."""
+"""A joint of a lower score is absent: the maximum of an empty map reaches up to here."""
 
 
 class TopDown:
-    """Finds the joints of the object in each region.
+    """Finds the joints of the object in each crop.
 
-    The state of a joint: ABSENT when its score is below `present_threshold` or the network gave
-    nothing usable for it (a value that is not finite, no value above 0); OCCLUDED when its score is
-    below `measured_threshold` or it lies outside the image; MEASURED otherwise, since these
-    networks do not tell visible joints from hidden ones. Scores of a network are not probabilities
-    and may exceed 1; they are clipped there.
+    A joint is ABSENT where its score is below PRESENT_THRESHOLD or its outputs are unusable (not
+    finite, or none above 0); OCCLUDED where its score is below MEASURED_THRESHOLD or it lies
+    outside the image; else MEASURED, since these networks do not tell visible joints from hidden
+    ones. The network's scores are not probabilities and may exceed 1; they are clipped to 1.
 
-    Where the engine's tensors are on a GPU, crops are made and decoded there, too.
+    Where the engine's tensors are on a GPU, crops are cut and decoded there, too.
 
-    Not for use from several threads at a time.
+    Not thread-safe.
 
     Parameters
     ----------
-    engine : runs the network: one input (N, 3, height, width), outputs as the codec has them.
-    codec : the meaning of the outputs; says the input's size and the warp too.
+    engine : runs the network: one input (N, 3, height, width), and the codec's outputs.
+    codec : decodes the outputs; also decides the input size and the warp.
     layout : the joints, in the order of the network's outputs.
     name : the network's name in the model catalogue.
-    normalisation : of the pixel values.
-    padding : how much larger than a region its crop is; 1 for regions that are padded already.
-    flip_test : run each crop mirrored too and take the mean: more exact, at twice the time.
-    measured_threshold, present_threshold : scores; see above.
-    max_batch : most crops that go through the network at once.
-    on_device : whether to crop and decode in torch where the engine's tensors are, for an
+    padding : the crop's size over the region's; 1 for regions that are already padded.
+    flip_test : run each crop mirrored, too, and average: more accurate, at twice the time.
+    max_batch : largest batch of the network; more crops are split.
+    on_device : whether to crop and decode in torch, on the device of an
         `engines.base.DeviceEngine`; None does so where that is a GPU.
 
     Raises
     ------
-    EngineError : when the network's input or outputs do not fit the codec and the layout.
-    ValueError : when a number is out of its range.
+    EngineError : the network's input or outputs do not fit the codec and the layout.
+    ValueError : a number is out of range.
     """
 
     def __init__(
@@ -73,19 +68,11 @@ class TopDown:
         codec: Codec,
         layout: Layout,
         name: str,
-        normalisation: Normalisation = IMAGENET,
         padding: float = PADDING,
         flip_test: bool = False,
-        measured_threshold: float = MEASURED_THRESHOLD,
-        present_threshold: float = PRESENT_THRESHOLD,
         max_batch: int = 16,
         on_device: bool | None = None,
     ) -> None:
-        if not 0 <= present_threshold <= measured_threshold <= 1:
-            raise ValueError(
-                "thresholds: expected 0 <= present_threshold <= measured_threshold <= 1, got "
-                f"{present_threshold} and {measured_threshold}"
-            )
         if not 1 <= padding <= 4:
             raise ValueError(f"padding: expected a number from 1 to 4, got {padding!r}")
         if max_batch < 1:
@@ -95,14 +82,12 @@ class TopDown:
         self.layout = layout
         self._codec = codec
         self._padding = padding
-        self._measured, self._present = measured_threshold, present_threshold
         self._backend = _backend(
             on_device,
             engine=engine,
             codec=codec,
             input_name=_input_name(engine, codec, name),
             output_names=_output_names(engine, codec, layout, name),
-            normalisation=normalisation,
             permutation=layout.flip_permutation() if flip_test else None,
             max_batch=max_batch,
         )
@@ -122,7 +107,7 @@ class TopDown:
 
         Raises
         ------
-        EngineError : when the network fails.
+        EngineError : the network fails.
         """
         shown = [crop_region(c.region, self._codec.input_size, self._padding) for c in crops]
         sizes = np.array([crop.image.shape[1::-1] for crop in crops]).reshape(-1, 2)
@@ -146,23 +131,18 @@ class TopDown:
 
     def _keypoints(self, uv: FloatArray, score: FloatArray, sizes: npt.NDArray) -> list[Keypoints]:
         """Joints with their states, from (N, K, 2) px of images of the (N, 2) sizes."""
-        present = (score >= self._present) & np.isfinite(uv).all(axis=2)
+        present = (score >= PRESENT_THRESHOLD) & np.isfinite(uv).all(axis=2)
         inside = ((uv >= -0.5) & (uv < sizes[:, None] - 0.5)).all(axis=2)
-        found = inside & (score >= self._measured)
-        state = np.where(found, JointState.MEASURED, JointState.OCCLUDED)
+        measured = inside & (score >= MEASURED_THRESHOLD)
+        state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
         state = np.where(present, state, JointState.ABSENT).astype(np.uint8)
         uv = np.where(present[..., None], uv, np.float32(np.nan))
         score = np.where(present, np.minimum(score, np.float32(1)), np.float32(0))
         return [Keypoints(self.layout, *joints) for joints in zip(uv, score, state, strict=True)]
 
 
-def _backend(
-    on_device: bool | None,
-    engine: Engine,
-    max_batch: int,
-    **options: Any,
-) -> Backend:
-    """Where crops are made and decoded."""
+def _backend(on_device: bool | None, engine: Engine, max_batch: int, **options: Any) -> Backend:
+    """Crops and decoding on the CPU, or on the engine's device."""
     limit: int | None = getattr(engine, "max_batch", None)
     options["max_batch"] = min(max_batch, limit or max_batch)
     device = getattr(engine, "device", None)
@@ -172,10 +152,10 @@ def _backend(
         return CpuBackend(engine, **options)
     if device is None:
         raise EngineError(
-            f"{engine.name} keeps its tensors in the CPU's memory: leave out on_device, or take "
+            f"{engine.name} keeps its tensors in the CPU's memory: set on_device to False, or use "
             "the engine tensorrt or torch"
         )
-    from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch is not everywhere
+    from vitpose_ros.keypoints.torch_backend import TorchBackend  # late: torch may be missing
 
     return TorchBackend(cast(DeviceEngine, engine), **options)
 
@@ -184,14 +164,14 @@ def _input_name(engine: Engine, codec: Codec, name: str) -> str:
     width, height = codec.input_size
     if len(engine.inputs) != 1 or not _fits(engine.inputs[0], (3, height, width)):
         raise EngineError(
-            f"'{name}' has the inputs {_listed(engine.inputs)}; accepted is one input "
-            f"(N, 3, {height}, {width}): check the input size that the catalogue names for it"
+            f"'{name}' has the inputs {_listed(engine.inputs)}; expected one input "
+            f"(N, 3, {height}, {width}). Check the input size in its catalogue entry"
         )
     return engine.inputs[0].name
 
 
 def _output_names(engine: Engine, codec: Codec, layout: Layout, name: str) -> list[str]:
-    """The outputs' names in the codec's order; EngineError when they are not the codec's."""
+    """The outputs' names in the codec's order; EngineError where they are not the codec's."""
     specs = engine.outputs
     if sorted(spec.name for spec in specs) == sorted(codec.output_names):
         by_name = {spec.name: spec for spec in specs}
@@ -200,18 +180,18 @@ def _output_names(engine: Engine, codec: Codec, layout: Layout, name: str) -> li
     if len(specs) == len(wanted) and any(None in spec.shape[1:] for spec in specs):
         specs = _tried(engine, codec, specs)
     if len(specs) != len(wanted) or not all(map(_fits, specs, wanted)):
-        accepted = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in wanted)
+        expected = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in wanted)
         raise EngineError(
-            f"'{name}' has the outputs {_listed(specs)}; accepted is {accepted}, for the "
+            f"'{name}' has the outputs {_listed(specs)}; expected {expected}, for the "
             f"{len(layout)} joints of layout '{layout.name}' in a {type(codec).__name__} of "
-            f"{codec.input_size[0]}x{codec.input_size[1]}: name the layout, the architecture and "
-            "the input size that this network was made for"
+            f"{codec.input_size[0]}x{codec.input_size[1]}. Set the layout, architecture and input "
+            "size in its catalogue entry to those that the network was trained for"
         )
     return [spec.name for spec in specs]
 
 
 def _tried(engine: Engine, codec: Codec, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The outputs with the shapes that a run on an empty crop gives: the file leaves them open."""
+    """The outputs with the shapes of a trial run, where the file leaves them open."""
     width, height = codec.input_size
     empty: npt.NDArray[np.float32] = np.zeros((1, 3, height, width), np.float32)
     outputs = engine.run({engine.inputs[0].name: empty})

@@ -18,7 +18,7 @@ from vitpose_ros.engines.gpu_errors import gpu_errors
 from vitpose_ros.keypoints.codec import Codec, Decoded
 from vitpose_ros.keypoints.torch_decode import make_decode, make_unmirror
 from vitpose_ros.keypoints.torch_warp import TorchCrops, upload_planes
-from vitpose_ros.keypoints.warp import Matrices, Normalisation
+from vitpose_ros.keypoints.warp import Matrices
 from vitpose_ros.types import ByteArray
 
 
@@ -36,7 +36,6 @@ class TorchBackend:
         codec: Codec,
         input_name: str,
         output_names: Sequence[str],
-        normalisation: Normalisation,
         permutation: Sequence[int] | None,
         max_batch: int,
     ) -> None:
@@ -45,7 +44,7 @@ class TorchBackend:
         self._input, self._outputs = input_name, output_names
         self._max_batch = max_batch
         with gpu_errors(f"preparing crops on {engine.name}"):
-            self._cut = TorchCrops(codec.input_size, normalisation, device)
+            self._cut = TorchCrops(codec.input_size, device)
             self._decode = make_decode(codec, device)
             self._unmirror = (
                 None if permutation is None else make_unmirror(codec, permutation, device)

@@ -1,6 +1,6 @@
-"""The codecs' decoding in torch, for outputs that lie on a GPU; see `heatmap` and `simcc`.
+"""The codecs' decoding in torch, for outputs on a GPU; see `heatmap` and `simcc`.
 
-All sizes follow from the outputs' shapes, so that nothing waits for the GPU.
+All sizes follow from the outputs' shapes, so that the CPU never waits for the GPU.
 """
 
 from __future__ import annotations
@@ -24,28 +24,33 @@ from vitpose_ros.keypoints.simcc import SimCCCodec
 
 Outputs = Sequence[torch.Tensor]
 Decode = Callable[[Outputs], torch.Tensor]
-"""The outputs in the codec's order to (N, K, 3) float32: x and y in px of the crop, NaN where
+"""From outputs in the codec's order to (N, K, 3) float32: x and y in px of the crop, NaN where
 absent, and the score, 0 where absent.
 """
 Unmirror = Callable[[Outputs, Outputs], list[torch.Tensor]]
-"""`Codec.unmirror`, of outputs for mirrored crops and for the crops themselves."""
+"""`Codec.unmirror`: from the outputs of mirrored crops and of the crops themselves."""
 
 ABSENT = (float("nan"), float("nan"), 0.0)
 
-_CHUNK = 16384  # maps refined at a time: bounds the memory
+_CHUNK = 16384  # maps refined at a time, to bound the memory
 
 
 def make_decode(codec: Codec, device: torch.device) -> Decode:
-    """What decodes a codec's outputs on a device; EngineError for a codec without."""
+    """A function that decodes a codec's outputs on a device.
+
+    Raises
+    ------
+    EngineError : the codec cannot be decoded in torch.
+    """
     if isinstance(codec, HeatmapCodec):
         return _Heatmaps(codec, device)
     if isinstance(codec, SimCCCodec):
         return _Curves(codec, device)
-    raise EngineError(f"{type(codec).__name__} has no decoding on a GPU: leave out on_device")
+    raise EngineError(f"{type(codec).__name__} cannot be decoded on a GPU: set on_device to False")
 
 
 def make_unmirror(codec: Codec, permutation: Sequence[int], device: torch.device) -> Unmirror:
-    """What turns a codec's outputs back."""
+    """A function that unmirrors a codec's outputs on a device."""
     order = torch.tensor(list(permutation), device=device)
     if isinstance(codec, HeatmapCodec):
         return lambda mirrored, direct: [mirrored[0][:, order].flip(3)]
@@ -60,7 +65,7 @@ def make_unmirror(codec: Codec, permutation: Sequence[int], device: torch.device
 
 
 class _Heatmaps:
-    """See `heatmap.HeatmapCodec.decode`; the places in float64, as there."""
+    """See `heatmap.HeatmapCodec.decode`; positions are float64, as there."""
 
     def __init__(self, codec: HeatmapCodec, device: torch.device) -> None:
         self._px = torch.tensor(codec.px_per_map_px, device=device)
@@ -72,7 +77,7 @@ class _Heatmaps:
         (maps,) = outputs
         count, joints, height, width = maps.shape
         flat = maps.reshape(count * joints, height * width)
-        score, index = flat.max(dim=1)  # int64, and per map: no index outgrows its type
+        score, index = flat.max(dim=1)  # int64, and per map: no index exceeds its type
         present = flat.sum(dim=1).isfinite() & (score > 0)
         parts = [
             self._refine(flat[i : i + _CHUNK], index[i : i + _CHUNK], width, height)

@@ -1,10 +1,9 @@
-"""Crops of an image on a GPU: `warp.cut_crops` in torch.
+"""Uploads images to a GPU and cuts crops there: `warp.cut_crops` in torch.
 
-Pixels are interpolated exactly, and not rounded to whole grey levels as OpenCV's are. OpenCV 5 does
-the rest alike: crops differ by the rounding, at most 0.51 grey levels. OpenCV 4 takes the places of
-pixels to the nearest 1/32 only, which adds up to 1/64 of the difference between neighbouring
-pixels along each axis: less than 1 grey level where neighbours differ by less than 16 or so, 8 at
-the most.
+Pixels are interpolated without OpenCV's rounding to whole grey levels. Against OpenCV 5, crops
+differ by that rounding only, at most 0.51 grey levels. OpenCV 4 also rounds pixel positions to
+1/32, which adds up to 1/64 of the difference between neighbouring pixels along each axis: less than
+1 grey level where neighbours differ by less than 16, 8 at the most.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from vitpose_ros.keypoints.warp import Matrices, Normalisation, Size
+from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, Matrices, Size
 from vitpose_ros.types import ByteArray
 
 
@@ -38,16 +37,15 @@ class TorchCrops:
     Parameters
     ----------
     size : (width, height) of the crops.
-    normalisation : of the pixel values.
     device : of the images and the crops.
     """
 
-    def __init__(self, size: Size, normalisation: Normalisation, device: torch.device) -> None:
+    def __init__(self, size: Size, device: torch.device) -> None:
         width, height = size
         self._x = torch.arange(width, device=device, dtype=torch.float32)
         self._y = torch.arange(height, device=device, dtype=torch.float32)[:, None]
-        scale = 1 / np.array(normalisation.std)
-        offset = -np.array(normalisation.mean) * scale
+        scale = 1 / np.array(IMAGENET_STD)
+        offset = -np.array(IMAGENET_MEAN) * scale
 
         def column(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
@@ -61,17 +59,17 @@ class TorchCrops:
         ----------
         planes : (1, 3, H, W), from `upload_planes`.
         matrices : (N, 2, 3), from `warp.crop_to_image`.
-        out : (N, 3, height, width) float32, written: RGB planes, normalised; outside the image as
-            black pixels.
+        out : (N, 3, height, width) float32, written: normalised RGB planes, black outside the
+            image.
         """
         count, _, height, width = out.shape
         size = np.array([planes.shape[3], planes.shape[2]])
-        # grid_sample has its own unit: pixel x of W lies at (2 x + 1) / W - 1.
+        # In grid_sample's units, pixel x of W lies at (2 x + 1) / W - 1.
         maps = matrices * (2.0 / size)[:, None]
         maps[:, :, 2] += 1.0 / size - 1.0
         m = upload(maps.astype(np.float32), planes.device)[..., None, None]
         places = [m[:, i, 0] * self._x + (m[:, i, 1] * self._y + m[:, i, 2]) for i in range(2)]
-        # All crops as one tall one, so that the image is not repeated for each.
+        # All crops as one tall one: grid_sample would need a copy of the image for each.
         grid = torch.stack(places, dim=-1).reshape(1, count * height, width, 2)
         found = functional.grid_sample(
             planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False

@@ -212,7 +212,7 @@ BROKEN = [
         {"smi": Answer(True, GPU_LINE), "modules": {"torch": Answer(True, "2.13.0 13.0 False")}},
         "torch",
         Level.WARNING,
-        "driver older",
+        "update the driver",
     ),
     (
         check_gpu,

@@ -26,7 +26,7 @@ def test_a_store_without_models_is_a_problem_with_the_command_that_fills_it(tmp_
 def test_a_name_that_no_catalogue_has_is_a_problem_that_names_it(tmp_path):
     *_, networks = check_networks(tmp_path, Models(hand_model="nonsense"), "egocentric")
     assert networks.level is Level.PROBLEM
-    assert networks.remedy == "name another model than nonsense"
+    assert networks.remedy == "choose other models than nonsense"
 
 
 def test_networks_that_are_there_are_run(tmp_path):
@@ -76,14 +76,26 @@ def test_an_engine_that_loads_and_agrees_is_shown_with_its_figures(shelf):
     assert "joints within 0.02 px" in found.value
 
 
-def test_an_engine_that_differs_is_a_problem_with_the_command_that_builds_it(shelf, monkeypatch):
+@pytest.mark.parametrize(
+    "text", ["joints by 3 px. Build it in float32 instead", "too little free memory. Close ..."]
+)
+def test_an_engine_that_fails_is_a_problem_with_the_advice_of_its_error(shelf, monkeypatch, text):
     def refuse(folder):
-        raise EngineError("joints differ by 3 px")
+        raise EngineError(text)
 
     monkeypatch.setattr(networks, "engine_gate", lambda model: refuse)
     found = shelf()
-    assert found.level is Level.PROBLEM
-    assert found.remedy == "vitpose_ros engine build vitpose-tiny-synthetic --force"
+    assert (found.level, found.value) == (Level.PROBLEM, text)
+    assert "--force" not in found.remedy, "building again is no remedy for a full memory"
+
+
+def test_a_gpu_that_does_not_answer_is_a_problem(shelf, monkeypatch):
+    def refuse():
+        raise EngineError("asking GPU 0 for its name failed: CUDA error: unknown error")
+
+    monkeypatch.setattr(networks, "machine_here", refuse)
+    found = shelf()
+    assert found.level is Level.PROBLEM and "CUDA error" in found.value
 
 
 def test_an_engine_of_another_machine_is_only_noted(shelf, monkeypatch):
@@ -105,4 +117,4 @@ def test_engines_without_tensorrt_are_a_warning_with_what_lacks(shelf, monkeypat
     monkeypatch.setattr(networks, "missing", lambda: ["TensorRT cannot be imported."])
     found = shelf()
     assert found.level is Level.WARNING
-    assert "1 are there" in found.value and "TensorRT cannot be imported." in found.value
+    assert "1 stored, which cannot be used: TensorRT cannot be imported." in found.value

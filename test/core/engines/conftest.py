@@ -1,4 +1,4 @@
-"""A GPU that is played: fake torch and TensorRT, and a small network."""
+"""A simulated GPU: fake torch and TensorRT, and a small network."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_network(path: Path, seed: int = 0) -> Path:
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """The modules that play torch and TensorRT, importable by tests that look into them."""
+    """The modules that stand in for torch and TensorRT, importable by tests."""
     monkeypatch.syspath_prepend(str(HERE))
     import fake_tensorrt
     import fake_torch

@@ -1,7 +1,7 @@
 """A stand-in for the part of torch that the TensorRT engine uses, with a GPU of numpy arrays.
 
-Streams are lazy: what is put on one runs only when somebody waits for it, and then only with what
-it was told to wait for. So a missing wait between streams shows as old values, every time.
+Streams are lazy: work on one runs only when something waits for it, together with what it waits
+for itself. So a missing wait between streams always shows as outdated values.
 """
 
 from __future__ import annotations

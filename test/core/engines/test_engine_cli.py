@@ -1,4 +1,4 @@
-"""`vitpose_ros engine`, from a model in the store to a compared engine, on a played GPU."""
+"""`vitpose_ros engine`, from a model in the store to a compared engine, on a simulated GPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(capsys):
 
 @pytest.fixture
 def mixed(store, monkeypatch):
-    """The model has a mixed network too: a copy, as far as a played TensorRT is concerned."""
+    """The model has a mixed network too: a copy, as far as a simulated TensorRT is concerned."""
     from vitpose_ros.keypoints import engine_gate
 
     path = store / "small" / "model.mixed.onnx"
@@ -76,9 +76,9 @@ def test_a_wrong_engine_is_refused_with_the_numbers_and_what_to_do(gpu, store, m
     assert code == 1
     assert re.search(
         r"vitpose_ros: 'small' on tensorrt Orin mixed differs from float32: outputs by 0\.\d+ "
-        r"\(accepted is 0\.02\), joints by .* px \(accepted is 0\.1\), the farthest by .*\. "
+        r"\(limit 0\.02\), joints by .* px \(limit 0\.1\), the farthest by .*\. "
         r"Build it in float32 instead: vitpose_ros engine build small --precision tf32 "
-        r"\(or fp32\)\. The engine is not kept",
+        r"\(or fp32\)\. The engine was deleted",
         err,
     )
     assert engines(store) == []
@@ -93,7 +93,7 @@ def test_an_engine_that_overflows_is_refused(gpu, store, run, value):
 
     gpu.trt.settings["distort"] = overflow
     code, _, err = run("build", "small", "--precision", "fp32")
-    assert code == 1 and "outputs by inf" in err and "engine: torch or openvino" in err
+    assert code == 1 and "outputs by inf" in err and "engine to torch or openvino" in err
     assert engines(store) == []
 
 
@@ -128,9 +128,9 @@ def test_options_reach_the_engine(gpu, store, run):
     ("words", "reason"),
     [
         (("--max-batch", "0"), "1 <= min <= opt <= max"),
-        (("--opt-batch", "9", "--max-batch", "4"), "given were 1, 9 and 4"),
+        (("--opt-batch", "9", "--max-batch", "4"), "got 1, 9 and 4"),
         (("--level", "7"), "level: expected 0 to 5, got 7"),
-        (("--images", "/nowhere"), "'/nowhere' holds no image that can be read"),
+        (("--images", "/nowhere"), "'/nowhere' has no readable image"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_sentence(gpu, store, run, words, reason):
@@ -186,7 +186,7 @@ def test_list_works_without_tensorrt_and_says_what_it_cannot_know(gpu, store, ru
     code, out, _ = run("list")
     assert code == 0 and " unknown" in out
     assert (
-        "cannot tell which of them this machine can use: TensorRT engines take their GPU memory"
+        "cannot tell which of them this machine can use: TensorRT engines get their GPU memory"
         in out
     )
 
@@ -256,7 +256,7 @@ def test_remove_wants_to_be_told_exactly_one_thing(store, run, words):
 def test_a_model_that_tensorrt_does_not_run_is_refused(gpu, run, model_path):
     model_path("mediapipe-hand-full")
     code, _, err = run("build", "mediapipe-hand-full")
-    assert code == 1 and "is a .tflite file, which TensorRT does not read" in err
+    assert code == 1 and "is a .tflite file, which TensorRT and torch cannot read" in err
 
 
 @pytest.mark.convert

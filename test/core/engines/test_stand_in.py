@@ -1,5 +1,4 @@
-"""The stand-ins for torch and TensorRT refuse what the real ones forbid: else they proved nothing.
-"""
+"""The stand-ins for torch and TensorRT refuse what the real ones forbid."""
 
 from __future__ import annotations
 

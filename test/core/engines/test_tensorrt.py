@@ -1,4 +1,4 @@
-"""The TensorRT engine on a played GPU: order of calls, streams, buffers, graphs, refusals."""
+"""The TensorRT engine on a simulated GPU: order of calls, streams, buffers, graphs, refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in for torch offers nothing that torch lacks, where torch is at hand."""
+"""The stand-in for torch offers only what torch offers."""
 
 from __future__ import annotations
 

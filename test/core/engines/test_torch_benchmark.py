@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py runs to its end on a CPU, and says that it cannot where a GPU is wanted."""
+"""benchmarks/gpu.py runs on a CPU on request, and reports a missing GPU otherwise."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def test_a_trial_on_the_cpu_gives_every_figure(run, tmp_path):
 def test_without_a_gpu_it_says_so_and_fails(run):
     code, said = run(CUDA_VISIBLE_DEVICES="")
     assert code != 0
-    assert "sees no NVIDIA GPU, so there is nothing to measure; --device cpu tries" in said
+    assert "finds no NVIDIA GPU, so there is nothing to measure; --device cpu tries" in said

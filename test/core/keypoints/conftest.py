@@ -1,4 +1,4 @@
-"""What tests of the GPU path share."""
+"""Fixtures of the GPU path's tests."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def torch() -> Any:
-    """Torch, where it is installed."""
+    """Torch; skips where it is not installed."""
     return pytest.importorskip("torch", reason="needs torch: make test-convert")

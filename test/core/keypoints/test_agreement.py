@@ -71,10 +71,10 @@ def test_the_refusal_tells_all_figures_with_their_limits_and_the_given_remedy():
     moved = TRUE.copy()
     moved[0, 0, 1] += 5.0
     message = (
-        r"'net' on fake fp16 differs from float32: outputs by .* \(accepted is 0\.02\), "
-        r"joints by 5 px \(accepted is 0\.1\), the farthest by 5 px \(accepted is 4\.0\), "
-        r"scores by .* \(accepted is 0\.02\), "
-        r"of 34 joints that float32 is sure of\. Build it in tf32"
+        r"'net' on fake fp16 differs from float32: outputs by .* \(limit 0\.02\), "
+        r"joints by 5 px \(limit 0\.1\), the farthest by 5 px \(limit 4\.0\), "
+        r"scores by .* \(limit 0\.02\), "
+        r"over 34 confident joints\. Build it in tf32"
     )
     with pytest.raises(EngineError, match=message):
         require(

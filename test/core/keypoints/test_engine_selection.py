@@ -25,7 +25,7 @@ HASHES = {"mixed": "b" * 64, "tf32": "a" * 64, "fp32": "a" * 64}
 
 
 @dataclasses.dataclass
-class Played:
+class StandIn:
     """An engine in name only."""
 
     name: str
@@ -75,13 +75,13 @@ def host(monkeypatch) -> Host:
 
     def tensorrt(path, hashes, gpu):
         refuse_memory(made, f"tensorrt {path.name}")
-        return Played(f"tensorrt {path.name} {gpu}")
+        return StandIn(f"tensorrt {path.name} {gpu}")
 
     def torch(path, device):
         if not made.torch:
             raise EngineError("the torch engine needs the Python package torch")
         refuse_memory(made, f"torch {path.stem}")
-        return Played(f"torch {device} {path.stem}")
+        return StandIn(f"torch {device} {path.stem}")
 
     def require(engine, *_):
         if any(name in engine.name for name in made.differing):
@@ -89,7 +89,7 @@ def host(monkeypatch) -> Host:
 
     def cpu(path, codec, layout, name, precision, threads):
         refused = "" if made.fp16 else "fp16 not used: this CPU has no fp16 instructions"
-        return Played(f"openvino {precision} {threads}"), refused
+        return StandIn(f"openvino {precision} {threads}"), refused
 
     for name, value in {
         "has_gpu": lambda: made.gpu,
@@ -100,7 +100,7 @@ def host(monkeypatch) -> Host:
         "network_of": network_of,
         "TensorRtEngine": tensorrt,
         "TorchEngine": torch,
-        "OpenVinoEngine": lambda path, threads: Played("reference"),
+        "OpenVinoEngine": lambda path, threads: StandIn("reference"),
         "gate_crops": lambda codec, layout: None,
         "require": require,
         "select_cpu_engine": cpu,

@@ -65,7 +65,7 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"architecture": "yolox"}, "'yolox'; top-down keypoints are those of vitpose and rtmpose"),
+        ({"architecture": "yolox"}, "'yolox'; top-down models are vitpose and rtmpose"),
         ({"layout": None}, "gives no joints"),
         ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned"),
         ({"settings": {"score_scale": 3}}, "unknown settings score_scale .* vitpose takes turned"),

@@ -51,5 +51,5 @@ def test_a_users_images_fill_their_crops(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(EngineError, match=r"holds no image that can be read; accepted are \.jpg"):
+    with pytest.raises(EngineError, match=r"has no readable image; expected files of \.jpg"):
         gate_crops(CODEC, COCO17, tmp_path)

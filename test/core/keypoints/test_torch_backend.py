@@ -1,4 +1,4 @@
-"""TopDown with crops and decoding in torch against TopDown in numpy: one interface, one result."""
+"""TopDown with crops and decoding in torch gives what TopDown in NumPy gives."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_an_engine_without_device_tensors_cannot_take_the_gpu_path(torch):
     codec = HeatmapCodec()
     engine = BrightEngine(torch, codec, COCO17)
     del engine.device
-    with pytest.raises(EngineError, match="bright keeps its tensors in the CPU's memory: leave"):
+    with pytest.raises(EngineError, match="bright keeps its tensors in the CPU's memory: set"):
         TopDown(engine, codec, COCO17, "bright", on_device=True)
 
 

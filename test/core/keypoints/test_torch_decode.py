@@ -117,5 +117,5 @@ def test_a_codec_without_decoding_in_torch_is_refused(torch):
     class Regression:
         pass
 
-    with pytest.raises(EngineError, match="Regression has no decoding on a GPU"):
+    with pytest.raises(EngineError, match="Regression cannot be decoded on a GPU"):
         make_decode(Regression(), torch.device("cpu"))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vitpose_ros.keypoints.warp import IMAGENET, crop_to_image, cut_crops
+from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, crop_to_image, cut_crops
 from vitpose_ros.types import Region
 
 pytestmark = pytest.mark.torch
@@ -34,14 +34,14 @@ def grey_levels(torch):
         out = torch.full((len(regions), 3, size[1], size[0]), np.nan)
         planes = upload_planes(image, device)
         matrices = crop_to_image(regions, size, udp)
-        TorchCrops(size, IMAGENET, device)(planes, matrices, out)
+        TorchCrops(size, device)(planes, matrices, out)
         return levels(out.numpy())
 
     return cut
 
 
 def levels(crops):
-    mean, std = (np.reshape(values, (3, 1, 1)) for values in (IMAGENET.mean, IMAGENET.std))
+    mean, std = (np.reshape(values, (3, 1, 1)) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return crops * std + mean
 
 
@@ -83,7 +83,7 @@ def test_a_crop_is_opencvs_within_a_grey_level(smoothness, grey_levels):
     regions = list(REGIONS.values())
     image = image_of(smoothness)
     expected = np.empty((len(regions), 3, SIZE[1], SIZE[0]), np.float32)
-    cut_crops(image, crop_to_image(regions, SIZE, True), IMAGENET, expected)
+    cut_crops(image, crop_to_image(regions, SIZE, True), expected)
     difference = np.abs(grey_levels(image, regions) - levels(expected)).max()
     rounding = 0.55
     if OPENCV_EXACT:

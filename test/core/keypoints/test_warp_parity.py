@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.keypoints.warp import (
-    IMAGENET,
+    IMAGENET_STD,
     box_region,
     crop_region,
     crop_to_image,
@@ -33,8 +33,8 @@ def test_inside_the_image_crops_are_within_a_grey_level_of_transformers(real_ima
     theirs = np.asarray(processor(images=rgb, boxes=[boxes], return_tensors="np").pixel_values)
     matrices = crop_to_image([crop_region(box_region(b), SIZE) for b in boxes], SIZE, udp=True)
     ours = np.empty((len(boxes), 3, *SIZE[::-1]), np.float32)
-    cut_crops(image, matrices, IMAGENET, ours)
-    grey = np.abs(ours - theirs) * np.array(IMAGENET.std)[:, None, None]
+    cut_crops(image, matrices, ours)
+    grey = np.abs(ours - theirs) * np.array(IMAGENET_STD)[:, None, None]
     pixels = np.stack(np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1])), axis=-1).reshape(-1, 2)
     places = map_points(matrices, np.repeat(pixels[None], len(boxes), axis=0))
     inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(axis=2)

@@ -1,4 +1,4 @@
-"""Engines of TensorRT as files: building, keys, manifests and the shelf that they lie on.
+"""TensorRT engines as files: building, keys, manifests, and the shelf that stores them.
 
-Only API that TensorRT 10.3 (JetPack 6) and 11.4 share is used; `typings/tensorrt.pyi` lists it.
+The code uses only API that TensorRT 10.3 (JetPack 6) and 11.4 share; see `typings/tensorrt.pyi`.
 """

@@ -1,4 +1,4 @@
-"""From an ONNX file to an engine on the shelf: built, compared with float32, and only then kept."""
+"""Builds an engine from an ONNX file; it is kept only after the comparison with float32."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import tensorrt
 
 Judge = Callable[[Path], Mapping[str, Any]]
-"""The accuracy gate: gets an engine's folder, gives the figures for the manifest, and raises
-EngineError when the engine must not be used.
+"""The accuracy gate: takes an engine's folder and returns the figures for the manifest, or raises
+EngineError where the engine must not be used.
 """
 
 _TICK_S = 0.2
@@ -44,37 +44,37 @@ def build_engine(
     stream: TextIO | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> StoredEngine:
-    """Build an engine, compare it, and put it on the shelf.
+    """Build an engine, compare it with float32, and put it on the shelf.
 
-    It is made in a hidden folder and gets its name only when it passed the gate: whoever looks sees
-    the old engine, the new one, or none, never half of one.
+    It is made in a hidden folder that is renamed only after the gate has passed, so the shelf never
+    shows an incomplete engine.
 
     Parameters
     ----------
-    shelf : the model's.
-    onnx : the network of the recipe's precision.
+    shelf : of the model.
+    onnx : the network in the recipe's precision.
     recipe : what to build.
     judge : the accuracy gate.
-    force : build even where the engine is there already.
+    force : build even where the engine exists.
     device : the GPU's number.
-    stream : where the progress is shown; None for nowhere.
-    tell : gets a line for each step.
+    stream : where to show the progress; None for nowhere.
+    tell : receives a line per step.
 
     Raises
     ------
     EngineError : TensorRT or torch is missing, TensorRT cannot build the network, or the engine
-        does not agree with float32.
-    ModelError : the disk is full or the folder cannot be written.
+        disagrees with float32.
+    ModelError : the disk is full, or the folder is not writable.
     """
     torch = require()
     machine = machine_here(device)
     existing = look(shelf.folder / key_of(machine, recipe))
     if existing.manifest and not existing.problem and not force:
-        tell(f"{shelf.model}: {existing.folder} is there already (--force builds it again)")
+        tell(f"{shelf.model}: {existing.folder} exists already; --force builds it again")
         return existing
     with disk_sentences(shelf.folder):
         shelf.folder.mkdir(parents=True, exist_ok=True)
-        with locked(shelf.folder, lambda _: tell("another build has the folder; waiting for it")):
+        with locked(shelf.folder, lambda _: tell("waiting for another build in the same folder")):
             _sweep(shelf.folder)
             progress = BuildProgress(
                 stream, f"{shelf.model} {recipe.precision}", _expected_s(shelf, machine, recipe)
@@ -104,7 +104,7 @@ def _judged(
     judge: Judge,
     tell: Callable[[str], None],
 ) -> StoredEngine:
-    """Write the engine down, compare it, and let it take its place; a refused one is gone."""
+    """Write the engine, compare it, and publish it; a refused one is deleted."""
     with tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=shelf.folder) as temporary:
         work = Path(temporary) / "engine"
         work.mkdir()
@@ -114,20 +114,20 @@ def _judged(
         try:
             figures = dict(judge(work))
         except EngineError as error:
-            raise EngineError(f"{error}. The engine is not kept") from error
+            raise EngineError(f"{error}. The engine was deleted") from error
         write_manifest(work, replace(manifest, gate=figures))
         return shelf.put(work, manifest)
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what builds left that were cut off; the lock is held, so none of them still runs."""
+    """Delete what interrupted builds left; the lock is held, so none of them still runs."""
     for path in folder.iterdir():
         if path.is_dir() and path.name.startswith("."):
             shutil.rmtree(path)
 
 
 def _expected_s(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> float | None:
-    """How long the last such build took on this machine: the same precision, batches and level."""
+    """How long the last build of this precision, batch sizes and options took here, s."""
     times = [
         (stored.manifest.date, stored.manifest.build_s)
         for stored in shelf.list()
@@ -143,22 +143,21 @@ def _announcement(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> str:
     return (
         f"{shelf.model}: building {recipe.precision} for {machine.gpu} with TensorRT "
         f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes "
-        "minutes, on a Jetson longer; Ctrl-C stops it"
+        "minutes, longer on a Jetson; Ctrl-C stops it"
     )
 
 
 def _watched_build(
     onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress, device: int
 ) -> bytes:
-    """Build in a thread of its own, so that this one can show the time and hear Ctrl-C: TensorRT
-    calls back seldom.
+    """Build in a thread of its own, so that this one can show the time and handle Ctrl-C: TensorRT
+    rarely calls back.
     """
     torch = require()
     results: list[bytes] = []
     failures: list[BaseException] = []
-    over = threading.Event()  # not Thread.join: interrupted, it takes a running thread for ended
-
-    begin = threading.Event()  # Ctrl-C is heard from here on, not while the thread starts
+    over = threading.Event()  # an interrupted Thread.join takes a running thread for ended
+    begin = threading.Event()  # set once Ctrl-C is handled, which it is not while a thread starts
 
     def work() -> None:
         begin.wait()
@@ -179,7 +178,7 @@ def _watched_build(
             while not over.wait(_TICK_S):
                 progress.tick()
             ended = True
-        except KeyboardInterrupt:  # TensorRT ends at its next step
+        except KeyboardInterrupt:  # TensorRT stops at its next step
             progress.cancelled = interrupted = True
     thread.join()
     progress.finish()
@@ -191,16 +190,16 @@ def _watched_build(
 
 
 def _build(onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress) -> bytes:
-    """TensorRT's own work: parse, configure, build."""
+    """Parse, configure and build with TensorRT."""
     import tensorrt as trt
 
     errors = Errors()
     logger = make_logger(errors)
     try:
         builder = trt.Builder(logger)
-    except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory gave nothing
+    except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory returned nothing
         raise EngineError(f"TensorRT cannot start a build: {errors} ({error})") from error
-    # TensorRT 10 types networks weakly unless told; 11 always strongly, and ignores the flag.
+    # TensorRT 10 types networks weakly by default; 11 always strongly, and ignores the flag.
     strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
     parser = trt.OnnxParser(network, logger)
@@ -215,7 +214,7 @@ def _build(onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress) -> 
         size = recipe.options["workspace_mib"] * 2**20
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
     if recipe.precision == "fp32":
-        config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and float32 in name only
+        config.clear_flag(trt.BuilderFlag.TF32)  # on by default, but not full float32
     config.add_optimization_profile(_profile(builder, network, recipe, onnx))
     monitor = make_monitor(progress)
     config.progress_monitor = monitor
@@ -230,7 +229,7 @@ def _build(onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress) -> 
 def _profile(
     builder: tensorrt.Builder, network: tensorrt.INetworkDefinition, recipe: Recipe, onnx: Path
 ) -> tensorrt.IOptimizationProfile:
-    """The batch sizes, for each input."""
+    """The batch sizes of each input."""
     profile = builder.create_optimization_profile()
     batches = recipe.profile
     for i in range(network.num_inputs):
@@ -238,9 +237,9 @@ def _profile(
         shape = [tensor.shape[axis] for axis in range(len(tensor.shape))]
         if shape[0] != -1 or -1 in shape[1:]:
             raise EngineError(
-                f"'{onnx}' has the input {tensor.name} {tuple(shape)}; accepted is one whose first "
-                "dimension, the batch, is open (-1) and no other: convert the checkpoint again "
-                "with `vitpose_ros models convert`"
+                f"'{onnx}' has the input {tensor.name} {tuple(shape)}; only its first dimension, "
+                "the batch, may and must vary (-1). Convert the checkpoint again with: vitpose_ros "
+                "models convert"
             )
         rest = tuple(shape[1:])
         profile.set_shape(
@@ -253,7 +252,7 @@ def _profile(
 
 
 def _use_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
-    """Give TensorRT the kept measurements, or an empty cache where it refuses them."""
+    """Give TensorRT the stored timing cache, or an empty one where it refuses that."""
     for content in (read_cache(path), b""):
         cache = config.create_timing_cache(content)
         if cache is not None and config.set_timing_cache(cache, False):

@@ -1,9 +1,8 @@
-"""What an engine is bound to: the machine, the network and the choices of the build.
+"""What an engine is bound to: the machine, the network and the build's options.
 
 An engine file runs only with the TensorRT version and on the kind of GPU that it was built with,
-and TensorRT has no way to ask before loading one. So every engine lies under a key made of all of
-this, with a manifest that tells the parts, and what does not fit is named before anything is
-loaded.
+and TensorRT offers no check before loading one. So every engine is stored under a key made of all
+of these, with a manifest that lists them, and a mismatch is reported before anything is loaded.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from vitpose_ros.engines.gpu_errors import gpu_errors
 from vitpose_ros.models.files import read_records, sha256_of
 
 PRECISIONS = ("mixed", "tf32", "fp32")
-"""What an engine computes in, the fastest first: float16 with layer norms, softmax and sums in
-float32, as the ONNX file says; float32 whose products are rounded to TensorFloat-32; float32.
+"""What an engine computes in, fastest first: float16 with layer norms, softmax and sums in float32,
+as the ONNX file says; float32 with factors rounded to TensorFloat-32; float32.
 """
 
 KEY_LENGTH = 16
-"""Hexadecimal digits of a key: enough that two engines never share one."""
+"""Hexadecimal digits of a key; enough to make collisions negligible."""
 
 MAX_LEVEL = 5
-"""TensorRT's builder levels are 0 to 5; the higher, the longer it searches. Its default is 3."""
+"""TensorRT's highest builder level. Higher levels search longer; the default is 3."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Profile:
-    """Smallest, favoured and largest batch of an engine; EngineError when they are out of order."""
+    """Smallest, preferred and largest batch of an engine; EngineError when out of order."""
 
     min_batch: int = 1
     opt_batch: int = 4
@@ -63,7 +62,7 @@ class Profile:
     def __post_init__(self) -> None:
         if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch:
             raise EngineError(
-                "the batch sizes must be 1 <= min <= opt <= max; given were "
+                "batch sizes: expected 1 <= min <= opt <= max, got "
                 f"{self.min_batch}, {self.opt_batch} and {self.max_batch}"
             )
 
@@ -77,8 +76,7 @@ class Recipe:
     onnx_sha256 : of the network; see `network_hash`.
     precision : one of PRECISIONS.
     profile : the batch sizes.
-    options : the builder's: "level" (0 to 5) and "workspace_mib" (None for all of the GPU's
-        memory).
+    options : of the builder: "level" (0 to 5) and "workspace_mib" (None for all GPU memory).
     """
 
     onnx_sha256: str
@@ -100,12 +98,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Here:
-    """What an engine would have to fit.
+    """What an engine must match to be used here.
 
     Attributes
     ----------
-    machine : this one.
-    networks : the sha256 of the model's network for each precision that there is one for.
+    machine : the machine here.
+    networks : the sha256 of the model's network for each available precision.
     """
 
     machine: Machine
@@ -113,7 +111,7 @@ class Here:
 
 
 def key_of(machine: Machine, recipe: Recipe) -> str:
-    """The name of an engine's folder: KEY_LENGTH hexadecimal digits of all that it is bound to."""
+    """The name of an engine's folder: a hash of everything that it is bound to."""
     text = json.dumps([asdict(machine), asdict(recipe)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
@@ -152,13 +150,12 @@ _MACHINE_FIELDS = {
 
 
 def differences(built: Machine, recipe: Recipe, here: Here) -> list[str]:
-    """Why an engine cannot be used here: a sentence for each field that differs; empty when it can.
+    """Why an engine cannot be used here: a sentence per mismatch; empty when it can.
 
     Parameters
     ----------
-    built, recipe : what the engine was built with.
-    here : this machine, and the network as it is now. A precision that the model has no network
-        for differs.
+    built, recipe : what the engine was built on and from.
+    here : the machine and the model's networks now.
     """
     sentences = []
     for name, words in _MACHINE_FIELDS.items():
@@ -167,26 +164,24 @@ def differences(built: Machine, recipe: Recipe, here: Here) -> list[str]:
             sentences.append(f"it was built for {words.format(then)}; here is {words.format(now)}.")
     network = here.networks.get(recipe.precision)
     if network is None:
-        sentences.append(f"the model has no {recipe.precision} network any more.")
+        sentences.append(f"the model no longer has a {recipe.precision} network.")
     elif network != recipe.onnx_sha256:
         sentences.append(
             "it was built from another network: the ONNX file's sha256 was "
-            f"{recipe.onnx_sha256[:12]}..., it is {network[:12]}... now."
+            f"{recipe.onnx_sha256[:12]}..., now it is {network[:12]}..."
         )
     return sentences
 
 
 def network_hash(path: Path) -> str:
-    """The sha256 of an ONNX file, and of the weights where a large one keeps them beside itself."""
+    """The sha256 of an ONNX file, including the weights file that a large one has beside it."""
     weights = path.with_name(path.name + ".data")
     hashes = [file_hash(file) for file in (path, weights) if file is path or file.is_file()]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """The sha256 of a file; what the store has hashed already is not read again while size and time
-    are the same.
-    """
+    """The sha256 of a file; the store's own record where size and time still match it."""
     found, record = path.stat(), read_records(path.parent).get(path.name)
     if record and (record.size, record.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return record.sha256

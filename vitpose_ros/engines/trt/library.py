@@ -1,4 +1,4 @@
-"""TensorRT and torch, imported late, and what to install where one is missing."""
+"""Imports TensorRT and torch late, and says what to install where one is missing."""
 
 from __future__ import annotations
 
@@ -15,30 +15,28 @@ if TYPE_CHECKING:
     import tensorrt
 
 JETSON = Path("/etc/nv_tegra_release")
-"""The file that every Jetson's system has."""
+"""A file that exists on every Jetson."""
 
 OLDEST = (10, 3)
-"""JetPack 6.1's and 6.2's TensorRT: older ones lack parts of the API."""
+"""TensorRT of JetPack 6.1 and 6.2: older ones lack parts of the API."""
 
 KEPT_ERRORS = 5
-"""How many of TensorRT's last errors are kept for the message."""
+"""The number of TensorRT's last errors that a message quotes."""
 
 _log = logging.getLogger(__name__)
 
 
 def missing() -> list[str]:
-    """What lacks for running TensorRT here: a sentence each, with the remedy; empty when nothing
-    does.
-    """
+    """What is missing to run TensorRT here: a sentence each, with the remedy; empty for nothing."""
     return [sentence for sentence in (_torch_problem(), _tensorrt_problem()) if sentence]
 
 
 def require() -> Any:
-    """Torch, after checking that it sees a GPU and that TensorRT can be imported.
+    """Torch, after a check that it finds a GPU and that TensorRT can be imported.
 
     Raises
     ------
-    EngineError : one lacks; the text names the package for this platform and the interpreter.
+    EngineError : one is missing; the message names the package for this platform and Python.
     """
     if problems := missing():
         raise EngineError(" ".join(problems))
@@ -56,19 +54,19 @@ def _torch_problem() -> str:
         torch = importlib.import_module("torch")
     except ImportError as error:
         return (
-            f"TensorRT engines take their GPU memory from torch, which {sys.executable} cannot "
+            f"TensorRT engines get their GPU memory from torch, which {sys.executable} cannot "
             f"import ({error}); {advice}."
         )
     if torch.version.cuda is None:
         return (
-            f"the torch {torch.__version__} of {sys.executable} is built without CUDA; take one "
-            f"with it: {advice}."
+            f"torch {torch.__version__} of {sys.executable} is built without CUDA; {advice}."
         )
     if not torch.cuda.is_available():
         return (
-            f"the torch {torch.__version__} of {sys.executable} is built for CUDA "
-            f"{torch.version.cuda} but sees no GPU: check `nvidia-smi` (driver missing or too old "
-            "for this CUDA; in a container: started without --gpus or --runtime nvidia)."
+            f"torch {torch.__version__} of {sys.executable} is built for CUDA "
+            f"{torch.version.cuda} but finds no GPU. Check with nvidia-smi that the driver is "
+            "installed and supports this CUDA; start a container with --gpus all, or with "
+            "--runtime nvidia on a Jetson."
         )
     return ""
 
@@ -76,37 +74,37 @@ def _torch_problem() -> str:
 def _tensorrt_problem() -> str:
     if JETSON.exists():
         advice = (
-            "install it with: sudo apt install tensorrt python3-libnvinfer (JetPack's; they are "
-            "for the system's Python, and a virtual environment needs --system-site-packages)"
+            "install it with: sudo apt install tensorrt python3-libnvinfer (JetPack's packages for "
+            "the system Python; a virtual environment needs --system-site-packages)"
         )
     elif platform.machine() == "x86_64":
         advice = (
             f"install it with: {sys.executable} -m pip install tensorrt-cu13 (driver 580 or later) "
-            "or tensorrt-cu12 (driver 535 or later), the one of torch's CUDA"
+            "or tensorrt-cu12 (driver 535 or later), whichever matches torch's CUDA"
         )
     else:
         advice = f"install it with: {sys.executable} -m pip install tensorrt"
     try:
         trt = importlib.import_module("tensorrt")
-    except (ImportError, OSError) as error:  # OSError: one of its libraries cannot be loaded
+    except (ImportError, OSError) as error:  # OSError: one of its libraries does not load
         return f"{sys.executable} cannot import TensorRT ({error}); {advice}."
     version = tuple(int(part) for part in trt.__version__.split(".")[:2])
     if version < OLDEST:
         return (
-            f"TensorRT {trt.__version__} of {sys.executable} is too old; "
-            f"{'.'.join(map(str, OLDEST))} or later is needed (JetPack 6.1): {advice}."
+            f"TensorRT {trt.__version__} of {sys.executable} is too old: "
+            f"{'.'.join(map(str, OLDEST))} or later (JetPack 6.1) is required; {advice}."
         )
     return ""
 
 
 class Errors:
-    """TensorRT's last error messages, for the sentence that an EngineError says."""
+    """TensorRT's last error messages, to be quoted in an EngineError."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def add(self, text: str) -> None:
-        """Keep a message, and forget the oldest of too many."""
+        """Keep a message, and drop the oldest beyond KEPT_ERRORS."""
         self.lines = [*self.lines, " ".join(text.split())][-KEPT_ERRORS:]
 
     def __str__(self) -> str:
@@ -114,9 +112,9 @@ class Errors:
 
 
 def make_logger(errors: Errors) -> tensorrt.ILogger:
-    """A TensorRT logger: errors are kept, warnings go to Python's log as its own lines.
+    """A TensorRT logger that keeps errors in `errors` and passes warnings to Python's log.
 
-    It must live as long as what was made with it.
+    It must outlive everything that is made with it.
     """
     import tensorrt as trt
 
@@ -127,8 +125,8 @@ def make_logger(errors: Errors) -> tensorrt.ILogger:
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
                 errors.add(msg)
-                _log.debug("TensorRT: %s", msg)  # whoever catches the error says it
+                _log.debug("TensorRT: %s", msg)  # the EngineError reports it
             elif severity == trt.ILogger.Severity.WARNING:
-                _log.info("TensorRT warns: %s", msg)
+                _log.info("TensorRT warning: %s", msg)
 
     return Logger()

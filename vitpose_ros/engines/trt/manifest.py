@@ -1,4 +1,4 @@
-"""The manifest beside an engine: what it was built from, on what, and how well it agreed."""
+"""The manifest of an engine: what it was built from, on what, and how well it agreed."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.trt.key import Here, Machine, Profile, Recipe, differences, key_of
 
 FORMAT = 1
-"""The version of the file format that this code reads and writes."""
+"""The version of the file format."""
 
 MANIFEST_NAME, PLAN_NAME = "engine.json", "engine.plan"
-"""The two files in an engine's folder."""
+"""The files in an engine's folder."""
 
 
 @dataclass(frozen=True)
 class EngineManifest:
-    """What is known of an engine.
+    """What is recorded about an engine.
 
     Attributes
     ----------
     model : its name in the catalogue.
-    machine, recipe : what it is bound to; together they give its key.
-    size, sha256 : of the engine file, bytes.
+    machine, recipe : what it is bound to; together they determine its key.
+    size, sha256 : of the engine file; size in bytes.
     build_s : how long the build took, s.
     date : of the build, ISO 8601, UTC.
     gate : the figures of the comparison with float32; empty where there was none.
@@ -48,14 +48,12 @@ class EngineManifest:
 
 
 def why_not(manifest: EngineManifest, here: Here) -> list[str]:
-    """Why an engine cannot be used here: a sentence for each field that does not match; empty when
-    it can.
-    """
+    """Why an engine cannot be used here: a sentence per mismatch; empty when it can."""
     return differences(manifest.machine, manifest.recipe, here)
 
 
 def write_manifest(folder: Path, manifest: EngineManifest) -> None:
-    """Write the manifest into an engine's folder that nobody sees yet; OSError when that fails."""
+    """Write the manifest into an engine's folder before it is published; OSError on failure."""
     content = {"format": FORMAT, "key": manifest.key, **asdict(manifest)}
     text = json.dumps(content, indent=2, ensure_ascii=False)
     (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
@@ -66,13 +64,13 @@ def read_manifest(folder: Path) -> EngineManifest:
 
     Raises
     ------
-    EngineError : there is none, it cannot be read, is of another format, or was altered.
+    EngineError : it is missing, cannot be read, has another format, or was altered.
     """
     path = folder / MANIFEST_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
-            raise ValueError(f"it is not of format {FORMAT}")
+            raise ValueError(f"its format is not {FORMAT}")
         key = content.pop("key")
         recipe = content.pop("recipe")
         manifest = EngineManifest(
@@ -86,11 +84,11 @@ def read_manifest(folder: Path) -> EngineManifest:
         raise EngineError(f"the engine's manifest {path} cannot be read: {error}") from error
     except (AttributeError, EngineError, KeyError, TypeError, ValueError) as error:
         raise EngineError(
-            f"the engine's manifest {path} is not one of this package: {error}"
+            f"the engine's manifest {path} cannot be understood: {error}"
         ) from error
     if key != manifest.key:
         raise EngineError(
-            f"the engine's manifest {path} was altered: what it says gives the key {manifest.key}, "
+            f"the engine's manifest {path} was altered: its fields give the key {manifest.key}, "
             f"not {key}"
         )
     return manifest

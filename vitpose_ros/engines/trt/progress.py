@@ -1,9 +1,7 @@
-"""How far a build is: TensorRT's own phases and steps, the time that passed, and an estimate that
-says what it rests on.
+"""The progress of a build: TensorRT's phases and steps, the elapsed time, and an estimate.
 
-TensorRT tells steps, not time, and its steps differ in length: some take seconds, others minutes.
-So the only good estimate is how long the same build took before. Without one, the share of the
-outermost phase's steps is shown as it is, and called that.
+TensorRT reports steps, not time, and some steps take seconds, others minutes. So the only good
+estimate is how long the same build took before; without one, only the steps are shown.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class BuildProgress:
-    """Gathers what TensorRT tells, from any of its threads, and writes lines.
+    """Collects what TensorRT reports, from any of its threads, and writes lines.
 
     Parameters
     ----------
-    stream : where to; None says nothing.
+    stream : where to write; None for nowhere.
     label : what is built.
-    expected_s : how long such a build took before, s; None where that is not known.
-    interval_s : between two lines. A terminal has one line, written over each second.
+    expected_s : how long the same build took before, s; None where unknown.
+    interval_s : time between two lines, s. A terminal has one line, rewritten each second.
     clock : seconds; for tests.
     """
 
@@ -49,16 +47,16 @@ class BuildProgress:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the beginning."""
+        """Time since the start, s."""
         return self._clock() - self._start
 
     def phase(self, name: str, steps: int, parent: str | None) -> None:
-        """A phase begins, inside another or not."""
+        """A phase begins, possibly inside another."""
         with self._lock:
             self._phases[name] = (0, max(steps, 1), parent)
 
     def step(self, name: str, step: int) -> bool:
-        """A step of a phase is done; False when the build shall stop."""
+        """A step of a phase is done; False to stop the build."""
         with self._lock:
             if name in self._phases:
                 _, steps, parent = self._phases[name]
@@ -71,19 +69,19 @@ class BuildProgress:
             self._phases.pop(name, None)
 
     def tick(self) -> None:
-        """Write a line if the last one is old: the builder is silent for minutes at times."""
+        """Write a line if the last one is old: the builder may be silent for minutes."""
         if self._clock() - self._last >= self._interval_s:
             self._last = self._clock()
             self._write(self.line())
 
     def finish(self) -> None:
-        """Leave the terminal's line."""
+        """Clear the terminal's line."""
         if self._live and self._stream is not None and self._width:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
 
     def line(self) -> str:
-        """What is to be said now."""
+        """The progress as a line of text."""
         with self._lock:
             phases = list(self._phases.items())
         text = f"{self._label}: {duration_text(self.elapsed_s)}"
@@ -116,10 +114,7 @@ class BuildProgress:
 
 
 def make_monitor(progress: BuildProgress) -> tensorrt.IProgressMonitor:
-    """A TensorRT progress monitor that tells `progress`.
-
-    It must live as long as the builder's config.
-    """
+    """A TensorRT progress monitor that reports to `progress`; it must outlive the config."""
     import tensorrt as trt
 
     class Monitor(trt.IProgressMonitor):
@@ -139,7 +134,7 @@ def make_monitor(progress: BuildProgress) -> tensorrt.IProgressMonitor:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds for people: "45 s", "3 min 20 s", "1 h 5 min"."""
+    """A duration for people: "45 s", "3 min 20 s", "1 h 5 min"."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Where a model's engines lie: `<store>/<model>/engines/<key>/`, each with its manifest."""
+"""Stores a model's engines: `<store>/<model>/engines/<key>/`, each with its manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitpose_ros.engines.trt.key import PRECISIONS, Here
 from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, read_manifest, why_not
 
 FOLDER_NAME = "engines"
-"""The folder in a model's folder."""
+"""The shelf's folder in a model's folder."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class StoredEngine:
     ----------
     folder : with the engine file and its manifest; its name is the key.
     manifest : None where it cannot be read.
-    problem : a sentence that says what is wrong with the files; "" when nothing shows. The bytes
-        are only hashed when they are loaded.
+    problem : what is wrong with the files, in a sentence; "" for nothing. The engine's bytes are
+        hashed only when they are loaded.
     """
 
     folder: Path
@@ -39,29 +39,29 @@ class StoredEngine:
 
 
 def look(folder: Path) -> StoredEngine:
-    """An engine's folder as it is, damaged or not."""
+    """The engine in a folder, damaged or not."""
     try:
         manifest = read_manifest(folder)
     except EngineError as error:
-        return StoredEngine(folder, None, f"{error}; remove it and build it again.")
+        return StoredEngine(folder, None, f"{error}; remove the engine and build it again.")
     try:
         size = (folder / PLAN_NAME).stat().st_size
     except OSError as error:
         return StoredEngine(folder, manifest, f"{folder / PLAN_NAME} cannot be read: {error}.")
     problem = _size_problem(folder, size, manifest)
     if manifest.key != folder.name:
-        problem = f"{folder} holds the engine of another key, {manifest.key}."
+        problem = f"{folder} holds an engine with another key, {manifest.key}."
     return StoredEngine(folder, manifest, problem)
 
 
 def read_plan(folder: Path) -> tuple[bytes, EngineManifest]:
-    """An engine's bytes, after their sha256 proved to be the manifest's.
+    """An engine's bytes, once their sha256 matches the manifest's.
 
-    TensorRT may crash on a damaged engine instead of refusing it; so nothing else ever reaches it.
+    TensorRT may crash on a damaged engine instead of refusing it, so it never gets one.
 
     Raises
     ------
-    EngineError : the manifest or the file is missing or cannot be read, is truncated or altered.
+    EngineError : the manifest or the file is missing, unreadable, truncated or altered.
     """
     manifest = read_manifest(folder)
     path = folder / PLAN_NAME
@@ -71,14 +71,14 @@ def read_plan(folder: Path) -> tuple[bytes, EngineManifest]:
         raise EngineError(f"the engine file {path} cannot be read: {error}") from error
     problem = _size_problem(folder, len(plan), manifest)
     if not problem and hashlib.sha256(plan).hexdigest() != manifest.sha256:
-        problem = f"{path} is altered: its sha256 is not the one in its manifest."
+        problem = f"{path} is altered: its sha256 differs from its manifest's."
     if problem:
-        raise EngineError(f"{problem} Nothing of it was loaded. {rebuild(manifest)}")
+        raise EngineError(f"{problem} It was not loaded. {rebuild(manifest)}")
     return plan, manifest
 
 
 def rebuild(manifest: EngineManifest) -> str:
-    """What to do about an engine that cannot be used."""
+    """The remedy for an engine that cannot be used."""
     command = f"vitpose_ros engine build {manifest.model} --precision {manifest.recipe.precision}"
     return f"Build it again on this machine with: {command} --force"
 
@@ -87,7 +87,7 @@ def _size_problem(folder: Path, size: int, manifest: EngineManifest) -> str:
     if size == manifest.size:
         return ""
     what = "truncated" if size < manifest.size else "altered"
-    return f"{folder / PLAN_NAME} is {what}: it has {size} bytes, expected are {manifest.size}."
+    return f"{folder / PLAN_NAME} is {what}: it has {size} bytes, expected {manifest.size}."
 
 
 class EngineShelf:
@@ -95,7 +95,7 @@ class EngineShelf:
 
     Parameters
     ----------
-    model_folder : `<store>/<model>`. Neither it nor the shelf need exist.
+    model_folder : `<store>/<model>`; it need not exist.
     """
 
     def __init__(self, model_folder: Path) -> None:
@@ -103,9 +103,9 @@ class EngineShelf:
         self.folder = model_folder / FOLDER_NAME
 
     def list(self) -> list[StoredEngine]:
-        """All engines, also those of other machines and damaged ones, in the order of their keys.
+        """All engines in the order of their keys, including damaged ones and other machines'.
 
-        Hidden folders are builds that are not done, or were cut off.
+        Hidden folders, which unfinished builds have, are left out.
         """
         if not self.folder.is_dir():
             return []
@@ -118,13 +118,13 @@ class EngineShelf:
     def find(
         self, here: Here, precisions: Sequence[str] = PRECISIONS
     ) -> tuple[StoredEngine | None, tuple[str, ...]]:
-        """The engine to use here: the first of `precisions` that there is one for, and of several
-        the one for the largest batch.
+        """The engine to use here: of the first available precision, and of several that for the
+        largest batch.
 
         Returns
         -------
-        The engine, or None; and a sentence for each one that cannot be used, which begins with its
-        key. The bytes are not hashed yet; loading it does.
+        The engine, or None; and a sentence for each unusable one, beginning with its key. The
+        engine's bytes are hashed only when it is loaded.
         """
         fitting, reasons = [], []
         for stored in self.list():
@@ -142,24 +142,24 @@ class EngineShelf:
         return best, tuple(reasons)
 
     def get(self, key: str) -> StoredEngine:
-        """The engine of a key, or of its beginning.
+        """The engine whose key is, or begins with, the one given.
 
         Raises
         ------
-        EngineError : there is none, or more than one.
+        EngineError : there is none, or several.
         """
         found = [stored for stored in self.list() if stored.key.startswith(key)]
         if len(found) != 1:
             known = ", ".join(stored.key for stored in self.list()) or "none"
             what = "no engine" if not found else f"{len(found)} engines"
             raise EngineError(
-                f"the model '{self.model}' has {what} of the key '{key}'; it has {known}"
+                f"the model '{self.model}' has {what} with the key '{key}'; it has {known}"
             )
         return found[0]
 
     def remove(self, stored: StoredEngine) -> None:
-        """Delete an engine; OSError when that fails. It is hidden first, so that an engine that is
-        half deleted is never found.
+        """Delete an engine; OSError on failure. It is hidden first, so that a half deleted engine
+        is never found.
         """
         hidden = self.folder / f".removed-{stored.key}"
         if hidden.exists():
@@ -168,8 +168,8 @@ class EngineShelf:
         shutil.rmtree(hidden)
 
     def put(self, work: Path, manifest: EngineManifest) -> StoredEngine:
-        """Make a complete hidden folder the engine of its key at once; one that was there before
-        goes. OSError when that fails.
+        """Publish a complete hidden folder under its key, replacing an older engine; OSError on
+        failure.
         """
         target = self.folder / manifest.key
         if target.exists():

@@ -1,8 +1,7 @@
-"""TensorRT's timing cache, kept from build to build: what it measured once need not be measured
-again.
+"""TensorRT's timing cache, kept between builds so that measurements are not repeated.
 
-TensorRT itself refuses a cache of another version or GPU; so that it never has to read a damaged
-one, the file begins with the sha256 of the rest.
+TensorRT itself refuses a cache of another version or GPU. The file begins with the sha256 of the
+rest, so that TensorRT never reads a damaged one.
 """
 
 from __future__ import annotations
@@ -23,29 +22,29 @@ _HEADER = 65  # 64 hexadecimal digits and a newline
 
 
 def cache_path(folder: Path, machine: Machine) -> Path:
-    """Where the cache for a machine lies on a shelf."""
+    """The path of a machine's cache on a shelf."""
     text = json.dumps(asdict(machine), sort_keys=True)
     return folder / f"timing-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cache"
 
 
 def read_cache(path: Path) -> bytes:
-    """The cache; empty where there is none or it is damaged, which only costs time."""
+    """The cache; empty where it is missing or damaged, which only costs time."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return b""
     except OSError as error:
-        _log.warning("the timing cache %s cannot be read and is not used: %s", path, error)
+        _log.warning("the timing cache %s cannot be read and is ignored: %s", path, error)
         return b""
     header, cache = content[:_HEADER], content[_HEADER:]
     if header != _header(cache):
-        _log.warning("the timing cache %s is damaged and is not used; it is made anew", path)
+        _log.warning("the timing cache %s is damaged and will be replaced", path)
         return b""
     return cache
 
 
 def write_cache(path: Path, cache: bytes) -> None:
-    """Keep a cache, at once or not at all; OSError when that fails."""
+    """Write a cache atomically; OSError on failure."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(_header(cache) + cache)

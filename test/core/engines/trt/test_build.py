@@ -1,4 +1,4 @@
-"""Building on a played TensorRT: order, gate, cache, interruption, refusals, no half engines."""
+"""Building on a simulated TensorRT: order, gate, cache, interruption, refusals, no half engines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_typed_flag_that_a_later_tensorrt_lacks_is_left_out(gpu, build, monkey
     from enum import Enum
 
     monkeypatch.setattr(gpu.trt, "NetworkDefinitionCreationFlag", Enum("Flags", {"OTHER": 3}))
-    with pytest.raises(gpu.OrderError):  # the played TensorRT 10 wants it; a later one would not
+    with pytest.raises(gpu.OrderError):  # the simulated TensorRT 10 wants it; a later one would not
         build()
     assert gpu.trt.calls[0] == ("create_network", 0)
 
@@ -79,7 +79,7 @@ def test_what_is_there_is_not_built_again_unless_forced(gpu, build):
     first, lines = build(), []
     gpu.trt.calls.clear()
     assert build(tell=lines.append).folder == first.folder
-    assert gpu.trt.calls == [] and "is there already (--force builds it again)" in lines[0]
+    assert gpu.trt.calls == [] and "exists already; --force builds it again" in lines[0]
     build(force=True)
     assert gpu.trt.calls
 
@@ -153,7 +153,7 @@ def test_damaged_timings_never_reach_tensorrt(gpu, build, shelf, damage, caplog)
     gpu.trt.calls.clear()
     build("tf32")
     assert ("create_timing_cache", b"") in gpu.trt.calls
-    assert "is damaged and is not used" in caplog.text
+    assert "is damaged and will be replaced" in caplog.text
     assert read_cache(path) == b"timings of this GPU"
 
 
@@ -232,7 +232,7 @@ def test_a_network_with_a_fixed_batch_is_refused(gpu, build, network):
     model = onnx.load(str(network))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, str(network))
-    with pytest.raises(EngineError, match=r"has the input image \(1, 3, 64, 48\); accepted is one"):
+    with pytest.raises(EngineError, match=r"has the input image \(1, 3, 64, 48\); only its first"):
         build()
 
 

@@ -1,4 +1,4 @@
-"""What to install, for this platform and this interpreter, when something lacks."""
+"""What to install for this platform and interpreter when something is missing."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_torch_without_cuda_or_without_a_gpu_is_told_apart(gpu, desktop):
     gpu.torch.version = SimpleNamespace(cuda="13.0")
     gpu.torch.cuda.is_available = lambda: False
     (found,) = library.missing()
-    assert "built for CUDA 13.0 but sees no GPU: check `nvidia-smi`" in found
+    assert "built for CUDA 13.0 but finds no GPU. Check with nvidia-smi" in found
 
 
 @pytest.mark.parametrize(("version", "good"), [("8.6.1", 0), ("10.0.1", 0), ("10.3.0", 1),
@@ -85,7 +85,7 @@ def test_tensorrt_before_10_3_is_refused(gpu, version, good):
     assert (library.missing() == []) == bool(good)
     if not good:
         assert f"TensorRT {version} of" in library.missing()[0]
-        assert "10.3 or later is needed" in library.missing()[0]
+        assert "10.3 or later (JetPack 6.1) is required" in library.missing()[0]
 
 
 def test_the_last_errors_of_tensorrt_are_kept_on_one_line():

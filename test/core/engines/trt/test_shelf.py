@@ -1,4 +1,4 @@
-"""Engines as files: what is damaged, foreign or stale is named before anything of it is loaded."""
+"""Engines as files: damaged, foreign or outdated ones are reported and never loaded."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_a_manifest_reads_as_it_was_written(built, network):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda plan: plan[:-20], r"engine.plan is truncated: it has \d+ bytes, expected are"),
+        (lambda plan: plan[:-20], r"engine.plan is truncated: it has \d+ bytes, expected"),
         (lambda plan: plan + b"x", "engine.plan is altered: it has"),
-        (lambda plan: plan[:-1] + b"?", "engine.plan is altered: its sha256 is not"),
+        (lambda plan: plan[:-1] + b"?", "engine.plan is altered: its sha256 differs"),
         (lambda plan: b"", "engine.plan is truncated: it has 0 bytes"),
         (lambda plan: bytes(len(plan)), "engine.plan is altered: its sha256"),
     ],
@@ -48,7 +48,7 @@ def test_a_damaged_file_is_refused_before_tensorrt_sees_it(gpu, built, damage, r
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(EngineError, match=reason) as caught:
         TensorRtEngine(built.folder)
-    assert "Nothing of it was loaded. Build it again" in str(caught.value)
+    assert "It was not loaded. Build it again" in str(caught.value)
     assert "vitpose_ros engine build net --precision fp32 --force" in str(caught.value)
     assert not loads(gpu)
 
@@ -62,7 +62,7 @@ def test_the_engine_of_another_folder_is_not_taken_for_this_one(gpu, built, shel
     moved = built.folder.with_name("0" * 16)
     other.folder.rename(moved)
     damaged = next(stored for stored in shelf.list() if stored.key == moved.name)
-    assert "holds the engine of another key" in damaged.problem
+    assert "holds an engine with another key" in damaged.problem
     assert not loads(gpu)
 
 
@@ -70,11 +70,11 @@ def test_the_engine_of_another_folder_is_not_taken_for_this_one(gpu, built, shel
     ("content", "reason"),
     [
         (None, "has no manifest engine.json"),
-        ("", "is not one of this package"),
-        ("[]", "is not one of this package"),
-        ("{}", "is not one of this package: 'format'"),
-        ('{"format": 2}', "not of format 1"),
-        ('{"format": 1, "key": "x", "recipe": {}, "machine": {}}', "is not one of this package"),
+        ("", "cannot be understood"),
+        ("[]", "cannot be understood"),
+        ("{}", "cannot be understood: 'format'"),
+        ('{"format": 2}', "its format is not 1"),
+        ('{"format": 1, "key": "x", "recipe": {}, "machine": {}}', "cannot be understood"),
     ],
 )
 def test_a_manifest_that_is_missing_or_no_manifest_is_named(gpu, built, shelf, content, reason):
@@ -85,14 +85,14 @@ def test_a_manifest_that_is_missing_or_no_manifest_is_named(gpu, built, shelf, c
     with pytest.raises(EngineError, match=reason):
         TensorRtEngine(built.folder)
     (stored,) = shelf.list()
-    assert stored.manifest is None and "remove it and build it again" in stored.problem
+    assert stored.manifest is None and "remove the engine and build it again" in stored.problem
     assert not loads(gpu)
 
 
 def test_a_manifest_that_was_edited_to_fit_is_refused(built):
     machine = json.loads((built.folder / MANIFEST_NAME).read_text())["machine"]
     alter(built.folder, machine={**machine, "tensorrt": "11.4.0"})
-    with pytest.raises(EngineError, match="was altered: what it says gives the key"):
+    with pytest.raises(EngineError, match="was altered: its fields give the key"):
         read_manifest(built.folder)
 
 
@@ -146,7 +146,7 @@ def test_a_shelf_that_does_not_exist_is_empty(tmp_path):
 
 def test_an_engine_is_named_by_the_beginning_of_its_key(built, shelf):
     assert shelf.get(built.key[:5]).folder == built.folder
-    with pytest.raises(EngineError, match=f"has no engine of the key 'zzz'; it has {built.key}"):
+    with pytest.raises(EngineError, match=f"has no engine with the key 'zzz'; it has {built.key}"):
         shelf.get("zzz")
 
 

@@ -14,7 +14,7 @@ import pytest
 from vitpose_ros.cli.main import main
 from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
-from vitpose_ros.keypoints.warp import IMAGENET
+from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
@@ -57,8 +57,8 @@ def simcc(path, bins, size, channel=RED, height=1.0, names=("simcc_x", "simcc_y"
     """
     node, weights, nodes, outputs = onnx.helper.make_node, {}, [], {}
     weights["channel"] = np.array(channel)
-    weights["std"] = np.float32(IMAGENET.std[channel] / 255 * height)
-    weights["mean"] = np.float32(IMAGENET.mean[channel] / 255 * height)
+    weights["std"] = np.float32(IMAGENET_STD[channel] / 255 * height)
+    weights["mean"] = np.float32(IMAGENET_MEAN[channel] / 255 * height)
     nodes += [
         node("Gather", ["image", "channel"], ["plane"], axis=1),
         node("Mul", ["plane", "std"], ["scaled"]),

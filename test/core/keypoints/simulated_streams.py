@@ -1,4 +1,4 @@
-"""Streams that are played on torch's CPU device, and a watch for work that nobody ordered.
+"""Streams simulated on torch's CPU device, and a watch for unordered work.
 
 Each operation of torch counts as work on the stream that is current. A stream knows how far it and
 the others have come, by vector clocks: what an event has seen becomes known to who waits for it. An
@@ -113,8 +113,8 @@ def _place(tensor):
     return tensor.untyped_storage().data_ptr()
 
 
-def play(watch, torch):
-    """A `torch` whose cuda is played: for the engine's own streams and graphs."""
+def simulate(watch, torch):
+    """A `torch` whose cuda is simulated: for the engine's own streams and graphs."""
     graphs = []
 
     class Graph:
@@ -142,11 +142,11 @@ def play(watch, torch):
         graph=capture,
         graph_pool_handle=lambda: (0, 0),
         synchronize=lambda device=None: _merge(watch.host.known, watch.current.known),
-        get_device_name=lambda device: "played GPU",
+        get_device_name=lambda device: "simulated GPU",
     )
 
-    class Played:
+    class Simulated:
         def __getattr__(self, name):
             return cuda if name == "cuda" else getattr(torch, name)
 
-    return Played(), graphs
+    return Simulated(), graphs
