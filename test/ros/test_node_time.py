@@ -237,7 +237,7 @@ def test_a_single_spike_is_held_back_and_marked_while_raw_tells_it(
     (after,) = stage.show(at(LEFT)).skeletons
     assert not any(after.corrected)
     assert set(after.state) == {Skeleton.STATE_MEASURED}
-    assert np.abs(published(after) - published(calm)).max() < 1.0
+    assert np.abs(published(after) - published(calm)).max() < 3.0
 
 
 def test_whether_a_spike_gets_through_where_nothing_is_smoothed_is_up_to_the_gate(
@@ -261,19 +261,16 @@ def test_smoothing_changes_while_the_node_runs_and_the_messages_and_the_log_say_
     graph.start_pose_node()
     first = [stage.show(at(LEFT)) for _ in range(4)][-1]
     assert first.smoothing == "balanced"
-    assert graph.set_parameter("smoothing_time_constant_s", 0.2).successful
-    graph.wait_for_log(
-        "smoothing_time_constant_s: without effect while smoothing is 'balanced' and "
-        "smoothing_filter 'one_euro'"
-    )
+    assert graph.set_parameter("smoothing_min_cutoff_hz", 0.8).successful
+    graph.wait_for_log("smoothing_min_cutoff_hz: no effect while smoothing is 'balanced'")
     assert stage.show(at(LEFT)).smoothing == "balanced"
-    assert graph.set_parameter("smoothing_filter", "ema").successful
+    assert graph.set_parameter("smoothing_beta", 0.0).successful
     assert graph.set_parameter("smoothing", "custom").successful
     rest = stage.show(at(LEFT))
-    assert rest.smoothing == "ema time_constant_s=0.2"
-    graph.wait_for_log(r"smoothing: ema time_constant_s=0.2 \(before: balanced\)")
+    assert rest.smoothing == "one_euro min_cutoff_hz=0.8 beta=0"
+    graph.wait_for_log(r"smoothing: one_euro min_cutoff_hz=0.8 beta=0 \(before: balanced\)")
     step = stage.show(at(LEFT) + np.float32(5.0)).skeletons[0]
-    share = 1.0 - np.exp(-PERIOD_S / 0.2)
+    share = 1.0 - np.exp(-2 * np.pi * 0.8 * PERIOD_S)
     assert published(step) - published(rest.skeletons[0]) == pytest.approx(5.0 * share, abs=1e-3)
     assert step.track_id == first.skeletons[0].track_id, "it is the same hand"
     assert graph.set_parameter("smoothing", "none").successful
@@ -351,9 +348,8 @@ def test_biomechanics_is_switched_while_the_node_runs_and_marks_what_it_moved(
 # name, value, what the refusal must say: in our words, or in rclpy's
 REFUSED = [
     ("smoothing", "smooth", "'none' or 'responsive' or 'balanced' or 'steady' or 'custom'"),
-    ("smoothing_filter", "median", "'one_euro' or 'ema' or 'kalman' or 'none'"),
     ("smoothing_min_cutoff_hz", 0.0, "smoothing_min_cutoff_hz"),
-    ("smoothing_noise", -1.0, "smoothing_noise"),
+    ("smoothing_beta", -1.0, "smoothing_beta"),
     ("hold_time", 1.5, "hold_time"),
     ("prediction_horizon", 0.2, "prediction_horizon"),
     ("hold_time", float("nan"), "hold_time|range"),

@@ -16,7 +16,7 @@ from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
 from vitpose_ros.ros.parameters import TABLE, Parameters
 from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE
 from vitpose_ros.settings import HandSettings, PersonSettings
-from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings
+from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 
 DEFAULTS = {name: spec.default for name, spec in TABLE.items()}
 
@@ -99,35 +99,29 @@ def test_the_table_and_the_pipeline_have_the_same_limits(settings: type, name: s
             settings(**{name: beyond})
 
 
-FILTER_NUMBERS = {field.name for field in fields(SmoothingSettings)} - {
-    *("filter", "gate"),  # smoothing_filter and outlier_gate
-    *("predict_s", "hold_s"),  # hold_time; the first share of it is fixed
-}
+FILTER_NUMBERS = {field.name for field in fields(SmoothingSettings)} - {"gate", "hold_s"}
 
 
-def test_every_number_of_a_filter_is_a_parameter_of_custom() -> None:
+def test_every_number_of_the_filter_is_a_parameter_of_custom() -> None:
     assert {name for name in TABLE if name.startswith("smoothing_")} == {
-        "smoothing_filter",
-        *(f"smoothing_{name}" for name in FILTER_NUMBERS),
+        f"smoothing_{name}" for name in FILTER_NUMBERS
     }
 
 
 @pytest.mark.parametrize("name", sorted(FILTER_NUMBERS))
 def test_every_number_in_range_reaches_the_filter_of_custom_and_only_that(name: str) -> None:
     spec = TABLE[f"smoothing_{name}"]
-    reached = set()
     for edge in (spec.low, spec.high):
-        for chosen in FILTERS:
-            given = {"smoothing_filter": chosen, f"smoothing_{name}": edge, "smoothing": "custom"}
-            parameters = Parameters(**{**DEFAULTS, **given})
-            settings = parameters.settings().smoothing
-            assert settings.filter == chosen
-            if getattr(settings, name) == edge:
-                reached.add(chosen)
-                assert f"{name}={edge:g}" in parameters.smoothing_text
-            idle = parameters.without_effect(TABLE)
-            assert (f"smoothing_{name}" in idle) == (getattr(settings, name) != edge)
-    assert len(reached) == 1
+        given = {f"smoothing_{name}": edge, "smoothing": "custom"}
+        parameters = Parameters(**{**DEFAULTS, **given})
+        assert getattr(parameters.settings().smoothing, name) == edge
+        assert f"{name}={edge:g}" in parameters.smoothing_text
+        assert not parameters.without_effect(TABLE)
+        idle = replace(parameters, smoothing="balanced")
+        assert idle.settings().smoothing == SmoothingSettings()
+        assert f"smoothing_{name}: no effect while smoothing is 'balanced'" in (
+            idle.without_effect(TABLE)
+        )
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -137,10 +131,8 @@ def test_a_preset_is_itself_but_for_the_gate_and_the_time_of_holding(
 ) -> None:
     given = {"smoothing": name, "hold_time": hold_s, "outlier_gate": False}
     parameters = Parameters(**{**DEFAULTS, **given, "smoothing_beta": 9.0})
-    own = PRESETS[name]
-    assert parameters.settings().smoothing == replace(
-        own, gate=False, hold_s=hold_s, predict_s=min(own.predict_s, hold_s)
-    )
+    expected = replace(PRESETS[name], gate=False, hold_s=hold_s)
+    assert parameters.settings().smoothing == expected
     assert parameters.smoothing_text == name
     assert parameters.without_effect(["smoothing_beta"])
     assert not parameters.without_effect(["max_hands"])

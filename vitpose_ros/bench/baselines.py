@@ -1,8 +1,6 @@
-"""Filters of other projects, as they are published, to measure this package's beside them.
+"""Filters of other projects as they are published, to measure the package's own against.
 
-Those of MediaPipe and MMPose work on every axis by itself, which no filter of this package does,
-and are written from their formulae; they are not offered for use. A moving average with a fixed
-share per image is, at one rate, `smooth.filters.Ema`.
+They are written from their formulae and are not offered for use.
 """
 
 from __future__ import annotations
@@ -12,8 +10,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from vitpose_ros.smooth.filters import Ema
 
 Array = npt.NDArray[np.float64]
 
@@ -27,25 +23,29 @@ class Baseline(Protocol):
         Parameters
         ----------
         x : (K, D) measured; every joint is known.
-        dt_s : time since the last measurement; at the first one it plays no part.
+        dt_s : time since the last measurement; ignored at the first one.
         size : what speeds are divided by, in the unit of x.
         """
         ...
 
 
-class MediaPipeOneEuro:
-    """The One-Euro filter of MediaPipe's landmark smoothing (util/filtering/one_euro_filter.cc).
+class PublishedOneEuro:
+    """The One-Euro filter as MediaPipe has it (util/filtering/one_euro_filter.cc).
 
-    The speed that opens the cut-off is that of the raw value, of one axis, over the object's scale:
-    for pixels the mean side of the region that the network looks at, for metres 1.
+    The speed that opens the cut-off is that of the raw value over a size. MediaPipe's landmark
+    smoothing takes the speed of each axis by itself.
 
     Parameters
     ----------
     min_cutoff_hz, beta, d_cutoff_hz : of the filter.
+    by_joint : take the speed of the whole joint for all of its axes.
     """
 
-    def __init__(self, min_cutoff_hz: float, beta: float, d_cutoff_hz: float) -> None:
+    def __init__(
+        self, min_cutoff_hz: float, beta: float, d_cutoff_hz: float, by_joint: bool = False
+    ) -> None:
         self._min, self._beta, self._d = min_cutoff_hz, beta, d_cutoff_hz
+        self._by_joint = by_joint
         self._raw = self._point = self._slope = np.empty(0)
 
     def step(self, x: Array, dt_s: float, size: float) -> Array:
@@ -55,7 +55,10 @@ class MediaPipeOneEuro:
             return x
         slope = (x - self._raw) / (dt_s * size)
         self._slope = self._slope + _share(self._d, dt_s) * (slope - self._slope)
-        share = _share(self._min + self._beta * np.abs(self._slope), dt_s)
+        speed = np.abs(self._slope)
+        if self._by_joint:
+            speed = np.linalg.norm(self._slope, axis=-1, keepdims=True)
+        share = _share(self._min + self._beta * speed, dt_s)
         self._raw, self._point = x, self._point + share * (x - self._point)
         return self._point
 
@@ -89,24 +92,24 @@ class MmposeOneEuro:
 
 
 class MovingAverage:
-    """`smooth.filters.Ema` that takes a share of each new value at a rate.
+    """An exponential moving average.
 
     Parameters
     ----------
-    share : of each new value, above 0 and below 1.
+    share : of each new value, above 0 and below 1, at the rate.
     rate_hz : images per second.
     """
 
     def __init__(self, share: float, rate_hz: float) -> None:
-        self._ema = Ema(-1.0 / (rate_hz * math.log1p(-share)))
-        self._time_s = 0.0
+        self._time_constant_s = -1.0 / (rate_hz * math.log1p(-share))
+        self._point = np.empty(0)
 
     def step(self, x: Array, dt_s: float, size: float) -> Array:
         """See `Baseline.step`."""
-        self._time_s += dt_s
-        row, scale = (1, len(x)), np.full(1, size)
-        valid, weight = np.ones(row, bool), np.ones(row)
-        return self._ema.step(x[None], valid, weight, self._time_s, scale)[0]
+        if not self._point.size:
+            self._point = x
+        self._point = self._point - math.expm1(-dt_s / self._time_constant_s) * (x - self._point)
+        return self._point
 
 
 def _share(cutoff_hz: npt.ArrayLike, dt_s: float) -> Array:

@@ -1,20 +1,20 @@
-"""Where will the joints be when somebody acts on them? Predictions against holding the last pose.
+"""Where will the joints be when a robot acts on them? Predictions against holding the last pose.
 
-What is compared is the place at stamp + horizon with the truth of that time; the pose that is held
-or carried on is that of the stamp.
+The joints predicted for stamp + horizon are compared with the reference at that time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from vitpose_ros.bench.metrics import Array
+from vitpose_ros.bench.methods import DEFAULT_PRESET, smooth
+from vitpose_ros.bench.metrics import Array, Curve
 from vitpose_ros.bench.recording import HandRecording, Recording
-from vitpose_ros.bench.smoothing import DEFAULT_PRESET, IN_VIEW_SCRIPTS, image_curves, smooth
+from vitpose_ros.bench.smoothing import IN_VIEW_SCRIPTS, image_curves
 from vitpose_ros.smooth.predict import Velocity, ahead
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 from vitpose_ros.types import Keypoints
@@ -22,10 +22,10 @@ from vitpose_ros.types import Keypoints
 HORIZONS_S = (0.033, 0.066, 0.1)
 
 Guess = Callable[[Keypoints, Velocity, float], Array]
-"""(21, 2) px: joints, how they move, and for how long."""
+"""(21, 2) px of joints, their velocity, and a horizon."""
 
-_Way = tuple[str, tuple[HandRecording, ...], SmoothingSettings, Guess]
-"""Its name, what it works on, and how."""
+Scene = tuple[Sequence[HandRecording], Sequence[Curve]]
+"""The hands of a scene, and what is compared with."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,33 @@ class Forecast:
     Attributes
     ----------
     name : of the way.
-    error_palm : for each of HORIZONS_S the mean distance from the truth, palm lengths.
+    error_palm : for each of HORIZONS_S the mean distance from the reference, palm lengths.
     """
 
     name: str
     error_palm: tuple[float, ...]
 
 
-def forecasts(recording: Recording) -> list[Forecast]:
-    """Holding first; then what could be better. All are measured on the same joints."""
-    moving = recording.of(*IN_VIEW_SCRIPTS)
+def rendered_scenes(recording: Recording) -> list[Scene]:
+    """The moving scenes of a recording; the reference is the truth."""
+    scenes = recording.of(*IN_VIEW_SCRIPTS).scenes()
+    return [(scene.hands, image_curves(scene)) for scene in scenes]
+
+
+def forecasts(scenes: Sequence[Scene]) -> list[Forecast]:
+    """All ways to predict, measured on the same joints; holding comes first."""
     default = PRESETS[DEFAULT_PRESET]
-    raw = PRESETS["none"]
-    last_two = replace(raw, hold_s=0.5)  # as measured, but the filter runs and tells a velocity
-    single, measured = moving.single, moving.hands
-    kalman = replace(default, filter="kalman")
-    ways: list[_Way] = [
-        ("hold the raw pose", single, raw, _hold),
-        (f"hold the pose of '{DEFAULT_PRESET}'", measured, default, _hold),
-        ("raw, constant velocity of the last two", single, last_two, _straight),
-        ("Kalman, constant velocity", measured, kalman, _straight),
-        (f"'{DEFAULT_PRESET}', constant velocity", measured, default, _straight),
-        (f"'{DEFAULT_PRESET}', damped (offered)", measured, default, _damped),
+    raw = replace(PRESETS["none"], hold_s=0.5)  # as measured, but velocities are known
+    ways: list[tuple[str, SmoothingSettings, Guess]] = [
+        ("hold the raw pose", raw, _hold),
+        (f"hold the pose of '{DEFAULT_PRESET}'", default, _hold),
+        ("raw, constant velocity of the last two", raw, _straight),
+        (f"'{DEFAULT_PRESET}', constant velocity", default, _straight),
+        (f"'{DEFAULT_PRESET}', damped (prediction_horizon)", default, _damped),
     ]
     found = [
-        _guesses(replace(moving, hands=hands), settings, guess)
-        for _, hands, settings, guess in ways
+        np.concatenate([_errors(scene, settings, guess) for scene in scenes], axis=1)
+        for _, settings, guess in ways
     ]
     common = np.all([np.isfinite(error) for error in found], axis=0)
     return [
@@ -69,14 +70,9 @@ def forecasts(recording: Recording) -> list[Forecast]:
     ]
 
 
-def _guesses(recording: Recording, settings: SmoothingSettings, guess: Guess) -> Array:
+def _errors(scene: Scene, settings: SmoothingSettings, guess: Guess) -> Array:
     """(H, joints of all hands and images) errors in palm lengths; NaN where nothing was seen."""
-    errors = [_of_scene(scene, settings, guess) for scene in recording.scenes()]
-    return np.concatenate(errors, axis=1)
-
-
-def _of_scene(scene: Recording, settings: SmoothingSettings, guess: Guess) -> Array:
-    hands = scene.hands
+    hands, curves = scene
     count = len(hands[0].stamp_ns)
     guessed = np.full((len(HORIZONS_S), len(hands), count, 21, 2), np.nan)
 
@@ -86,11 +82,11 @@ def _of_scene(scene: Recording, settings: SmoothingSettings, guess: Guess) -> Ar
 
     smooth(settings, hands, each)
     errors = np.full(guessed.shape[:-1], np.nan)
-    for number, curve in enumerate(image_curves(scene)):
-        true = CubicSpline(curve.time_s, curve.true, axis=0)
+    for number, curve in enumerate(curves):
+        reference = CubicSpline(curve.time_s, curve.reference, axis=0)
         for h, horizon_s in enumerate(HORIZONS_S):
             known = curve.time_s <= curve.time_s[-1] - horizon_s
-            away = guessed[h, number, known] - true(curve.time_s[known] + horizon_s)
+            away = guessed[h, number, known] - reference(curve.time_s[known] + horizon_s)
             away[~np.isfinite(curve.raw[known])] = np.nan
             size = curve.scale[known, None]
             errors[h, number, known] = np.linalg.norm(away, axis=-1) / size

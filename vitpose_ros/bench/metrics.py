@@ -1,7 +1,7 @@
-"""How steady, how late and how right a filtered curve is.
+"""Acceleration, lag, offset and error of a filtered curve.
 
-A curve is (T, K, D): K joints at T times, NaN where a joint is not known. Sizes are measured in the
-object's own, so that near and far ones count alike.
+A curve is (T, K, D): K joints at T times, NaN where a joint is not known. Lengths are measured in
+object sizes, so that near and far objects count alike.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import minimize_scalar
 
 Array = npt.NDArray[np.float64]
 
 LEAST_LAG_S, MOST_LAG_S = -0.1, 0.3
-"""Between these the best time shift is looked for."""
+"""The best time shift is searched between these."""
 
 _GRID_S = 0.01
 _HIGH_PASS_FRAMES = 11
+_WINDOW_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,63 +32,65 @@ class Curve:
     Attributes
     ----------
     time_s : (T,) rising.
-    true : (T, K, D), known at every time.
+    reference : (T, K, D), known at every time: the truth of a rendered scene; the raw joints of a
+        real recording, whose truth nobody knows.
     raw : (T, K, D) as measured; NaN where missing.
     scale : (T,) the object's size, in the unit of the joints.
     """
 
     time_s: Array
-    true: Array
+    reference: Array
     raw: Array
     scale: Array
 
 
 def acceleration(joints: Array) -> Array:
-    """(T - 2, K) how far each joint is from the middle of its neighbours in time, times two.
+    """(T - 2, K) |p[t-1] - 2 p[t] + p[t+1]|, in units per frame squared.
 
-    |p[t-1] - 2 p[t] + p[t+1]|, in units per frame squared, as SmoothNet's evaluation has it
-    (arXiv 2112.13715): a missing value voids the three entries that it is a part of.
+    As in SmoothNet's evaluation (arXiv 2112.13715), a missing value voids its three entries.
     """
     return np.asarray(np.linalg.norm(joints[:-2] - 2 * joints[1:-1] + joints[2:], axis=-1))
 
 
-def distance(joints: Array, true: Array) -> Array:
-    """(T, K) how far each joint is from the truth; NaN where it is missing."""
-    return np.asarray(np.linalg.norm(joints - true, axis=-1))
+def distance(joints: Array, reference: Array) -> Array:
+    """(T, K) how far each joint is from a curve; NaN where it is missing."""
+    return np.asarray(np.linalg.norm(joints - reference, axis=-1))
 
 
 def acceleration_ratio(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """Mean acceleration over that of the raw curve, on the entries that both have."""
+    """Mean acceleration over that of the raw curve, on the entries that both have. Of a real
+    recording it includes the hand's own motion; below that, a filter bends the motion.
+    """
     raw = [curve.raw for curve in curves]
     return _ratio(_accelerations(curves, filtered), _accelerations(curves, raw))
 
 
 def mean_error(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """Mean distance from the truth in object sizes, of the joints that are known in both curves."""
+    """Mean distance from the reference in object sizes, of the joints known in both curves."""
     return _mean(_errors(curves, filtered))
 
 
 def error_percentile(curves: Sequence[Curve], filtered: Sequence[Array], percent: float) -> float:
-    """A percentile of the distances from the truth, in object sizes."""
+    """A percentile of the distances from the reference, in object sizes."""
     return float(np.nanpercentile(np.concatenate(_errors(curves, filtered), axis=None), percent))
 
 
 def error_ratio(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """Mean distance from the truth over that of the raw curve, on the joints that both have."""
+    """Mean distance from the reference over that of the raw curve, on the joints that both have."""
     raw = [curve.raw for curve in curves]
     return _ratio(_errors(curves, filtered), _errors(curves, raw))
 
 
 def lag_s(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """By how much the truth has to be delayed to fit best, s: positive where the curve is late.
+    """The delay of the reference that fits best, s: positive where the curve is late.
 
     The shift with the least mean squared distance, in object sizes, over all curves together; the
-    truth is interpolated between its times by cubic splines. Each joint's own mean distance is
-    taken out before: a network that puts a joint beside its place is not late by that.
+    reference is interpolated by cubic splines. Each joint's mean distance is taken out before: a
+    network that puts a joint beside its place is not late.
 
     Parameters
     ----------
-    curves, filtered : their truth must move: what stands still fits every shift.
+    curves, filtered : the reference must move: what stands still fits every shift.
 
     Raises
     ------
@@ -112,37 +116,56 @@ def lag_s(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
 
 @dataclass(frozen=True)
 class _Shift:
-    """One curve, and its truth at any time."""
+    """One curve, and its reference at any time."""
 
     time_s: Array
     joints: Array
     scale: Array
-    true: CubicSpline
+    reference: CubicSpline
     count: int
 
     @staticmethod
     def of(curve: Curve, joints: Array) -> _Shift | None:
-        """None where no joint is known at a time that every shift leaves within the curve."""
+        """None where no joint is known at a time that stays within the curve at every shift."""
         first, last = curve.time_s[0] + MOST_LAG_S, curve.time_s[-1] + LEAST_LAG_S
         inner = (curve.time_s >= first) & (curve.time_s <= last)
         joints = joints[inner]
         count = int(np.isfinite(joints).all(axis=-1).sum())
         if not count:
             return None
-        spline = CubicSpline(curve.time_s, curve.true, axis=0)
+        spline = CubicSpline(curve.time_s, curve.reference, axis=0)
         return _Shift(curve.time_s[inner], joints, curve.scale[inner], spline, count)
 
     def squares(self, shift_s: float) -> float:
-        """Sum of the squared distances to the truth delayed by a shift."""
-        away = (self.joints - self.true(self.time_s - shift_s)) / self.scale[:, None, None]
+        """Sum of the squared distances to the reference delayed by a shift."""
+        away = (self.joints - self.reference(self.time_s - shift_s)) / self.scale[:, None, None]
         known = np.isfinite(away)
         offset = np.where(known, away, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         return float(np.nansum((away - offset) ** 2))
 
 
+def offset(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
+    """Mean distance, in object sizes, from the raw curve as a symmetric window smooths it, which
+    has no lag. It shows what acceleration and lag do not: a filter that sticks while a hand moves
+    slowly. Every raw joint must be known.
+    """
+    return _mean(
+        [
+            distance(joints, without_lag(curve)) / curve.scale[:, None]
+            for curve, joints in zip(curves, filtered, strict=True)
+        ]
+    )
+
+
+def without_lag(curve: Curve) -> Array:
+    """(T, K, D) the raw curve smoothed by a Gaussian window of 0.05 s."""
+    step_s = float(np.median(np.diff(curve.time_s)))
+    return np.asarray(gaussian_filter1d(curve.raw, _WINDOW_S / step_s, axis=0))
+
+
 def jitter(curves: Sequence[Curve], filtered: Sequence[Array]) -> float:
-    """Root mean square of what is left of each joint after its moving mean over 11 frames is taken
-    away, in object sizes: how much a still hand trembles.
+    """How much a still hand trembles: RMS of each joint about its moving mean over 11 frames, in
+    object sizes.
     """
     squares: list[Array] = []
     for curve, joints in zip(curves, filtered, strict=True):
@@ -165,7 +188,7 @@ def _accelerations(curves: Sequence[Curve], filtered: Sequence[Array]) -> list[A
 def _errors(curves: Sequence[Curve], filtered: Sequence[Array]) -> list[Array]:
     return [
         np.where(
-            np.isfinite(curve.raw).all(axis=-1), distance(joints, curve.true), np.nan
+            np.isfinite(curve.raw).all(axis=-1), distance(joints, curve.reference), np.nan
         ) / curve.scale[:, None]
         for curve, joints in zip(curves, filtered, strict=True)
     ]

@@ -1,8 +1,7 @@
-"""What the networks say of rendered hands, image by image, beside what is true.
+"""What the networks read of rendered hands, image by image, beside the truth.
 
-Filters are measured on recordings, so that rendering and networks run once. A recording holds, for
-each true hand, the model's own joints: nothing in it is smoothed. It holds them twice: as they are
-measured here, from two looks (`track.looks`), and as the network reads single crops.
+Filters are measured on recordings, so that rendering and networks run once. A recording holds the
+network's own joints of each true hand: nothing in it is smoothed.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ DEFAULT_RATE_HZ = 30.0
 STILL_S = 6.0
 """For how long the script `still`, which is a single pose, is shown."""
 
-_FORMAT = 2
+_FORMAT = 3
 _FIRST_STAMP_NS = 1_000_000_000
 _PAUSE_NS = 10_000_000_000
 """Between two scenes; longer than any track lives."""
 
 Report = Callable[[int, int, str], None]
-"""Called with the images done, the images in all, and what is being shown."""
+"""Called with the images done, the images in all, and what is being read."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class HandRecording:
     Attributes
     ----------
     script, seed : of the scene.
-    side : whose hand it is.
+    side : which hand it is.
     stamp_ns : (T,) int64, times of the images.
     true_uv : (T, 21, 2) float32, px; may lie outside the image.
     true_xyz : (T, 21, 3) float32, metres, optical frame.
@@ -57,7 +56,7 @@ class HandRecording:
     state : (T, 21) uint8, values of JointState.
     shape_xyz : (T, 21, 3) float32, metres, as measured; NaN where it was not found.
     presence : (T,) float32, the model's probability of a hand; NaN where it was not found.
-    found_side : (T,) uint8, values of Side as the pipeline told it; UNKNOWN where it was not found.
+    found_side : (T,) uint8, values of Side as the pipeline decided; UNKNOWN where it was not found.
     track_id : (T,) int64; NO_ID where it was not found.
     """
 
@@ -101,27 +100,23 @@ class HandRecording:
         )
 
 
-_PARTS = ("hands", "single")
-_ARRAYS = tuple(f.name for f in fields(HandRecording) if f.name not in ("script", "seed", "side"))
+ARRAYS = tuple(f.name for f in fields(HandRecording) if f.name not in ("script", "seed", "side"))
+"""The fields of a hand with a value for each image."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Hands of several scenes, all with the same networks, rate and image size.
+    """Hands of several scenes, all read by the same networks at one rate and image size.
 
     Attributes
     ----------
-    hands : the hands, those of one scene next to each other, with equal stamps; as the smoother of
-        this package gets them.
-    single : the same hands, as a network alone reads them: the crop of each image is as it is. What
-        is called raw in figures, and what the filters of others get.
+    hands : those of one scene next to each other, with equal stamps.
     rate_hz : images per second.
     width, height : of the images, px.
     models : the networks, by their names in the model catalogue.
     """
 
     hands: tuple[HandRecording, ...]
-    single: tuple[HandRecording, ...]
     rate_hz: float
     width: int
     height: int
@@ -135,22 +130,14 @@ class Recording:
 
     def scenes(self) -> list[Recording]:
         """Scene by scene."""
-
-        def scene(hand: HandRecording) -> tuple[str, int]:
-            return hand.script, hand.seed
-
-        def part(name: tuple[str, int]) -> Recording:
-            return self._where(lambda hand: scene(hand) == name)
-
-        return [part(name) for name in dict.fromkeys(map(scene, self.hands))]
+        scenes: dict[tuple[str, int], list[HandRecording]] = {}
+        for hand in self.hands:
+            scenes.setdefault((hand.script, hand.seed), []).append(hand)
+        return [replace(self, hands=tuple(hands)) for hands in scenes.values()]
 
     def of(self, *scripts: str) -> Recording:
         """The part with these scripts."""
-        return self._where(lambda hand: hand.script in scripts)
-
-    def _where(self, wanted: Callable[[HandRecording], bool]) -> Recording:
-        hands, single = (tuple(filter(wanted, part)) for part in (self.hands, self.single))
-        return replace(self, hands=hands, single=single)
+        return replace(self, hands=tuple(hand for hand in self.hands if hand.script in scripts))
 
     def save(self, path: Path) -> None:
         """Write it to one .npz file, whole or not at all."""
@@ -163,9 +150,8 @@ class Recording:
             "seeds": np.array([hand.seed for hand in self.hands]),
             "sides": np.array([int(hand.side) for hand in self.hands]),
         }
-        for part in _PARTS:
-            for index, hand in enumerate(getattr(self, part)):
-                content |= {f"{part}/{index}/{name}": getattr(hand, name) for name in _ARRAYS}
+        for index, hand in enumerate(self.hands):
+            content |= {f"{index}/{name}": getattr(hand, name) for name in ARRAYS}
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft.npz")
         np.savez_compressed(draft, **content)
@@ -192,36 +178,30 @@ class Recording:
 
 
 def _unpacked(content: Any) -> Recording:
-    def part(kind: str) -> tuple[HandRecording, ...]:
-        hands = []
-        names = zip(content["scripts"], content["seeds"], content["sides"], strict=True)
-        for index, (script, seed, side) in enumerate(names):
-            arrays = {name: content[f"{kind}/{index}/{name}"] for name in _ARRAYS}
-            hands.append(HandRecording(str(script), int(seed), Side(int(side)), **arrays))
-        return tuple(hands)
-
-    hands, single = map(part, _PARTS)
+    hands = []
+    names = zip(content["scripts"], content["seeds"], content["sides"], strict=True)
+    for index, (script, seed, side) in enumerate(names):
+        arrays = {name: content[f"{index}/{name}"] for name in ARRAYS}
+        hands.append(HandRecording(str(script), int(seed), Side(int(side)), **arrays))
     width, height = (int(number) for number in content["size"])
     models = tuple(str(name) for name in content["models"])
-    return Recording(hands, single, float(content["rate_hz"]), width, height, models)
+    return Recording(tuple(hands), float(content["rate_hz"]), width, height, models)
 
 
 def record(
     pipeline: Pipeline,
-    single: Pipeline,
     scripts: Sequence[str] = DEFAULT_SCRIPTS,
     seeds: Sequence[int] = (0, 1),
     rate_hz: float = DEFAULT_RATE_HZ,
     size: tuple[int, int] = (640, 480),
     report: Report | None = None,
 ) -> Recording:
-    """Render scripts with two hands, and note what pipelines say of them.
+    """Render scripts with two hands, and note what a pipeline reads of them.
 
     Parameters
     ----------
     pipeline : follows hands from image to image, as in the node. Its smoothing plays no part: only
         the raw joints are noted.
-    single : another one.
     scripts : names of `vitpose_ros.synthetic`; each is shown once for each seed.
     seeds : of skin, light, table, sway and noise.
     rate_hz : images per second, 1 or more.
@@ -238,30 +218,25 @@ def record(
     if not scenes:
         raise ValueError("scripts and seeds: expected at least one of each, got none")
     counts = [_images(scene, rate_hz) for scene in scenes]
-    pipelines = pipeline, single
-    parts: tuple[list[HandRecording], ...] = [], []
+    made: list[HandRecording] = []
     done, first_ns = 0, _FIRST_STAMP_NS
     for scene, count in zip(scenes, counts, strict=True):
-        rows: list[list[list[dict[str, Any]]]] = [[[], []], [[], []]]  # pipelines, hands, images
-        for each in pipelines:
-            each.reset()
+        rows: tuple[list[dict[str, Any]], ...] = [], []  # hands, images
+        pipeline.reset()
         for number in range(count):
             stamp_ns = first_ns + round(number * 1e9 / rate_hz)
             rendering = scene.render(number / rate_hz)
-            for own, each in zip(rows, pipelines, strict=True):
-                result = each(Frame(rendering.image, stamp_ns))
-                for hand_rows, row in zip(own, _matched(rendering, result.instances), strict=True):
-                    hand_rows.append({"stamp_ns": np.int64(stamp_ns), **row})
+            result = pipeline(Frame(rendering.image, stamp_ns))
+            for hand_rows, row in zip(rows, _matched(rendering, result.instances), strict=True):
+                hand_rows.append({"stamp_ns": np.int64(stamp_ns), **row})
             done += 1
             if report is not None:
                 report(done, sum(counts), f"{scene.script}, seed {scene.seed}")
         first_ns = stamp_ns + _PAUSE_NS
-        for made, own in zip(parts, rows, strict=True):
-            for side, hand_rows in zip((Side.RIGHT, Side.LEFT), own, strict=True):
-                arrays = {name: np.stack([row[name] for row in hand_rows]) for name in _ARRAYS}
-                made.append(HandRecording(scene.script, scene.seed, side, **arrays))
-    hands, alone = map(tuple, parts)
-    return Recording(hands, alone, float(rate_hz), *size, tuple(pipeline.models))
+        for side, hand_rows in zip((Side.RIGHT, Side.LEFT), rows, strict=True):
+            arrays = {name: np.stack([row[name] for row in hand_rows]) for name in ARRAYS}
+            made.append(HandRecording(scene.script, scene.seed, side, **arrays))
+    return Recording(tuple(made), float(rate_hz), *size, tuple(pipeline.models))
 
 
 def _images(scene: Scene, rate_hz: float) -> int:

@@ -17,31 +17,40 @@ from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
 
 if TYPE_CHECKING:
+    from vitpose_ros.bench.forecast import Forecast
     from vitpose_ros.bench.recording import Recording, Report
     from vitpose_ros.bench.smoothing import Row
 
-_TEXT = """Measure jitter, lag and error of every filter and preset, on rendered hands whose true
-joints are known and as MediaPipe's networks read them. Other projects' filters are measured beside.
+_TEXT = """Measure every smoothing preset, and other projects' filters beside them, on recordings of
+a real hand (--real) and on rendered hands whose true joints are known, as MediaPipe's networks read
+them.
 
-  accel   mean acceleration |p[t-1] - 2 p[t] + p[t+1]| over that of the network's own joints
-  lag     the shift in time at which the true curve fits best, ms; that of the network's own joints
-          is in the row 'raw'
-  error   mean distance from the truth over that of the network's own joints; then the mean and the
+  accel   mean acceleration |p[t-1] - 2 p[t] + p[t+1]| over that of the raw joints
+  lag     the shift in time at which the reference fits best, ms: the raw joints of a real hand, the
+          truth of a rendered one
+  offset  real: mean distance from the raw joints smoothed without lag, palm sizes
+  ema, one_euro
+          real: the accel of a moving average and of a plain One-Euro filter tuned to the same lag
+  error   rendered: mean distance from the truth over that of the raw joints; then the mean and the
           95th percentile in palm lengths (wrist to the middle finger's MCP joint)
-  still   how much a still hand trembles, thousandths of a palm (RMS after a moving mean)
-  3D      the same of the hand's shape in metres
-
-The network's own joints, 'raw', are what it says of each image by itself, and what the filters of
-others get. Those of this package get the mean of two looks, which is in the row 'none'."""
+  still   rendered: how much a still hand trembles, thousandths of a palm (RMS)
+  3D      rendered: the same of the hand's shape in metres"""
 
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `bench` and its actions to the tool's parser."""
     parser = add_action(subparsers, "bench", "measure on this machine", epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    text = "jitter, lag and error of every filter and preset"
+    text = "jitter and lag of every smoothing preset, on real and rendered hands"
     action = add_action(actions, "smoothing", text, epilog)
     action.description = _TEXT
+    action.add_argument(
+        "--real",
+        type=Path,
+        metavar="FOLDER",
+        help="hand_joints.npz and forearm.mp4, recordings of a real hand; the second half counts",
+    )
+    action.add_argument("--real-only", action="store_true", help="render nothing")
     action.add_argument(
         "--recording",
         type=Path,
@@ -62,18 +71,90 @@ def register(subparsers: Any, epilog: str) -> None:
         "--plot", type=Path, metavar="FILE", help="draw a picture (.png); needs matplotlib"
     )
     action.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    action.add_argument("--quiet", action="store_true", help="do not show how far it is")
+    action.add_argument("--quiet", action="store_true", help="show no progress")
     add_store(action, _smoothing)
 
 
 def _smoothing(options: argparse.Namespace) -> int:
-    # Late: the core's networks and filters are needed by this command only.
-    from vitpose_ros.bench.forecast import HORIZONS_S, forecasts
-    from vitpose_ros.bench.plot import check, plot
-    from vitpose_ros.bench.smoothing import DEFAULT_PRESET, by_script, measure, methods
-
+    if options.real_only and options.real is None:
+        options.parser.error("--real-only: name the folder of the recordings with --real")
     if options.plot is not None:
+        from vitpose_ros.bench.plot import check
+
         check()
+    figures: dict[str, Any] = {}
+    if options.real is not None:
+        figures |= _on_real_joints(options)
+    if not options.real_only:
+        figures["rendered"] = _on_rendered_hands(options)
+    if options.json is not None:
+        _write(options.json, figures)
+    return 0
+
+
+def _on_real_joints(options: argparse.Namespace) -> dict[str, Any]:
+    """Print the tables of the real recordings; the figures of the second half."""
+    # Late: the core's networks and filters are needed by this command only.
+    from vitpose_ros.bench import real_joints as real
+    from vitpose_ros.bench.forecast import forecasts
+    from vitpose_ros.bench.methods import methods
+    from vitpose_ros.bench.plot import Shown, Trade, plot
+    from vitpose_ros.factory import load_pipeline
+
+    with _shown(options.quiet) as report:
+        hands = real.load(options.real, load_pipeline(open_store(options)), report)
+    ways = methods(hands.rate_hz)
+    figures: dict[str, Any] = {}
+    trades = []
+    halves = {"reported": hands.held_out, "tuned on": hands.tuning}
+    for half, part in halves.items():
+        rows = real.measure(part, ways)
+        for space, suffix in ((real.METRES, ""), (real.IMAGE, "_px")):
+            found = [(row, row.metres if space == real.METRES else row.image) for row in rows]
+            known = [(row, figure) for row, figure in found if figure is not None]
+            at = real.at_lags(part, space, [figure.lag_ms for _, figure in known])
+            print(f"real hand, {space}, {half} ({len(part.image.stamp_ns)} images)")
+            print_table(
+                ("", "accel", "lag ms", "offset", "ema", "one_euro", ""),
+                [
+                    (
+                        row.name,
+                        _ratio(figure.accel_ratio),
+                        _ms(figure.lag_ms),
+                        _ratio(figure.offset_palm),
+                        _ratio(ema),
+                        _ratio(one_euro),
+                        row.about,
+                    )
+                    for (row, figure), ema, one_euro in zip(
+                        known, at["ema"], at["one_euro"], strict=True
+                    )
+                ],
+            )
+            print()
+            if half == "reported":
+                figures |= {row.name + suffix: vars(figure) for row, figure in known}
+                points = [(r.name, f.lag_ms, f.accel_ratio, r.of_package) for r, f in known]
+                trades.append(Trade(f"A real hand {space}", points))
+    rejected = real.rejected(hands)
+    figures["rejected_joints"] = rejected
+    print(f"joints that the outlier gate held back: {rejected}")
+    scenes = real.forecast_scenes(hands.held_out)
+    _print_forecasts(forecasts(scenes))
+    if options.plot is not None:
+        shown = [Shown(*scene, "raw smoothed without lag") for scene in scenes]
+        plot(shown, ways, trades, options.plot)
+        print(f"\npicture: {options.plot}")
+    return figures
+
+
+def _on_rendered_hands(options: argparse.Namespace) -> dict[str, Any]:
+    """Print the tables of rendered hands; their figures."""
+    from vitpose_ros.bench.forecast import forecasts, rendered_scenes
+    from vitpose_ros.bench.methods import DEFAULT_PRESET, methods
+    from vitpose_ros.bench.plot import Shown, Trade, plot
+    from vitpose_ros.bench.smoothing import by_script, measure
+
     recording = _recording(options)
     ways = methods(recording.rate_hz)
     rows = measure(recording, ways)
@@ -88,17 +169,24 @@ def _smoothing(options: argparse.Namespace) -> int:
             for script, (accel, lag, error, true) in by_script(recording, default).items()
         ],
     )
-    print("\nwhere the joints will be: error in palm lengths, by the time ahead")
+    scenes = rendered_scenes(recording)
+    _print_forecasts(forecasts(scenes))
+    if options.plot is not None and options.real is None:
+        points = [(row.name, row.lag_ms, row.accel_ratio, row.of_package) for row in rows]
+        shown = [Shown(hands, curves, "truth") for hands, curves in scenes]
+        plot(shown, ways, [Trade("Rendered hands in the image", points)], options.plot)
+        print(f"\npicture: {options.plot}")
+    return {**_figures(rows), "default": _figures(rows)[DEFAULT_PRESET]}
+
+
+def _print_forecasts(found: Sequence[Forecast]) -> None:
+    from vitpose_ros.bench.forecast import HORIZONS_S
+
+    print("\nwhere the joints will be: error in palm sizes, by the time ahead")
     print_table(
         ("", *(f"{1e3 * horizon_s:.0f} ms" for horizon_s in HORIZONS_S)),
-        [(f.name, *(_ratio(error) for error in f.error_palm)) for f in forecasts(recording)],
+        [(f.name, *(_ratio(error) for error in f.error_palm)) for f in found],
     )
-    if options.plot is not None:
-        plot(recording, ways, rows, options.plot)
-        print(f"\npicture: {options.plot}")
-    if options.json is not None:
-        _write(options.json, {**_figures(rows), "default": _figures(rows)[DEFAULT_PRESET]})
-    return 0
 
 
 # --- the recording -----------------------------------------------------------------------------
@@ -116,12 +204,10 @@ def _recording(options: argparse.Namespace) -> Recording:
         seeds = tuple(int(seed) for seed in options.seeds.split(","))
     except ValueError:
         options.parser.error(f"--seeds: expected whole numbers like 2,3, got '{options.seeds}'")
-    store = open_store(options)
-    pipeline = load_pipeline(store)
-    single = load_pipeline(store)
+    pipeline = load_pipeline(open_store(options))
     with _shown(options.quiet) as report:
         try:
-            made = record(pipeline, single, scripts, seeds, options.rate, report=report)
+            made = record(pipeline, scripts, seeds, options.rate, report=report)
         except ValueError as error:
             options.parser.error(str(error))
     if options.recording is not None:
@@ -136,7 +222,7 @@ def _recording(options: argparse.Namespace) -> Recording:
 
 @contextlib.contextmanager
 def _shown(quiet: bool) -> Iterator[Report | None]:
-    """How far a recording is: a bar on a terminal, a line now and then elsewhere."""
+    """Progress: a bar on a terminal, a line now and then elsewhere."""
     if quiet:
         yield None
     elif not sys.stderr.isatty():
@@ -179,7 +265,7 @@ def _title(recording: Recording) -> str:
     scripts = ", ".join(dict.fromkeys(hand.script for hand in recording.hands))
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(hand.seed for hand in recording.hands))
     return (
-        f"{recording.duration_s:.0f} s with two hands at {recording.rate_hz:g} Hz, "
+        f"rendered: {recording.duration_s:.0f} s with two hands at {recording.rate_hz:g} Hz, "
         f"{recording.width}x{recording.height}; networks {', '.join(recording.models)}; "
         f"scripts {scripts}; seeds {seeds}"
     )

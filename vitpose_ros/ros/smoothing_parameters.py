@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from vitpose_ros.ros.declare import RUN, ParameterSpec
 from vitpose_ros.smooth.predict import MAX_HORIZON_S
-from vitpose_ros.smooth.settings import FILTERS, PRESETS, SmoothingSettings, preset
+from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings, preset
 from vitpose_ros.track.tracks import LOST_S
 
 CUSTOM = "custom"
 """The value of `smoothing` that makes the parameters smoothing_... take effect."""
 
 _PREFIX = "smoothing_"
-_NUMBERS = {
-    "one_euro": ("min_cutoff_hz", "beta", "follow"),
-    "ema": ("time_constant_s",),
-    "kalman": ("acceleration", "noise"),
-    "none": (),
-}  # by filter, named as in SmoothingSettings
 
 
 @dataclass(frozen=True)
@@ -30,13 +23,8 @@ class SmoothingParameters:
     """
 
     smoothing: str
-    smoothing_filter: str
     smoothing_min_cutoff_hz: float
     smoothing_beta: float
-    smoothing_follow: float
-    smoothing_time_constant_s: float
-    smoothing_acceleration: float
-    smoothing_noise: float
     outlier_gate: bool
     hold_time: float
     biomechanics: bool
@@ -45,46 +33,36 @@ class SmoothingParameters:
     def smoothing_settings(self) -> SmoothingSettings:
         """The settings that the pipeline takes."""
         if self.smoothing == CUSTOM:
-            chosen = SmoothingSettings(filter=self.smoothing_filter, **self._numbers())
+            chosen = SmoothingSettings(self.smoothing_min_cutoff_hz, self.smoothing_beta)
         else:
             chosen = preset(self.smoothing)
-        held_s = self.hold_time
-        predicted_s = min(chosen.predict_s, held_s)
-        return replace(chosen, gate=self.outlier_gate, predict_s=predicted_s, hold_s=held_s)
-
-    def _numbers(self) -> dict[str, Any]:
-        """The numbers of the filter of `custom`."""
-        return {name: getattr(self, _PREFIX + name) for name in _NUMBERS[self.smoothing_filter]}
+        return replace(chosen, gate=self.outlier_gate, hold_s=self.hold_time)
 
     @property
     def smoothing_text(self) -> str:
-        """The value of SkeletonArray.smoothing: a preset's name, or a filter's name with its
+        """The value of SkeletonArray.smoothing: a preset's name, or the filter's name with its
         numbers.
         """
         if self.smoothing != CUSTOM:
             return self.smoothing
-        numbers = (f"{name}={value:g}" for name, value in self._numbers().items())
-        return " ".join([self.smoothing_filter, *numbers])
+        least, beta = self.smoothing_min_cutoff_hz, self.smoothing_beta
+        return f"one_euro min_cutoff_hz={least:g} beta={beta:g}"
 
     def without_effect(self, names: Collection[str]) -> str:
         """A warning about parameters in `names` that were changed but have no effect, or ''.
 
-        Parameters of `custom` have none while a preset or another filter is selected.
+        Parameters of `custom` have none while a preset is selected.
         """
-        counts = {_PREFIX + "filter", *(_PREFIX + name for name in self._numbers())}
         idle = [
             name
             for name, spec in SMOOTHING_TABLE.items()
-            if name in names
-            and name.startswith(_PREFIX)
-            and getattr(self, name) != spec.default
-            and not (self.smoothing == CUSTOM and name in counts)
+            if name in names and name.startswith(_PREFIX) and getattr(self, name) != spec.default
         ]
-        if not idle:
+        if not idle or self.smoothing == CUSTOM:
             return ""
         return (
-            f"{', '.join(idle)}: without effect while smoothing is '{self.smoothing}' and "
-            f"smoothing_filter '{self.smoothing_filter}'"
+            f"{', '.join(idle)}: no effect while smoothing is '{self.smoothing}'; "
+            f"set smoothing to '{CUSTOM}' to use them"
         )
 
 
@@ -94,62 +72,29 @@ SMOOTHING_TABLE: Mapping[str, ParameterSpec] = {
     "smoothing": ParameterSpec(
         "balanced",
         "How joints are smoothed over time: a preset, listed from least to most smoothing, or "
-        "'custom' to use smoothing_filter and its parameters.",
+        "'custom' to use smoothing_min_cutoff_hz and smoothing_beta.",
         choices=(*PRESETS, CUSTOM),
         changes=RUN,
     ),
-    "smoothing_filter": ParameterSpec(
-        _DEFAULT.filter, "Filter of 'custom'.", choices=FILTERS, changes=RUN
-    ),
     "smoothing_min_cutoff_hz": ParameterSpec(
         _DEFAULT.min_cutoff_hz,
-        "Custom one_euro: cutoff frequency at rest, Hz. Lower is smoother.",
+        "Custom: cutoff frequency of the One-Euro filter at rest, Hz. Lower is smoother.",
         low=0.01,
         high=1000.0,
         changes=RUN,
     ),
     "smoothing_beta": ParameterSpec(
         _DEFAULT.beta,
-        "Custom one_euro: increase of the cutoff with a joint's speed, Hz per (object size/s). "
-        "Higher lags less.",
+        "Custom: increase of the cutoff with a joint's speed, Hz per (object size/s). Higher lags "
+        "less.",
         low=0.0,
         high=1000.0,
         changes=RUN,
     ),
-    "smoothing_follow": ParameterSpec(
-        _DEFAULT.follow,
-        "Custom one_euro: increase of the cutoff when all joints together deviate from their "
-        "predicted positions, Hz per object size. Higher follows sudden motion sooner.",
-        low=0.0,
-        high=10000.0,
-        changes=RUN,
-    ),
-    "smoothing_time_constant_s": ParameterSpec(
-        _DEFAULT.time_constant_s,
-        "Custom ema: time constant, s. Longer is smoother.",
-        low=0.001,
-        high=10.0,
-        changes=RUN,
-    ),
-    "smoothing_acceleration": ParameterSpec(
-        _DEFAULT.acceleration,
-        "Custom kalman: expected acceleration, object sizes/s^2. Higher lags less.",
-        low=0.01,
-        high=10000.0,
-        changes=RUN,
-    ),
-    "smoothing_noise": ParameterSpec(
-        _DEFAULT.noise,
-        "Custom kalman: standard deviation of a joint measured with full confidence, object sizes. "
-        "Higher is smoother.",
-        low=0.0001,
-        high=10.0,
-        changes=RUN,
-    ),
     "outlier_gate": ParameterSpec(
         _DEFAULT.gate,
-        "Reject a joint that jumps implausibly far until three images in a row agree on its new "
-        "position. Works with every smoothing.",
+        "Reject for one image a joint that jumps farther than bones allow, or a whole hand or body "
+        "that jumps. Works with every smoothing.",
         changes=RUN,
     ),
     "hold_time": ParameterSpec(

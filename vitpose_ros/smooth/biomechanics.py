@@ -27,7 +27,7 @@ from vitpose_ros.limits import hand_starts, rigid_bones
 from vitpose_ros.smooth.body_limits import BodyLimits
 from vitpose_ros.smooth.bones import BoneFit, BoneLengths
 from vitpose_ros.smooth.hand_limits import limit_hands
-from vitpose_ros.smooth.turns import dot
+from vitpose_ros.smooth.rotations import dot
 from vitpose_ros.types import Correction, JointState, Keypoints, Side
 
 Array = npt.NDArray[np.float64]

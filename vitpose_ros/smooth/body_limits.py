@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vitpose_ros import limits
 from vitpose_ros.layouts import Layout
 from vitpose_ros.limits import hand_starts
-from vitpose_ros.smooth.turns import bend, beside, cross, dot, excess, ramp, turned, unit
+from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, turned, unit
 
 Array = npt.NDArray[np.float64]
 

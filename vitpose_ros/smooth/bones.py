@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.layouts import Pairs
-from vitpose_ros.smooth.turns import TINY, dot, ramp
+from vitpose_ros.smooth.rotations import TINY, dot, ramp
 
 Array = npt.NDArray[np.float64]
 

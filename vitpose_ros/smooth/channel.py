@@ -5,36 +5,35 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.smooth.filters import Array, Ema, Mask, planar
-from vitpose_ros.smooth.gate import FEW, Gate, median
+from vitpose_ros.filters import Array, Mask, planar
+from vitpose_ros.layouts import Layout
+from vitpose_ros.smooth.gate import Gate, median
 from vitpose_ros.smooth.predict import coasting_s
+from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.smooth.settings import SmoothingSettings
 
-GATE_S, MEMORY_S = 0.1, 0.5
-"""The gate and the filter remember a joint for at least so long, even where less is published."""
-
-_SIZE_TIME_S = 0.3
-"""Sizes are averaged over this time: their noise must not modulate the filter."""
+MEMORY_S = 0.5
+"""The filter remembers a joint for at least so long, even where less is published."""
 
 
 class Channel:
-    """Gate, filter, and the bridge over gaps.
+    """Gate, filter, and prediction over gaps.
 
     Parameters
     ----------
+    layout : of the K joints.
     settings : see `SmoothingSettings`.
-    usual_size : of an object that has never told its own, in the unit of the coordinates.
-    axes : 2 for pixels, 3 for metres.
+    usual_size : of an object until its size is known, in the unit of the coordinates.
     """
 
-    def __init__(self, settings: SmoothingSettings, usual_size: float, axes: int) -> None:
-        self._settings, self._axes = settings, axes
-        self._filter = settings.make_filter(axes)
-        self._gate = Gate(max(settings.predict_s, GATE_S))
-        self._log_size = Ema(_SIZE_TIME_S)
+    def __init__(self, layout: Layout, settings: SmoothingSettings, usual_size: float) -> None:
+        self._layout, self._settings = layout, settings
+        self._filter = settings.make_filter()
+        self._gate = Gate(layout)
         self._usual_size = usual_size
-        self._last_s = np.empty((0, 0))  # time of each joint's last accepted measurement, or NaN
-        self._points = np.empty((0, 0, 0))  # as given out last
+        self._size = np.empty(0)  # (N,) of the objects as last known
+        self._last_s = np.empty((0, 0))  # (N, K) time of the last accepted measurement, or NaN
+        self._points = np.empty((0, 0, 0))  # (N, K, D) as given out last
         self._time_s = 0.0  # when that was
 
     @property
@@ -42,50 +41,48 @@ class Channel:
         """Something is known."""
         return bool(np.isfinite(self._last_s).any())
 
-    def update(self, settings: SmoothingSettings) -> bool:
-        """Use other settings; False, and nothing done, when they need a filter of another kind."""
-        new = settings.make_filter(self._axes)
-        if not new.adopt(self._filter):
-            return False
-        self._settings, self._filter = settings, new
-        self._gate.predict_s = max(settings.predict_s, GATE_S)
-        return True
+    def update(self, settings: SmoothingSettings) -> None:
+        """Use other settings from the next image on."""
+        self._settings = settings
+        self._filter.tune(settings.min_cutoff_hz, settings.beta)
 
     def take(self, rows: npt.NDArray[np.intp]) -> None:
-        """Change the rows as a filter does: see `filters.PointFilter.take`."""
+        """Change the rows as the filter does: see `filters.OneEuro.take`."""
         if not self._last_s.size:
             return
+        fresh = rows < 0
         self._last_s, self._points = self._last_s[rows], planar(self._points[rows])
-        self._last_s[rows < 0] = self._points[rows < 0] = np.nan
-        for part in (self._filter, self._gate, self._log_size):
-            part.take(rows)
+        self._size = self._size[rows]
+        self._last_s[fresh] = self._points[fresh] = np.nan
+        self._size[fresh] = self._usual_size
+        self._filter.take(rows)
+        self._gate.take(rows)
 
     def velocity(self) -> Array:
         """(N, K, D) units/s; NaN where nothing is known."""
         return self._filter.velocity()
 
-    def __call__(
-        self, x: Array, valid: Mask, weight: Array, time_s: float, size: Array
-    ) -> tuple[Array, Array, Mask]:
+    def __call__(self, x: Array, valid: Mask, time_s: float) -> tuple[Array, Array, Mask]:
         """Take what was measured.
 
         Parameters
         ----------
-        x, valid, weight, time_s : as of `filters.PointFilter.step`.
-        size : (N,) of the objects as they look now; NaN where it is not known.
+        x, valid, time_s : as of `filters.OneEuro.step`.
 
         Returns
         -------
-        (N, K, D) points: filtered where a measurement was used, else carried on, NaN where nothing
+        (N, K, D) points: filtered where a measurement was used, else predicted, NaN where nothing
         is known any more; (N, K) time in s since the last used measurement, 0 where it is this one,
-        NaN for none; and (N, K) which measurements were not believed.
+        NaN for none; and (N, K) which measurements were outliers.
         """
         settings = self._settings
         if not self._last_s.size:
             self._last_s = np.full(valid.shape, np.nan)
             self._points = planar(np.full(x.shape, np.nan))
+            self._size = np.full(len(x), self._usual_size)
             self._time_s = time_s
-        size = self._steady(size, time_s)
+        size = object_size(self._layout, x)
+        np.copyto(self._size, size, where=np.isfinite(size))
         age = np.maximum(time_s - self._last_s, 0.0)
         with np.errstate(invalid="ignore"):
             lost = age > max(settings.hold_s, MEMORY_S)
@@ -93,46 +90,27 @@ class Channel:
             self._last_s[lost] = age[lost] = self._points[lost] = np.nan
             self._filter.forget(lost)
         before, use, outlier = self._points, valid, np.zeros_like(valid)
-        expected = self._expected(age, time_s)
         if settings.gate:
-            use, outlier, restart = self._gate(x, valid, expected, age, size)
-            if restart.any():
-                self._filter.forget(restart)
-        filtered = self._filter.step(x, use, weight, time_s, size)
-        if use.all():
-            self._points = filtered
-        else:
-            carried = self._carried(before, filtered, expected, use)
-            self._points = np.where(use[..., None], filtered, carried)
+            outlier = self._gate(x, valid, time_s, self._size)
+            use = valid & ~outlier
+        filtered = self._filter.step(x, use, time_s, self._size)
+        self._points = filtered
+        if not use.all():
+            predicted = self._predicted(before, filtered, use, age, time_s)
+            self._points = planar(np.where(use[..., None], filtered, predicted))
         self._last_s[use] = time_s
         age[use] = 0.0
         self._time_s = time_s
         return self._points, age, outlier
 
-    def _expected(self, age: Array, time_s: float) -> Array:
-        """Where joints are by now if they go on as they did: moved for predict_s, then held."""
-        velocity = self._filter.velocity()
-        if not velocity.size:
-            return self._points
-        most = self._settings.predict_s
-        gone = np.maximum(age - (time_s - self._time_s), 0.0)
-        rest_s = coasting_s(np.minimum(age, most)) - coasting_s(np.minimum(gone, most))
-        return self._points + velocity * rest_s[..., None]
-
-    def _carried(self, before: Array, filtered: Array, expected: Array, use: Mask) -> Array:
-        """Where joints are that were not measured: they go with the others of their object, else
-        they go on as they did.
+    def _predicted(
+        self, before: Array, filtered: Array, use: Mask, age: Array, time_s: float
+    ) -> Array:
+        """Where joints are that were not measured: they move with the others of their object, or
+        by their own velocity, which dies away, where too few others are known.
         """
         there = use & ~np.isnan(before[..., 0])
-        others = there.sum(axis=1) >= FEW
-        if not others.any():
-            return expected
-        together = before + median(np.where(there[..., None], filtered - before, np.nan), there)
-        return np.where(others[:, None, None], together, expected)
-
-    def _steady(self, size: Array, time_s: float) -> Array:
-        """(N,) sizes averaged over time, never NaN."""
-        log = np.log(size)[:, None, None]
-        known = np.isfinite(log)[..., 0]
-        steady = np.exp(self._log_size.step(log, known, np.ones(known.shape), time_s, size))
-        return np.where(np.isnan(steady), self._usual_size, steady)[:, 0, 0]
+        common = median(np.where(there[..., None], filtered - before, np.nan), there)
+        gone = np.maximum(age - (time_s - self._time_s), 0.0)
+        own = self._filter.velocity() * (coasting_s(age) - coasting_s(gone))[..., None]
+        return np.asarray(before + np.where(np.isnan(common), own, common))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros import limits
-from vitpose_ros.smooth.turns import bend, beside, cross, dot, excess, ramp, turned, unit
+from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, turned, unit
 
 Array = npt.NDArray[np.float64]
 

@@ -1,5 +1,5 @@
-"""What is published of the instances of an image: smoothed and, if asked for, corrected and carried
-on to when somebody acts on it.
+"""The instances of an image as they are published: smoothed and, where chosen, corrected by
+biomechanics and predicted ahead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class InstanceSmoother:
     layouts : of the instances, in the order in which they are published.
     smoothing : see `SmoothingSettings`.
     biomechanics : keep bone lengths, and joints within their limits, in metres.
-    horizon_s : carry joints on to so long after the image; see `predict.ahead`.
+    horizon_s : predict joints so far ahead of the image; see `predict.ahead`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class InstanceSmoother:
     def update(
         self, smoothing: SmoothingSettings, biomechanics: bool, horizon_s: float = 0.0
     ) -> None:
-        """Use other settings from the next image on."""
+        """Use other settings from the next image on; what is known of the tracks is kept."""
         for smoother, bones in self._steps.values():
             smoother.update(smoothing)
             if biomechanics and not self._biomechanics:
@@ -60,11 +60,11 @@ class InstanceSmoother:
         Parameters
         ----------
         stamp_ns : of the image.
-        instances : with their tracks; those that are lost have no joints of this image.
+        instances : with their tracks; lost ones have no joints of this image.
 
         Returns
         -------
-        Those of which a joint is known, in the order of the layouts; `raw` is left as it is.
+        Those with a known joint, in the order of the layouts; `raw` stays as it is.
         """
         published = []
         for name, (smoother, bones) in self._steps.items():

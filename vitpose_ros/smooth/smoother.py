@@ -1,6 +1,4 @@
-"""Joints over time: smoothed, without outliers, and carried over gaps. `Smoother.__call__` is the
-page to read.
-"""
+"""Joints over time: smoothed, without outliers, predicted over gaps."""
 
 from __future__ import annotations
 
@@ -9,33 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.filters import Mask, planar
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.channel import Channel
-from vitpose_ros.smooth.filters import Mask, planar
 from vitpose_ros.smooth.predict import Velocity
-from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.smooth.settings import SmoothingSettings
-from vitpose_ros.smooth.trust import Trust
 from vitpose_ros.types import Correction, FloatArray, JointState, Keypoints, ZSource
 
 _USUAL_PX = 12.0
-"""Size of an object that has never told its own. Small, hence hardly filtered: better than late."""
+"""Size of an object whose size was never known. Small, hence hardly filtered: better than late."""
 
 _USUAL_M = {"hand": 0.09, "body": 0.5, "animal": 0.5}
+
+_BRIDGE_S = 0.1
+"""Metres that are missing while the joint is seen in the image are predicted for so long."""
 
 Tracked = tuple[int, "Keypoints | None"]
 
 
 class Smoother:
-    """Smooths the joints of all tracks of one layout.
-
-    The same motion gives the same curve at any rate: for a gesture of a hand (reach, turn, fingers)
-    that has been seen for 0.4 s, the curves at 30 Hz, at 60 Hz, and at 30 Hz with stamps off by up
-    to 12 ms differ from that at 240 Hz by less than 0.01 (responsive), 0.025 (balanced) and 0.065
-    (steady) of the palm's size; with every fifth image dropped by less than 0.06, 0.06 and 0.15.
-
-    A reach that stops (minimum jerk, 5 palms in 0.6 s to 2 in 0.25 s) is overshot by less than 0.05
-    (responsive), 0.08 (balanced) and 0.3 (steady) of the palm's size.
+    """Smooths the joints of all tracks of one layout, image by image.
 
     Parameters
     ----------
@@ -54,13 +45,10 @@ class Smoother:
         return self._settings
 
     def update(self, settings: SmoothingSettings) -> None:
-        """Use other settings from the next image on. What is known of the tracks is kept when the
-        filter stays of the same kind; otherwise they begin anew.
-        """
-        kept = [channel.update(settings) for channel in self._channels]
+        """Use other settings from the next image on; what is known of the tracks is kept."""
         self._settings = settings
-        if not all(kept):
-            self.reset()
+        for channel in self._channels:
+            channel.update(settings)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -69,14 +57,13 @@ class Smoother:
         self._begin(0)
 
     def _begin(self, count: int) -> None:
-        """So many tracks of which nothing is known."""
-        settings, metres = self._settings, _USUAL_M[self._layout.kind]
-        self._uv = Channel(settings, _USUAL_PX, 2)
-        self._xyz = Channel(settings, metres, 3)
-        self._shape = Channel(settings, metres, 3)
-        self._trust = Trust()
-        shape = count, len(self._layout)
-        self._score = self._weight = np.zeros(shape)  # as last measured
+        """Begin with `count` tracks of which nothing is known."""
+        layout, settings = self._layout, self._settings
+        self._uv = Channel(layout, settings, _USUAL_PX)
+        self._xyz = Channel(layout, settings, _USUAL_M[layout.kind])
+        self._shape = Channel(layout, settings, _USUAL_M[layout.kind])
+        shape = count, len(layout)
+        self._score = np.zeros(shape)  # as last measured
         self._z_source = np.zeros(shape, np.uint8)
 
     @property
@@ -89,18 +76,18 @@ class Smoother:
         Parameters
         ----------
         stamp_ns : time of the image.
-        tracks : (id, joints) of every track that is to be remembered; None for one that was not
-            found in this image. Tracks that are not named are forgotten.
+        tracks : (id, joints) of every track to remember; None for one that was not found in this
+            image. Tracks that are left out are forgotten.
 
         Returns
         -------
         For each track its joints as they are to be published. A joint that was not measured, or
-        not believed (Correction.OUTLIER), is PREDICTED, its score falling to 0 within hold_s, and
+        was an outlier (Correction.OUTLIER), is PREDICTED, its score falling to 0 within hold_s, and
         then ABSENT. None: no joint is left.
 
         Raises
         ------
-        ValueError : an id is named twice, or joints are of another layout.
+        ValueError : an id is given twice, or joints are of another layout.
         """
         settings = self._settings
         given = [self._checked(joints) for _, joints in tracks]
@@ -117,23 +104,21 @@ class Smoother:
         score = _stack(given, "score").astype(np.float64)
         state = _stack(given, "state")
         valid = state != JointState.ABSENT
-        weight = self._weight = self._trust(score, valid, time_s)
-        size = object_size(self._layout, uv)
-        points, age, outlier = self._uv(uv, valid, weight, time_s, size)
+        points, age, outlier = self._uv(uv, valid, time_s)
         known, used = _within(age, settings.hold_s), age == 0.0
 
         np.copyto(self._score, score, where=used)
         fading = self._score * (1.0 - age / settings.hold_s) if settings.hold_s else self._score
-        bodies: dict[str, npt.NDArray] = {
+        rows: dict[str, npt.NDArray] = {
             "uv": np.ascontiguousarray(np.where(known[..., None], points, np.nan), np.float32),
             "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
             "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
         }
-        outlier |= self._add_metres(bodies, given, used, known, time_s)
+        outlier |= self._add_metres(rows, given, used, known, time_s)
         corrected = _stack(given, "corrected") | (Correction.OUTLIER * outlier).astype(np.uint8)
-        bodies["corrected"] = corrected
+        rows["corrected"] = corrected
         return [
-            _made(self._layout, bodies, i) if there else None
+            _made(self._layout, rows, i) if there else None
             for i, there in enumerate(known.max(axis=1))
         ]
 
@@ -146,12 +131,11 @@ class Smoother:
             return known if known.size else np.full((count, joints, axes), np.nan, np.float32)
 
         uv, xyz, shape = (rate(*which) for which in zip(self._channels, (2, 3, 3), strict=True))
-        trust = self._weight.astype(np.float32)
-        return [Velocity(uv[i], xyz[i], shape[i], trust[i]) for i in range(count)]
+        return [Velocity(uv[i], xyz[i], shape[i]) for i in range(count)]
 
     def _add_metres(
         self,
-        bodies: dict[str, npt.NDArray],
+        rows: dict[str, npt.NDArray],
         given: Sequence[Keypoints],
         used: Mask,
         known: Mask,
@@ -159,27 +143,26 @@ class Smoother:
     ) -> Mask:
         """Add xyz, z_source and shape_xyz to what is published; returns the outliers among them.
 
-        What has no pixel has no metres. Where a joint is seen but its metres are missing, they are
-        carried on no longer than predict_s: held ones would contradict the pixels.
+        A joint without a 2D position gets no 3D position. Where a joint is seen but its metres are
+        missing, they are predicted for 0.1 s at most: older ones would contradict the pixels.
         """
         outliers = np.zeros_like(used)
         for name, channel in (("xyz", self._xyz), ("shape_xyz", self._shape)):
             measured = planar(_stack(given, name))
             valid = used & ~np.isnan(measured[..., 0] + measured[..., 1] + measured[..., 2])
             if not channel.alive and not valid.any():
-                bodies[name] = np.full(measured.shape, np.nan, np.float32)
-                bodies.setdefault("z_source", np.zeros(used.shape, np.uint8))
+                rows[name] = np.full(measured.shape, np.nan, np.float32)
+                rows.setdefault("z_source", np.zeros(used.shape, np.uint8))
                 continue
             x = np.where(valid[..., None], measured, np.nan).astype(np.float64)
-            size = object_size(self._layout, x)
-            points, age, outlier = channel(x, valid, self._weight, time_s, size)
+            points, age, outlier = channel(x, valid, time_s)
             shown = known & _within(age, self._settings.hold_s)
-            keep = shown & ~(used & (age > self._settings.predict_s))
+            keep = shown & ~(used & (age > _BRIDGE_S))
             kept = np.where(keep[..., None], points, np.nan)
-            bodies[name] = np.ascontiguousarray(kept, np.float32)
+            rows[name] = np.ascontiguousarray(kept, np.float32)
             if name == "xyz":
                 np.copyto(self._z_source, _stack(given, "z_source"), where=age == 0.0)
-                bodies["z_source"] = np.where(keep, self._z_source, ZSource.NONE).astype(np.uint8)
+                rows["z_source"] = np.where(keep, self._z_source, ZSource.NONE).astype(np.uint8)
             outliers |= outlier
         return outliers
 
@@ -197,7 +180,7 @@ class Smoother:
         if ids == self._ids:
             return
         if len(set(ids)) != len(ids):
-            raise ValueError(f"a track may be named only once, got the ids {ids}")
+            raise ValueError(f"each track may be given only once, got the ids {ids}")
         before = {track_id: row for row, track_id in enumerate(self._ids)}
         rows = np.array([before.get(track_id, -1) for track_id in ids], np.intp)
         self._ids = ids
@@ -206,19 +189,18 @@ class Smoother:
             return
         for channel in self._channels:
             channel.take(rows)
-        self._trust.take(rows)
         # A fresh track's are written before they are read.
         self._score, self._z_source = self._score[rows], self._z_source[rows]
 
 
 def _within(age: npt.NDArray[np.float64], hold_s: float) -> Mask:
-    """Which ages, NaN for none, are no longer than that."""
+    """Which ages are no longer than `hold_s`; an age of NaN is not."""
     with np.errstate(invalid="ignore"):
         return np.asarray(age <= hold_s)
 
 
 def _stack(given: Sequence[Keypoints], name: str) -> npt.NDArray:
-    """(N, K, ...) one array of all; np.stack takes four times as long."""
+    """One array (N, K, ...) of all; np.stack takes four times as long."""
     parts = [getattr(joints, name) for joints in given]
     return np.concatenate(parts).reshape(len(parts), *parts[0].shape)
 
@@ -226,8 +208,8 @@ def _stack(given: Sequence[Keypoints], name: str) -> npt.NDArray:
 def _made(layout: Layout, rows: dict[str, npt.NDArray], row: int) -> Keypoints:
     """Keypoints of one row, without the checks of its constructor.
 
-    They take as long as all filters for ten whole bodies, and what they ask for holds by the way in
-    which the rows are computed; a test checks it.
+    The checks take as long as all filters for ten whole bodies, and what they check holds by the
+    way in which the rows are computed; a test confirms it.
     """
     made = object.__new__(Keypoints)
     made.__dict__["layout"] = layout

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vitpose_ros.smooth.filters import OneEuro
+from vitpose_ros.filters import OneEuro
 from vitpose_ros.types import Region
 
 _MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 1.0, 4.0, 3.0
@@ -48,10 +48,9 @@ class SteadyRegions:
         if not regions:
             return []
         points = np.array([_points(region) for region in regions])
-        every = np.ones(points.shape[:2])
-        steady = self._filter.step(
-            points, every > 0, every, stamp_ns * 1e-9, np.maximum(np.asarray(sizes, float), 1.0)
-        )
+        every = np.ones(points.shape[:2], bool)
+        scale = np.maximum(np.asarray(sizes, float), 1.0)
+        steady = self._filter.step(points, every, stamp_ns * 1e-9, scale)
         found = zip(steady.tolist(), ids, regions, strict=True)
         return [_region(points, track_id, region) for points, track_id, region in found]
 

@@ -63,6 +63,6 @@ def make_recording() -> Callable[..., Recording]:
             hand.uv[unseen], hand.shape_xyz[unseen] = np.nan, np.nan
             hand.score[unseen], hand.state[unseen] = 0.0, JointState.ABSENT
             hand.presence[unseen], hand.track_id[unseen] = np.nan, NO_ID
-        return Recording(tuple(hands), tuple(hands), RATE_HZ, 640, 480, ("played",))
+        return Recording(tuple(hands), RATE_HZ, 640, 480, ("played",))
 
     return make

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vitpose_ros.bench.baselines import MediaPipeOneEuro, MmposeOneEuro, MovingAverage
+from vitpose_ros.bench.baselines import MmposeOneEuro, MovingAverage, PublishedOneEuro
 
 RATE_HZ = 30.0
 
@@ -50,8 +50,18 @@ def test_mediapipes_one_euro_is_its_formula(numbers):
         return out
 
     x, steps = values()
-    found = run(lambda: MediaPipeOneEuro(*numbers), x, steps, scale)
+    found = run(lambda: PublishedOneEuro(*numbers), x, steps, scale)
     np.testing.assert_allclose(found, each_number(formula, x, steps), rtol=1e-12)
+
+
+def test_one_euro_by_joint_takes_the_speed_of_the_whole_joint():
+    way = np.cumsum(np.abs(np.random.default_rng(5).normal(size=30)))
+    steps = np.full(30, 1 / RATE_HZ)
+    straight, diagonal = (
+        run(lambda: PublishedOneEuro(0.5, 2.0, 3.0, by_joint=True), x, steps, 1.0)[:, 0]
+        for x in (np.multiply.outer(way, [[1.0, 0.0]]), np.multiply.outer(way, [[0.6, 0.8]]))
+    )
+    np.testing.assert_allclose(diagonal @ (0.6, 0.8), straight[:, 0], rtol=1e-12)
 
 
 def test_mmposes_one_euro_is_its_formula():
@@ -73,7 +83,7 @@ def test_mmposes_one_euro_is_its_formula():
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
-def test_the_packages_moving_average_takes_the_share_of_the_published_one(share):
+def test_the_moving_average_takes_its_share_of_each_new_value(share):
     def formula(line, steps):
         out = [line[0]]
         for value in line[1:]:

@@ -9,7 +9,7 @@ import pytest
 from vitpose_ros.bench.recording import Recording
 from vitpose_ros.cli import bench
 from vitpose_ros.cli.main import main
-from vitpose_ros.smooth.settings import FILTERS, PRESETS
+from vitpose_ros.smooth.settings import PRESETS
 
 
 @pytest.fixture
@@ -40,9 +40,10 @@ def test_tables_of_all_rows_of_the_scripts_and_of_forecasts_are_shown(capsys, sa
     code, out, err = run(capsys, "bench", "smoothing", "--recording", saved)
     assert (code, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.startswith("8 s with two hands at 30 Hz, 640x480; networks played; scripts reach")
+    assert head.startswith("rendered: 8 s with two hands at 30 Hz, 640x480; networks played; ")
     names = {row.split()[0] for row in rows if row}
-    assert {*PRESETS, *FILTERS, "mediapipe_pose", "mmpose_0x", "ema_0.2", "reach"} <= names
+    others = {"one_euro", "mediapipe_pose", "mmpose_0x", "ema_0.2", "reach"}
+    assert {"raw", *list(PRESETS)[1:], *others} <= names
     (raw,) = (row for row in rows if row.startswith("raw "))
     assert re.match(r"raw +1\.000 +-?\d\.\d +1\.000 ", raw)
     assert any(re.match(r"hold the raw pose +0\.\d+ +0\.\d+ +0\.\d+$", row) for row in rows)
@@ -51,9 +52,10 @@ def test_tables_of_all_rows_of_the_scripts_and_of_forecasts_are_shown(capsys, sa
 def test_the_json_has_three_figures_for_every_filter_and_preset(capsys, saved, tmp_path):
     path = tmp_path / "new" / "figures.json"
     code, _, _ = run(capsys, "bench", "smoothing", "--recording", saved, "--json", path)
-    figures = json.loads(path.read_text())
-    assert code == 0 and list(path.parent.iterdir()) == [path]
-    assert {"default", "raw", *PRESETS, *FILTERS} <= set(figures)
+    content = json.loads(path.read_text())
+    assert code == 0 and list(path.parent.iterdir()) == [path] and list(content) == ["rendered"]
+    figures = content["rendered"]
+    assert {"default", "raw", "one_euro", *list(PRESETS)[1:]} <= set(figures)
     for row in figures.values():
         assert set(row) == {"accel_ratio", "lag_ms", "error_ratio"}
     assert figures["default"] == figures["balanced"] != figures["steady"]
@@ -62,20 +64,17 @@ def test_the_json_has_three_figures_for_every_filter_and_preset(capsys, saved, t
 def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, monkeypatch):
     asked = []
 
-    def load(store, settings=None):
-        return "pipeline"
-
     def record(*what, report):
         asked.append(what)
         report(1, 2, "reach, seed 4")
         return Recording.load(saved)
 
-    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", load)
+    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", lambda store: "pipeline")
     monkeypatch.setattr("vitpose_ros.bench.recording.record", record)
     made = tmp_path / "made.npz"
     words = ("--recording", made, "--scripts", "reach,still", "--seeds", "4,5", "--rate", "60")
     first = run(capsys, "bench", "smoothing", *words)
-    assert asked == [("pipeline", "pipeline", ("reach", "still"), (4, 5), 60.0)]
+    assert asked == [("pipeline", ("reach", "still"), (4, 5), 60.0)]
     assert first[0] == 0 and first[2] == "reach, seed 4: image 1 of 2\n"
     second = run(capsys, "bench", "smoothing", "--recording", made)
     assert len(asked) == 1 and second[1] == first[1]
@@ -90,7 +89,7 @@ def test_a_recording_is_made_once_and_read_afterwards(capsys, saved, tmp_path, m
     ],
 )
 def test_what_cannot_be_rendered_is_one_sentence(capsys, monkeypatch, words, code, text):
-    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", lambda store, settings=None: None)
+    monkeypatch.setattr("vitpose_ros.factory.load_pipeline", lambda store: None)
     found, out, err = run(capsys, "bench", "smoothing", *words)
     assert (found, out) == (code, "") and text in err
 

@@ -6,8 +6,9 @@ import cv2
 import pytest
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.bench.plot import plot
-from vitpose_ros.bench.smoothing import measure, methods
+from vitpose_ros.bench.methods import methods
+from vitpose_ros.bench.plot import Shown, Trade, plot
+from vitpose_ros.bench.smoothing import image_curves, measure
 
 
 @pytest.fixture
@@ -17,7 +18,12 @@ def drawn(make_recording):
     def draw(path):
         recording = make_recording()
         ways = methods(recording.rate_hz)
-        plot(recording, ways, measure(recording, ways), path)
+        scenes = [Shown(scene.hands, image_curves(scene), "truth") for scene in recording.scenes()]
+        points = [
+            (row.name, row.lag_ms, row.accel_ratio, row.of_package)
+            for row in measure(recording, ways)
+        ]
+        plot(scenes, ways, [Trade("played", points)], path)
 
     return draw
 

@@ -34,9 +34,8 @@ class Played:
 
     models = ("played",)
 
-    def __init__(self, script, off_px=1.0):
+    def __init__(self, script):
         self.scene, self.resets, self.stamps = Scene(script, 3, *SIZE), 0, []
-        self.off_px = off_px
 
     def reset(self):
         self.resets += 1
@@ -58,16 +57,15 @@ class Played:
         return Result((*extra, *found), self.models, False, {})
 
     def instance(self, hand, track_id):
-        raw = joints(hand.uv + self.off_px)
+        raw = joints(hand.uv + 1.0)
         away = replace(raw, uv=raw.uv + np.float32(500))
         return Instance(away, 0.7, "played", raw, side=hand.side, side_score=0.9, track_id=track_id)
 
 
 @pytest.fixture(scope="module")
 def played():
-    pipeline, single, seen = Played("cross"), Played("cross", off_px=2.0), []
-    made = record(pipeline, single, ["cross"], [3], RATE_HZ, SIZE, lambda *news: seen.append(news))
-    assert single.stamps == pipeline.stamps
+    pipeline, seen = Played("cross"), []
+    made = record(pipeline, ["cross"], [3], RATE_HZ, SIZE, lambda *news: seen.append(news))
     return pipeline, made, seen
 
 
@@ -80,14 +78,6 @@ def test_each_true_hand_is_noted_with_the_raw_joints_of_the_found_one(played):
         assert set(hand.track_id[seen]) == {track_id}
         assert set(hand.found_side[seen]) == {hand.side}
         np.testing.assert_allclose(hand.presence[seen], 0.7)
-
-
-def test_single_readings_are_those_of_the_other_pipeline(played):
-    _, made, _ = played
-    for hand, measured in zip(made.single, made.hands, strict=True):
-        np.testing.assert_allclose((hand.uv - hand.true_uv)[hand.found], 2.0, atol=1e-4)
-        np.testing.assert_array_equal(hand.true_uv, measured.true_uv)
-        assert (hand.script, hand.seed, hand.side) == ("cross", 3, measured.side)
 
 
 def test_a_hand_that_is_not_seen_is_missing_not_zero(played):
@@ -123,9 +113,9 @@ def test_every_image_is_told(played):
 
 
 def test_scenes_are_apart_in_time_and_begin_anew():
-    pipeline, single = Played("still"), Played("still")
-    made = record(pipeline, single, ["still"], [0, 1], RATE_HZ, SIZE)
-    assert pipeline.resets == single.resets == 2 and len(made.scenes()) == 2
+    pipeline = Played("still")
+    made = record(pipeline, ["still"], [0, 1], RATE_HZ, SIZE)
+    assert pipeline.resets == 2 and len(made.scenes()) == 2
     (first, _), (second, _) = (scene.hands for scene in made.scenes())
     assert second.stamp_ns[0] - first.stamp_ns[-1] > 5e9
     assert np.all(np.diff(pipeline.stamps) > 0)
@@ -143,7 +133,7 @@ def test_scenes_are_apart_in_time_and_begin_anew():
 )
 def test_what_cannot_be_rendered_is_refused(words, text):
     with pytest.raises(ValueError, match=text):
-        record(Played("still"), Played("still"), **{"scripts": ["still"], "size": SIZE, **words})
+        record(Played("still"), **{"scripts": ["still"], "size": SIZE, **words})
 
 
 def test_a_saved_recording_is_the_same_when_loaded(make_recording, tmp_path):
@@ -151,9 +141,8 @@ def test_a_saved_recording_is_the_same_when_loaded(make_recording, tmp_path):
     made.save(tmp_path / "new" / "r.npz")
     again = Recording.load(tmp_path / "new" / "r.npz")
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "r.npz"]
-    assert replace(again, hands=(), single=()) == replace(made, hands=(), single=())
-    parts = again.hands + again.single, made.hands + made.single
-    for one, other in zip(*parts, strict=True):
+    assert replace(again, hands=()) == replace(made, hands=())
+    for one, other in zip(again.hands, made.hands, strict=True):
         for field in fields(HandRecording):
             ours, theirs = getattr(one, field.name), getattr(other, field.name)
             np.testing.assert_array_equal(ours, theirs)
@@ -175,27 +164,25 @@ def test_a_recording_of_another_format_is_refused(make_recording, tmp_path, monk
     monkeypatch.setattr("vitpose_ros.bench.recording._FORMAT", 0)
     make_recording().save(tmp_path / "r.npz")
     monkeypatch.undo()
-    with pytest.raises(BenchError, match="its format is 0, not 2"):
+    with pytest.raises(BenchError, match="its format is 0, not 3"):
         Recording.load(tmp_path / "r.npz")
 
 
 def test_parts_are_taken_by_script(make_recording):
     made = make_recording(("reach", "grasp", "still"))
     assert [hand.script for hand in made.of("still", "reach").hands] == ["reach", "still"]
-    assert [hand.script for hand in made.of("still").single] == ["still"]
-    assert made.of("leave").hands == made.of("leave").single == ()
+    assert made.of("leave").hands == ()
 
 
 def test_the_real_networks_are_recorded(monkeypatch):
     monkeypatch.setattr("vitpose_ros.bench.recording.STILL_S", 1.0)
     try:
         pipeline = load_pipeline(ModelStore(), threads=1)
-        single = load_pipeline(ModelStore(), threads=1)
     except ModelError as error:
         pytest.skip(str(error))
-    made = record(pipeline, single, ["still"], [0], rate_hz=20.0)
+    made = record(pipeline, ["still"], [0], rate_hz=20.0)
     assert made.models == ("mediapipe-palm-full", "mediapipe-hand-full")
-    for hand in made.hands + made.single:
+    for hand in made.hands:
         assert hand.found.all()
         away = np.linalg.norm(hand.uv - hand.true_uv, axis=-1) / 90.0
         assert 0.0 < np.median(away) < 0.1

@@ -119,7 +119,7 @@ def with_uv(given, uv, state=None):
 def test_joints_that_are_seen_are_smoothed_alike_however_long_others_are_held(name):
     curves = []
     for hold_s in (0.5, 0.01, 0.0):
-        own = replace(preset(name), hold_s=hold_s, predict_s=min(0.1, hold_s))
+        own = replace(preset(name), hold_s=hold_s)
         smoother = InstanceSmoother((HAND21,), own)
         curves.append([smoother(n * STEP_NS, [noisy(n)])[0].keypoints.uv for n in range(15)])
     assert np.array_equal(curves[0], curves[1])
@@ -129,7 +129,7 @@ def test_joints_that_are_seen_are_smoothed_alike_however_long_others_are_held(na
 
 @pytest.mark.parametrize("hold_s", [0.0, 0.05])
 def test_a_joint_that_is_not_seen_is_absent_as_soon_as_nothing_is_held_any_more(hold_s):
-    own = replace(preset("balanced"), hold_s=hold_s, predict_s=hold_s)
+    own = replace(preset("balanced"), hold_s=hold_s)
     smoother = InstanceSmoother((HAND21,), own)
     given, _ = run(smoother)
     uv, state = given.raw.uv.copy(), given.raw.state.copy()
@@ -147,7 +147,7 @@ def test_a_joint_that_is_not_seen_is_absent_as_soon_as_nothing_is_held_any_more(
 @pytest.mark.parametrize("hold_s", [0.0, 0.5])
 @pytest.mark.parametrize("name", ["none", "balanced"])
 def test_the_gate_works_with_every_preset_and_time_of_holding(name, hold_s):
-    own = replace(preset(name), gate=True, hold_s=hold_s, predict_s=0.0)
+    own = replace(preset(name), gate=True, hold_s=hold_s)
     smoother = InstanceSmoother((HAND21,), own)
     for number in range(10):
         smoother(number * STEP_NS, [instance()])

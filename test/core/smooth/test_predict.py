@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.smooth.predict import DAMPING_S, Velocity, ahead, coast
+from vitpose_ros.smooth.predict import DAMPING_S, Velocity, ahead, coasting_s
 from vitpose_ros.smooth.settings import PRESETS
 from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.types import JointState, Keypoints, ZSource
@@ -26,38 +26,34 @@ def hand(states=JointState.VISIBLE):
     )
 
 
-def velocity(px_per_s=100.0, trust=1.0):
+def velocity(px_per_s=100.0):
     return Velocity(
         np.full((21, 2), px_per_s, np.float32),
         np.full((21, 3), 0.1, np.float32),
         np.full((21, 3), np.nan, np.float32),
-        np.broadcast_to(np.float32(trust), 21).copy(),
     )
 
 
 def test_a_velocity_dies_away():
-    ways = [float(coast(np.array([1.0]), t)[0]) for t in (0.0, 0.001, 0.1, 10.0)]
+    ways = [float(coasting_s(t)) for t in (0.0, 0.001, 0.1, 10.0)]
     assert ways[0] == 0 and ways[1] == pytest.approx(0.001, rel=0.01)
     assert ways[2] < 0.1 and ways[3] == pytest.approx(DAMPING_S)
 
 
 def test_joints_move_on_in_pixels_and_metres_and_are_marked():
     out = ahead(hand(), velocity(), 0.05)
-    assert out.uv == pytest.approx(100 + float(coast(np.array([100.0]), 0.05)[0]))
-    assert out.xyz == pytest.approx(0.5 + float(coast(np.array([0.1]), 0.05)[0]))
+    assert out.uv == pytest.approx(100 + 100 * float(coasting_s(0.05)))
+    assert out.xyz == pytest.approx(0.5 + 0.1 * float(coasting_s(0.05)))
     assert np.isnan(out.shape_xyz).all() and (out.z_source == ZSource.MEASURED).all()
     assert (out.state == JointState.PREDICTED).all()
 
 
-def test_what_is_unsure_held_or_absent_stays():
+def test_what_is_predicted_or_absent_stays():
     states = np.full(21, JointState.VISIBLE, np.uint8)
     states[3], states[4] = JointState.PREDICTED, JointState.ABSENT
-    trust = np.ones(21, np.float32)
-    trust[5] = 0.1
-    out = ahead(hand(states), velocity(trust=trust), 0.05)
+    out = ahead(hand(states), velocity(), 0.05)
     assert out.uv[3].tolist() == [100.0, 100.0] and np.isnan(out.uv[4]).all()
     assert out.state[[3, 4]].tolist() == [JointState.PREDICTED, JointState.ABSENT]
-    assert 100 < out.uv[5, 0] < 100.1 < 103 < out.uv[6, 0]
 
 
 @pytest.mark.parametrize("horizon_s", [0.0, -0.1])
@@ -67,7 +63,7 @@ def test_no_horizon_gives_the_very_joints(horizon_s):
 
 
 @pytest.mark.parametrize("horizon_s", [0.033, 0.066, 0.1])
-def test_a_smooth_motion_is_met_better_than_by_holding(horizon_s):
+def test_a_smooth_motion_is_predicted_better_than_by_holding_it(horizon_s):
     def place(time_s):
         shape = np.stack(np.meshgrid([0, 30, 60], range(0, 140, 20)), axis=2).reshape(21, 2)
         return shape + 300 + 120 * np.sin(2 * np.pi * 0.7 * time_s)
@@ -82,10 +78,10 @@ def test_a_smooth_motion_is_met_better_than_by_holding(horizon_s):
         (rate,) = smoother.velocities()
         true = place(i / 30 + horizon_s)
         errors.append(
-            [np.abs(k.uv - true).mean() for k in (ahead(out, rate, horizon_s), out, given)]
+            [np.abs(k.uv - true).mean() for k in (ahead(out, rate, horizon_s), out)]
         )
-    predicted, held, held_raw = np.mean(errors[15:], axis=0)
-    assert predicted < 0.8 * held and predicted < 0.9 * held_raw
+    predicted, held = np.mean(errors[15:], axis=0)
+    assert predicted < 0.7 * held
 
 
 def test_velocities_come_in_the_order_of_the_tracks_and_are_nan_before_anything_is_known():
@@ -100,7 +96,7 @@ def test_velocities_come_in_the_order_of_the_tracks_and_are_nan_before_anything_
         ]  # fmt: skip
         smoother(round(i / 30 * 1e9), tracks)
     first, second = smoother.velocities()
-    # They fade, so that they are too small rather than too large.
-    assert ((first.uv > 0.75 * 60.0) & (first.uv < 60.0)).all()
-    assert ((second.uv < 0.75 * -30.0) & (second.uv > -30.0)).all()
+    # The filter has not caught up after ten images.
+    assert ((first.uv > 0.6 * 60.0) & (first.uv < 60.0)).all()
+    assert ((second.uv < 0.4 * -30.0) & (second.uv > -30.0)).all()
     assert np.isnan(first.xyz).all()

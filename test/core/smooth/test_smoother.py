@@ -1,4 +1,4 @@
-"""Joints over time: smoothed alike at any rate, without outliers, carried over gaps.
+"""Joints over time: smoothed, without outliers, predicted over gaps.
 
 Which of several tracks gets what is in test_smoother_tracks.py.
 """
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from vitpose_ros.layouts import COCO_WHOLEBODY133, HAND21
-from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings, preset
+from vitpose_ros.smooth.predict import DAMPING_S
+from vitpose_ros.smooth.settings import PRESETS, preset
 from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.types import Correction, JointState, Keypoints, ZSource
 
@@ -124,16 +125,15 @@ def dense_curve(name):
     return times, [k.uv for k in curve]
 
 
-RATE_BOUND = {"responsive": 0.01, "balanced": 0.025, "steady": 0.065}
-"""How far the curves are apart at most, in palms, once a hand was seen for 0.4 s."""
-
-DROPPED_BOUND = {"responsive": 0.06, "balanced": 0.06, "steady": 0.15}
-"""The same where every fifth image is missing."""
+RATE_BOUND = {"30 Hz": 0.1, "60 Hz": 0.06, "irregular": 0.13, "dropped": 0.25}
+"""How far the curves are apart at most, in palms, once a hand was seen for 0.4 s: its joints move
+by up to 0.17 palms from image to image at 30 Hz.
+"""
 
 
 @pytest.mark.parametrize("name", ["responsive", "balanced", "steady"])
-@pytest.mark.parametrize("kind", ["30 Hz", "60 Hz", "dropped", "irregular"])
-def test_the_same_motion_gives_the_same_curve_at_any_rate(name, kind):
+@pytest.mark.parametrize("kind", RATE_BOUND)
+def test_the_same_motion_gives_nearly_the_same_curve_at_any_rate(name, kind):
     dense, reference = dense_curve(name)
     rng = np.random.default_rng(7)
     steps = np.arange(0, len(dense), 4 if kind == "60 Hz" else 8)
@@ -144,25 +144,21 @@ def test_the_same_motion_gives_the_same_curve_at_any_rate(name, kind):
     times = dense[steps]
     out = play(Smoother(HAND21, PRESETS[name]), times, [gesture(t) for t in times])
     off = np.array([np.abs(k.uv - reference[i]).max() for k, i in zip(out, steps, strict=True)])
-    bound = DROPPED_BOUND if kind == "dropped" else RATE_BOUND
-    assert off[times > 0.4].max() < bound[name] * PALM_PX
+    assert off[times > 0.4].max() / PALM_PX < RATE_BOUND[kind]
 
 
-OVERSHOOT = {"responsive": 0.05, "balanced": 0.08, "steady": 0.3}
-"""How far beyond its end a reach is shown at most, in palms."""
-
-
-@pytest.mark.parametrize("name", OVERSHOOT)
+@pytest.mark.parametrize("name", ["responsive", "balanced", "steady"])
 @pytest.mark.parametrize(("palms", "seconds"), [(5, 0.6), (3, 0.4), (2, 0.25)])
 @pytest.mark.parametrize("rate_hz", [30, 60])
-def test_a_reach_that_stops_is_hardly_overshot(name, palms, seconds, rate_hz):
+def test_a_reach_that_stops_is_not_overshot_and_is_soon_met(name, palms, seconds, rate_hz):
     times = np.arange(2 * rate_hz) / rate_hz
     way = palms * PALM_PX * reach(times, 0.7, seconds)
     points = [hand_px() + np.array((200 + w, 240)) for w in way]
     out = play(Smoother(HAND21, PRESETS[name]), times, points)
     beyond = np.array([(k.uv - points[-1])[:, 0].max() for k in out])
-    assert beyond.max() < OVERSHOOT[name] * PALM_PX
-    assert np.abs(out[-1].uv - points[-1]).max() < 0.025 * PALM_PX
+    assert beyond.max() < 0.001 * PALM_PX
+    away = np.array([np.abs(k.uv - points[-1]).max() for k in out])[times > 0.8 + seconds]
+    assert away.max() / PALM_PX < {"responsive": 0.01, "balanced": 0.06, "steady": 0.3}[name]
 
 
 @pytest.mark.parametrize("late", [0, -STEP_S])
@@ -174,28 +170,12 @@ def test_a_repeated_or_older_stamp_does_no_harm(late):
     assert np.abs(out.uv - points[-1]).max() < 0.2 * PALM_PX
 
 
-def test_one_score_for_all_joints_does_not_bend_the_filter():
-    # MediaPipe gives a hand's presence, no score per joint.
+def test_scores_are_published_as_measured_and_do_not_change_the_filter():
     times, points = moving()
     sure = play(hand_smoother(), times, points, score=1.0)
     unsure = play(hand_smoother(), times, points, score=0.55)
     assert np.array_equal(sure[-1].uv, unsure[-1].uv)
     assert unsure[-1].score == pytest.approx(np.full(21, 0.55))
-
-
-def test_an_unsure_joint_moves_less_than_the_others():
-    moves = []
-    for low in (0.9, 0.2):
-        score = np.full(21, 0.95)
-        score[8] = low
-        times, points = still()
-        smoother = hand_smoother()
-        play(smoother, times, points, score=score)
-        shifted = points[0].copy()
-        shifted[8] += 10
-        (out,) = play(smoother, [30 * STEP_S], [shifted], score=score)
-        moves.append(float(out.uv[8, 0] - points[0][8, 0]))
-    assert 0 < moves[1] < 0.3 * moves[0]
 
 
 def test_metres_are_smoothed_too_and_keep_their_source():
@@ -225,31 +205,21 @@ def test_a_single_image_with_a_spike_of_65_px_changes_nothing_visible_and_is_mar
     spiked[30][8] += (39.0, -52.0)
     out = play(hand_smoother(), times, spiked)
     for i, (a, b) in enumerate(zip(out, clean, strict=True)):
-        assert np.abs(a.uv - b.uv).max() < 0.03 * PALM_PX, i
+        assert np.abs(a.uv - b.uv).max() < 0.06 * PALM_PX, i
     marked = [(i, j) for i, k in enumerate(out) for j in np.flatnonzero(k.corrected)]
     assert marked == [(30, 8)]
     assert out[30].corrected[8] == Correction.OUTLIER
     assert out[30].state[8] == JointState.PREDICTED and out[31].state[8] == JointState.VISIBLE
 
 
-def test_a_joint_that_jumps_and_stays_is_believed_at_the_third_image():
+def test_a_joint_that_jumps_and_stays_is_followed_from_the_second_image_on():
     times, points = still(40)
     for uv in (jumped := [uv.copy() for uv in points])[30:]:
         uv[8] += 110
     out = play(hand_smoother(), times, jumped)
-    assert [bool(k.corrected[8]) for k in out[29:34]] == [False, True, True, False, False]
-    assert np.abs(out[31].uv[8] - points[0][8]).max() < 3
-    assert np.abs(out[32].uv[8] - jumped[32][8]).max() < 3  # no sliding
-
-
-def test_a_joint_that_jumps_a_little_is_taken_there_within_some_images():
-    times, points = still(60)
-    for uv in (jumped := [uv.copy() for uv in points])[30:]:
-        uv[8] += 60
-    out = play(hand_smoother(), times, jumped)
-    way = np.array([k.uv[8, 0] - points[0][8, 0] for k in out])
-    assert [i for i, k in enumerate(out) if k.corrected[8]] == [30, 31]
-    assert np.abs(way[:32]).max() < 1 and way[46] > 50 and way.max() < 66
+    assert [bool(k.corrected[8]) for k in out[29:34]] == [False, True, False, False, False]
+    assert np.abs(out[30].uv[8] - points[0][8]).max() < 3
+    assert np.abs(out[32].uv[8] - jumped[32][8]).max() < 15
 
 
 def test_a_fast_reach_is_no_outlier():
@@ -260,20 +230,10 @@ def test_a_fast_reach_is_no_outlier():
     assert not any(k.corrected.any() for k in out)
 
 
-def test_a_gate_never_locks():
-    rng = np.random.default_rng(3)
-    times, points = still(60)
-    for uv in (wild := [uv.copy() for uv in points])[30:]:
-        uv[8] += rng.uniform(-300, 300, 2)
-    out = play(hand_smoother(), times, wild)
-    refused = "".join("x" if k.corrected[8] else "." for k in out[30:])
-    assert "x" in refused and "x" * 11 not in refused
-
-
 def test_a_whole_hand_that_is_elsewhere_for_one_image_is_not_followed():
     times, points = still(40)
     elsewhere = list(points)
-    elsewhere[30] = points[30] + (600, 0)
+    elsewhere[30] = points[30] + (PALM_PX, 0)
     out = play(hand_smoother(), times, elsewhere)
     assert (out[30].corrected == Correction.OUTLIER).all()
     assert max(np.abs(k.uv - points[0]).max() for k in out) < 0.01 * PALM_PX
@@ -289,18 +249,17 @@ def gap(after=15, missing=21):
     return times, [start + 300 * t for t in times[:after]] + [None] * missing
 
 
-def test_a_gap_is_predicted_then_held_with_falling_score_then_absent():
+def test_a_gap_is_predicted_with_falling_speed_and_score_then_absent():
     times, points = gap()
-    out = play(hand_smoother(predict_s=0.11, hold_s=0.48), times, points)
+    out = play(hand_smoother(hold_s=0.48), times, points)
     ages = times - times[14]
     lost = [i for i in range(15, 36) if out[i] is None]
     assert lost == [i for i in range(15, 36) if ages[i] > 0.48]
     known = out[14 : lost[0]]
     assert all((k.state == JointState.PREDICTED).all() for k in known[1:])
     steps = np.diff([k.uv[0, 0] for k in known])
-    moved = ages[15 : lost[0]] < 0.11
-    assert (steps[moved] > 1.0).all() and (np.diff(steps[moved]) < 0).all()
-    assert np.abs(steps[~moved][1:]).max() < 0.01
+    assert (steps > 0).all()
+    np.testing.assert_allclose(steps[1:] / steps[:-1], np.exp(-STEP_S / DAMPING_S), atol=2e-3)
     scores = np.array([k.score[0] for k in known])
     assert (np.diff(scores) < 0).all() and scores[-1] < 0.1
 
@@ -329,13 +288,12 @@ def test_a_hidden_joint_becomes_absent_while_the_others_are_seen():
     assert out[-1].score[8] == 0 and (out[-1].state[:8] == JointState.VISIBLE).all()
 
 
-def test_a_hand_that_comes_back_elsewhere_begins_there_without_sliding():
+def test_a_hand_that_comes_back_elsewhere_is_there_at_once():
     times = np.arange(40) * STEP_S
     here, there = hand_px() + 150, hand_px() + np.array((500, 300))
     points = [here] * 20 + [None] * 8 + [there] * 12
     out = play(hand_smoother(), times, points)
-    assert np.abs(out[28].uv - there).max() < 0.01
-    assert np.abs(out[39].uv - there).max() < 0.01
+    assert np.abs(out[28].uv - there).max() < 0.03 * PALM_PX
     assert not any(k.corrected.any() for k in out[28:])
 
 
@@ -372,11 +330,11 @@ def random_track(rng, layout, i):
     return joints(uv, rng.uniform(0, 1, count), xyz=xyz, shape_xyz=xyz / 2, layout=layout)
 
 
-@pytest.mark.parametrize("name", ["one_euro", "ema", "kalman", "none"])
+@pytest.mark.parametrize("name", ["balanced", "none"])
 @pytest.mark.parametrize("layout", [HAND21, COCO_WHOLEBODY133])
 def test_whatever_comes_in_what_goes_out_passes_the_checks_of_keypoints(name, layout):
     rng = np.random.default_rng(4)
-    smoother = Smoother(layout, SmoothingSettings(filter=name))
+    smoother = Smoother(layout, replace(PRESETS[name], gate=True, hold_s=0.5))
     for i in range(60):
         ids = [k for k in range(4) if rng.random() < 0.9]
         tracks = [(k, random_track(rng, layout, i) if rng.random() < 0.7 else None) for k in ids]

@@ -16,7 +16,7 @@ from vitpose_ros.measure import Networks
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.settings import HandSettings
-from vitpose_ros.smooth.settings import SmoothingSettings
+from vitpose_ros.smooth.settings import preset
 from vitpose_ros.track.tracks import LOST_S
 from vitpose_ros.types import Correction, Frame, JointState, Side, TrackState
 
@@ -327,8 +327,7 @@ def test_published_joints_are_steadier_than_those_of_the_model_which_stay_beside
 def test_without_smoothing_joints_are_published_as_they_are_and_lost_hands_are_not():
     hand = Hand(300)
     camera = Camera(hand, noise=2.0)
-    nothing = SmoothingSettings(filter="none", gate=False, predict_s=0.0, hold_s=0.0)
-    camera.pipeline.update(Settings(smoothing=nothing))
+    camera.pipeline.update(Settings(smoothing=preset("none")))
     for result in camera.shoot_for(5):
         (one,) = result.instances
         assert one.keypoints is one.raw
