@@ -74,7 +74,7 @@ def methods(rate_hz: float) -> list[Method]:
     rate_hz : of the recording: a filter with a fixed share per image is another one at another
         rate.
     """
-    rows = [Method(RAW, "the network alone", _preset("none"))]
+    rows = [Method(RAW, "the network alone", _preset("none"), of_package=False)]
     for name in PRESETS:
         if name != "none":
             about = "the default" if name == DEFAULT_PRESET else ""

@@ -1,17 +1,9 @@
-"""Skeletons that can be: bones that keep their length and joints that stay within their limits.
+"""Plausible skeletons: constant bone lengths, and joints within their limits.
 
-It works in three dimensions, on `xyz` and on `shape_xyz`, after smoothing. First bones get the
-length that their track has shown over time (`bones`), then fingers, elbows and knees are turned
-back to their limits (`hand_limits`, `body_limits`), which changes no length. What is not known
-stays unknown, and what was moved is marked.
-
-Pixels are left alone. In an image a bone gets shorter by turning, so that only an upper bound could
-be set, in units of the object's size in px; and that size is made of bones that turn, too. Measured
-with MediaPipe's hands in rendered images: a bound of 1.1 times the greatest length, over the
-palm's, that a finger's bone had in the first 2 s stops 2 % of the bones later. Only half of these
-are longer than the true ones, and their mean error grows from 2.0 to 2.9 px. True bones exceed it
-more often, 8 % of them. Bounds that are wide enough for these, or in other units (all bones
-together, px per metre of the shape), did no better.
+It works in three dimensions, on `xyz` and `shape_xyz`, after smoothing. First bones get the length
+that their track has shown over time (`bones`), then fingers, elbows and knees are rotated into
+their limits (`hand_limits`, `body_limits`), which changes no length. Unknown joints stay unknown,
+and moved ones are marked. Pixels do not change; docs/biomechanics.md says why.
 """
 
 from __future__ import annotations
@@ -33,9 +25,9 @@ from vitpose_ros.types import Correction, JointState, Keypoints, Side
 Array = npt.NDArray[np.float64]
 
 _MOVED_M = 1e-5
-"""A joint that would be moved by less stays where it is, without a mark."""
+"""A joint that would move by less stays where it is and is not marked."""
 _OCCLUDED_WORTH = 0.25
-"""How much a joint that the model only infers tells of a length, against one that it sees."""
+"""Weight of a joint that the model infers, against one that it sees."""
 _RIGHT = {Side.RIGHT: 1, Side.LEFT: -1, Side.UNKNOWN: 0}
 _SPACES = ("xyz", "shape_xyz")
 
@@ -43,14 +35,14 @@ _SPACES = ("xyz", "shape_xyz")
 class Biomechanics:
     """Bone lengths and joint limits for all tracks of one layout.
 
-    Lengths are learnt for each track and apart for `xyz` and `shape_xyz`, whose scales differ, from
-    joints of this image that are VISIBLE or OCCLUDED, by their scores. Both sides of a body share
-    theirs. For layouts of animals, of which neither is known, everything stays as it is.
+    Lengths are learnt for each track, and separately for `xyz` and `shape_xyz`, whose scales
+    differ, from VISIBLE and OCCLUDED joints, weighted by their scores. Both sides of a body share
+    their lengths. Animals are not changed.
 
     Parameters
     ----------
     layout : of all keypoints.
-    lengths, angles : which of the two is done.
+    lengths, angles : which of the two to apply.
     """
 
     def __init__(self, layout: Layout, *, lengths: bool = True, angles: bool = True) -> None:
@@ -79,17 +71,17 @@ class Biomechanics:
 
         Parameters
         ----------
-        stamp_ns : time of the image. It only says how much an image tells of a length.
-        ids : the tracks' ids, each once. What was learnt of those not named here is forgotten.
-        keypoints : of each track, smoothed; None for a track that is not known now, of which
-            nothing is forgotten.
-        sides : of each track that is a hand; UNKNOWN for all when None: then it is told by the
-            direction in which fingers are bent, where they are.
+        stamp_ns : time of the image; it only weights what an image says about lengths.
+        ids : the tracks' ids, each once. Tracks that are left out are forgotten.
+        keypoints : of each track, smoothed; None for a track without joints, which is not
+            forgotten.
+        sides : of each hand's track. UNKNOWN for all if None: then the direction in which fingers
+            are bent decides.
 
         Returns
         -------
-        One for each id: with other `xyz`, `shape_xyz` and `corrected` where something was moved,
-        else the same object.
+        One for each id: the same object if nothing was moved, else one with other `xyz`,
+        `shape_xyz` and `corrected`.
 
         Raises
         ------
@@ -122,7 +114,7 @@ class Biomechanics:
         elapsed_s: Array,
         right: npt.NDArray[np.int64],
     ) -> tuple[Array, npt.NDArray[np.uint8]] | None:
-        """The joints of one space (M, K, 3), and what was done to each (M, K); None where none is
+        """The joints of one space (M, K, 3) and their corrections (M, K); None if no joint is
         known.
         """
         points = np.stack([getattr(joints, space) for joints in given]).astype(np.float64)
@@ -162,9 +154,7 @@ class Biomechanics:
         return limited
 
     def _take(self, ids: Sequence[int], stamp_ns: int, known: list[bool]) -> Array:
-        """Change the rows to these ids'; (N,) seconds since each was last known, NaN for new
-        ones.
-        """
+        """Give each id its row; (N,) seconds since each was last known, NaN for new ones."""
         order = np.array([self._rows.get(track, -1) for track in ids], np.intp)
         if len(ids) != len(self._rows) or (order != np.arange(len(ids))).any():
             for lengths in self._lengths.values():
@@ -200,7 +190,7 @@ def _mates(bones: tuple[tuple[int, int], ...], layout: Layout) -> npt.NDArray[np
 
 
 def _weight(given: list[Keypoints]) -> Array:
-    """(M, K) how much a joint's place is worth: its score, squared as in the filters."""
+    """(M, K) weight of a joint's position: its squared score."""
     score = np.stack([joints.score for joints in given]).astype(np.float64)
     state = np.stack([joints.state for joints in given])
     worth = np.where(state == JointState.OCCLUDED, _OCCLUDED_WORTH, state >= JointState.MEASURED)
@@ -208,7 +198,7 @@ def _weight(given: list[Keypoints]) -> Array:
 
 
 def _changed(before: Array, after: Array) -> npt.NDArray[np.bool_]:
-    """(M, K) bool, whether a joint was moved by more than is nothing."""
+    """(M, K) bool, whether a joint was moved noticeably."""
     move = after - before
     return dot(move, move) > _MOVED_M**2
 
@@ -218,7 +208,7 @@ def _with(
     row: int,
     moved: dict[str, tuple[Array, npt.NDArray[np.uint8]] | None],
 ) -> Keypoints:
-    """The keypoints with what was moved in each space."""
+    """The keypoints with the moved joints of each space."""
     changes = {space: of for space, of in moved.items() if of is not None and of[1][row].any()}
     if not changes:
         return joints

@@ -1,10 +1,10 @@
-"""Elbows and knees that bend as far as they do.
+"""Joint limits of elbows and knees.
 
-A hinge that is bent too far is opened to its limit, in the plane in which it is bent; what hangs on
-it turns with it. An elbow's hyperextension cannot be told, since only a bend shows where an upper
-arm's hinge points. A knee's can where the foot is known: it points ahead, and a stretched shank
-hardly turns against the thigh. Shoulders and hips reach nearly every direction, and necks and
-spines have no joints of their own in these layouts: they are left as they are.
+A hinge that is bent too far is opened to its limit, in the plane in which it is bent, together with
+all joints beyond it. An elbow's hyperextension cannot be detected, since only a bend shows where an
+upper arm's hinge points. A knee's can if the foot is known: it points forwards, and a stretched
+shank hardly rotates against the thigh. Shoulders and hips reach nearly every direction, and necks
+and spines have no joints of their own in these layouts: they have no limits here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vitpose_ros import limits
 from vitpose_ros.layouts import Layout
 from vitpose_ros.limits import hand_starts
-from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, turned, unit
+from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, rotated, unit
 
 Array = npt.NDArray[np.float64]
 
@@ -23,20 +23,20 @@ _HANGS = {
     "wrist": ("pinky", "index", "thumb"),
     "ankle": ("heel", "foot_index", "big_toe", "small_toe"),
 }
-"""What turns with a limb's last joint, where a layout has it, beside the hand of a whole body."""
+"""Joints that rotate with a limb's last one, in layouts that have them, besides the hand."""
 _FOOT_ASIDE = (0.3, 0.6)
-"""How much of a foot's length stands out from the shank where it tells ahead not at all, and
-wholly."""
+"""How much of a foot's length stands out from the shank where its direction gets no and full
+confidence."""
 _STRETCHED_RAD = np.radians((-90.0, -60.0))
 """A knee beyond this is not hyperextended: what was found is no leg, or the other way round."""
 
 
 class BodyLimits:
-    """Turns back elbows and knees of bodies of one layout.
+    """Rotates elbows and knees of bodies of one layout into their limits.
 
     Parameters
     ----------
-    layout : of a body; joints are found by their names, and those that are missing limit nothing.
+    layout : of a body; joints are found by their names, and missing ones limit nothing.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -74,10 +74,10 @@ class BodyLimits:
 
         Returns
         -------
-        (N, K, 3) : the same where nothing is beyond a limit, or where it cannot be told.
+        (N, K, 3) : unchanged where nothing is beyond a limit, or where that cannot be known.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            axis, turn = self._turns(points)
+            axis, turn = self._rotations(points)
         if not turn.any():
             return points
         middle, limited = points[:, self._chains[:, 1]], points.copy()
@@ -86,11 +86,11 @@ class BodyLimits:
             if len(rows):
                 pivot = middle[rows, None, chain]
                 arm = points[rows[:, None], hangs] - pivot
-                moved = turned(arm, axis[rows, None, chain], turn[rows, None, chain])
+                moved = rotated(arm, axis[rows, None, chain], turn[rows, None, chain])
                 limited[rows[:, None], hangs] = pivot + moved
         return limited
 
-    def _turns(self, points: Array) -> tuple[Array, Array]:
+    def _rotations(self, points: Array) -> tuple[Array, Array]:
         """Axes (N, C, 3) and angles (N, C) that bring each limb back within its limits."""
         first, middle, last = (points[:, self._chains[:, i]] for i in range(3))
         before, after = unit(middle - first), unit(last - middle)
@@ -103,7 +103,7 @@ class BodyLimits:
 
     def _stretched(self, points: Array, before: Array, after: Array) -> tuple[Array, Array]:
         """The knees' hinges (N, C, 3), and by how much each is hyperextended (N, C); 0 where its
-        foot does not tell.
+        foot does not show it.
         """
         foot = unit(points[:, self._feet[:, 1]] - points[:, self._feet[:, 0]])
         ahead = beside(foot, after)

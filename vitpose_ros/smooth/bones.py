@@ -1,4 +1,4 @@
-"""Bones that keep their length: how long they are, learnt over time, and joints moved to that."""
+"""Constant bone lengths: learnt over time, and joints moved to fit them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from vitpose_ros.smooth.rotations import TINY, dot, ramp
 Array = npt.NDArray[np.float64]
 
 MEMORY_S = 20.0
-"""How much a length is worth at most: from then on it follows another one with this time
-constant."""
+"""The most that a length is worth; it then follows changes with this time constant."""
 SURE_S = (0.5, 1.5)
-"""Seconds of full confidence after which a length begins to be held, and is held wholly."""
+"""Seconds of full confidence after which a length begins to be enforced, and is fully enforced."""
 SPREAD = (0.35, 0.25)
-"""Mean deviation, as a fraction of the length, at which it is not held, and is held wholly. Lengths
-of MediaPipe's hands have 0.05 to 0.2, which differ with the pose more than from image to image."""
+"""Mean deviation, as a fraction of the length, at which it is not enforced, and is fully enforced.
+Lengths of MediaPipe's hands have 0.05 to 0.2; they differ with the pose more than from image to
+image."""
 
 _FIRST_S, _MOST_S = 0.03, 0.1  # what a bone's first image counts, and the most that one counts
 _FIRST_SPREAD, _LEAST_SPREAD = 0.1, 0.02
 _CLIP, _CLIP_SPREAD = 1.5, 4.0  # in spreads: the most that an image tells of length, and of spread
 _STEPS, _CLOSE = 6, 1e-4  # Gauss-Newton: at most, and the part of a length that may be lacking
-_SHORT = 0.05  # of its length: a bone shorter than this has no direction that could be trusted
+_SHORT = 0.05  # of its length: the direction of a shorter bone is not reliable
 
 
 class BoneLengths:
     """Lengths of the bones of many tracks, one row each.
 
-    A length is the running mean of its logarithm over what the joints are worth in seconds of full
-    confidence, an image's influence bounded by the usual spread (a Huber estimator, computed
-    recursively): a few bad images do not move it, and after `MEMORY_S` hardly anything does. In
-    the first second the bound is wider, so that a bad start is left soon.
+    A length is the running mean of its logarithm, weighted by the confidence and duration of each
+    image, whose influence is bounded by the usual spread (a recursive Huber estimator). A few bad
+    images do not move it, and after `MEMORY_S` hardly anything does. In the first second the bound
+    is wider, so that it recovers soon from a bad start.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ class BoneLengths:
     def held(self, points: Array) -> Array:
         """(N, B) the lengths that bones should have, metres.
 
-        The held ones where they are known well, those of `points` where they are not, smooth
-        between. NaN where a joint is unknown, or two lie together so that their bone has no
-        direction.
+        The learnt ones where they are reliable, those of `points` where they are not, with a
+        smooth transition. NaN where a joint is unknown, or where two coincide, so that their bone
+        has no direction.
         """
         log, spread, seconds = self._both_sides()
         sure = ramp(seconds, *SURE_S) * ramp(spread, *SPREAD)
@@ -111,18 +111,18 @@ class BoneLengths:
 
 
 def _mixed(mine: Array, others: Array, share: Array) -> Array:
-    """One value from two; a share of 0 or 1 takes the other one alone, whatever stands there."""
+    """A weighted mean; with a share of 0 or 1 the value without weight may be NaN."""
     return np.where(share <= 0, mine, np.where(share >= 1, others, mine + share * (others - mine)))
 
 
 class BoneFit:
-    """Moves joints so that bones get their lengths, all of them as little as possible.
+    """Moves joints, as little as possible, so that bones get their lengths.
 
-    The moves are those of least squares under the linearised lengths (Gauss-Newton): a bone's two
-    ends share what it lacks. Bones set one after the other from the root outwards would sum up the
-    errors of their directions in the tips: with MediaPipe's hands in rendered images even the true
-    lengths made the shape's error greater so, by 4 %, where this makes it smaller, by 6 %. The mean
-    of the joints that are moved together stays where it is.
+    It minimises the sum of squared moves under the linearised lengths (Gauss-Newton): both ends of
+    a bone share the correction. Setting bones one by one from the root outwards would accumulate
+    the errors of their directions in the tips: with MediaPipe's hands in rendered images and the
+    true lengths, that increases the shape's error by 4 %, where this decreases it by 6 %. The mean
+    of the connected joints stays where it is.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
-"""Fingers that bend as fingers do.
+"""Joint limits of fingers.
 
-The palm (wrist, knuckles of index, middle and little finger) gives the axes: x towards the middle
-knuckle, y towards the thumb, z out of the back. In them a finger's first bone has a flexion and an
-abduction, the thumb's metacarpal a place in a cone; the other joints are hinges about the finger's
-own lateral axis. A joint beyond its range and tolerance is turned back to just there, and what
-hangs on it turns with it, so that no length changes.
+The palm (wrist, knuckles of index, middle and little finger) defines the axes: x towards the middle
+knuckle, y towards the thumb, z out of the back. In these axes a finger's first bone has a flexion
+and an abduction, and the thumb's metacarpal lies in a cone; the other joints are hinges about the
+finger's own lateral axis. A joint beyond its range and tolerance is rotated back to the limit,
+together with all joints beyond it, so that no length changes.
 
-Where the back is follows from the side of the hand. Hinges tell it as well, since fingers bend only
-towards the palm: where the side is unknown they decide, and where they contradict the side, only
-overbending is limited. Where the palm itself has no shape of a palm, nothing is.
+The side of the hand says where its back is. So do the hinges, since fingers bend only towards the
+palm: they decide where the side is unknown, and where they contradict the side, only overbending is
+limited. Nothing is limited where the palm does not have the shape of a palm.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros import limits
-from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, turned, unit
+from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, rotated, unit
 
 Array = npt.NDArray[np.float64]
 
 _JOINTS = 1 + np.arange(20).reshape(5, 4)  # of each digit, from the palm to the tip
 
 _AGREES_RAD = np.radians((-30.0, -10.0))
-"""Flexion of a hand's hinges from which on its known side is believed: not at all, and wholly."""
+"""Flexion of a hand's hinges at which its known side gets no and full confidence."""
 _DECIDES_RAD = np.radians((30.0, 60.0))
-"""The same for a side that the hinges alone tell."""
+"""The same for a side inferred from the hinges alone."""
 _ARCHED_RAD = np.radians((12.0, 8.0))
-"""How far the middle knuckle lies out of the palm's plane (seen from the wrist) where the palm is
-believed not at all, and wholly; a flat hand's lies 4 degrees out."""
+"""How far the middle knuckle lies out of the palm's plane (seen from the wrist) where the palm gets
+no and full confidence; a flat hand's lies 4 degrees out."""
 _PALM_M = (0.13, 0.11)
 """The same for the distance from wrist to middle knuckle, which is 0.08 to 0.11 m in adults."""
 _WITHIN = (0.25, 0.5)
-"""How much of a bone lies in its hinge's plane from which on its angle counts: not at all, and
-wholly."""
+"""The share of a bone in its hinge's plane at which its angle gets no and full confidence."""
 
 _COS, _SIN = (of(np.radians(limits.SPLAY_DEG))[:, None] for of in (np.cos, np.sin))
 _MCP_FLEXION, _MCP_ABDUCTION = limits.MCP_FLEXION.radians(), limits.MCP_ABDUCTION.radians()
@@ -57,8 +56,8 @@ _HINGES = tuple(
 )
 """(5, 2) each: the least and the greatest angle of each digit's hinges."""
 
-_Turn = tuple[Array, Array, int]
-"""Axes (N, 5, 3) and angles (N, 5) by which each digit turns, and from which bone on."""
+_Rotation = tuple[Array, Array, int]
+"""Axes (N, 5, 3) and angles (N, 5) by which each digit is rotated, and its first rotated bone."""
 
 
 def limit_hands(points: Array, right: npt.NDArray[np.int64]) -> Array:
@@ -67,23 +66,23 @@ def limit_hands(points: Array, right: npt.NDArray[np.int64]) -> Array:
     Parameters
     ----------
     points : (N, 21, 3) joints in hand21's order, in right-handed axes, metres; NaN where unknown.
-    right : (N,) 1 for a right hand, -1 for a left one, 0 where that is not known.
+    right : (N,) 1 for a right hand, -1 for a left one, 0 if unknown.
 
     Returns
     -------
-    (N, 21, 3) : the same where nothing is beyond a limit, or where it cannot be told.
+    (N, 21, 3) : unchanged where nothing is beyond a limit, or where that cannot be known.
     """
     mirror = np.where(right < 0, -1.0, 1.0)
     unknown = right == 0
     with np.errstate(invalid="ignore", divide="ignore"):
         hands = _Hands(_as_right(points, mirror))
         flexion = hands.flexion()
-        trust = ramp(flexion, *_AGREES_RAD)
+        confidence = ramp(flexion, *_AGREES_RAD)
         if unknown.any():
-            trust = np.where(unknown, ramp(np.abs(flexion), *_DECIDES_RAD), trust)
+            confidence = np.where(unknown, ramp(np.abs(flexion), *_DECIDES_RAD), confidence)
             mirror = np.where(unknown & (flexion < 0), -1.0, mirror)
             hands = _Hands(_as_right(points, mirror))
-        limited = hands.limited(np.nan_to_num(trust)[:, None])
+        limited = hands.limited(np.nan_to_num(confidence)[:, None])
     return points if limited is hands.points else _as_right(limited, mirror)
 
 
@@ -97,8 +96,8 @@ def _as_right(points: Array, mirror: Array) -> Array:
 class _Hands:
     """Right hands: their palms' axes, and how their digits are bent.
 
-    A turn in a joint carries the hinges behind it along, and leaves their angles. So all angles are
-    measured first, and joints are turned from the tips to the palm.
+    Rotating a joint moves the hinges beyond it along and keeps their angles. So all angles are
+    measured first, and joints are rotated from the tips to the palm.
 
     Attributes
     ----------
@@ -111,7 +110,7 @@ class _Hands:
     bones, directions : (N, 5, 3, 3) each digit's bones from the palm to the tip, as vectors, and
         with length 1.
     hinge : (N, 5, 2, 3) the axes of each digit's two hinges.
-    angle, within : (N, 5, 2) see `turns.bend`.
+    angle, within : (N, 5, 2) see `rotations.bend`.
     """
 
     def __init__(self, points: Array) -> None:
@@ -134,8 +133,8 @@ class _Hands:
         self.angle, self.within = bend(before, after, self.hinge)
 
     def flexion(self) -> Array:
-        """(N,) what the hinges of the four fingers are bent together, the median of the fingers;
-        NaN where no finger is known.
+        """(N,) the sum of a finger's hinge angles, the median of the four fingers; NaN where no
+        finger is known.
         """
         total = self.angle[:, 1:].sum(axis=2)
         total.sort(axis=1)  # NaN last
@@ -143,32 +142,32 @@ class _Hands:
         rows = np.arange(len(total))
         return (total[rows, np.maximum(count - 1, 0) // 2] + total[rows, count // 2 % 4]) / 2
 
-    def limited(self, trust: Array) -> Array:
+    def limited(self, confidence: Array) -> Array:
         """(N, 21, 3) the joints within their limits; `points` itself when all are.
 
         Parameters
         ----------
-        trust : (N, 1) 0 .. 1, in knowing where the back is.
+        confidence : (N, 1) 0 .. 1, in where the back of the hand is.
         """
-        trust = trust * self.plausible
-        turns = [*self._hinges(trust), self._roots(trust), self._flexions(trust)]
-        if not any((turn != 0).any() for _, turn, _ in turns):
+        confidence = confidence * self.plausible
+        rotations = [*self._hinges(confidence), self._roots(confidence), self._flexions(confidence)]
+        if not any((turn != 0).any() for _, turn, _ in rotations):
             return self.points
         bones = self.bones.copy()
-        for axis, turn, start in turns:
-            moved = turned(bones[:, :, start:], axis[:, :, None], turn[:, :, None])
+        for axis, turn, start in rotations:
+            moved = rotated(bones[:, :, start:], axis[:, :, None], turn[:, :, None])
             bones[:, :, start:] = np.where((turn != 0)[..., None, None], moved, bones[:, :, start:])
         shift = np.where(np.isfinite(bones), bones - self.bones, 0.0)
         limited = self.points.copy()
         limited[:, _JOINTS[:, 1:]] += shift.cumsum(axis=2)
         return limited
 
-    def _hinges(self, trust: Array) -> tuple[_Turn, _Turn]:
-        """Back into the limits of the outer and of the inner hinges. Where the back is not known, a
-        bend counts as flexion, whatever its direction.
+    def _hinges(self, confidence: Array) -> tuple[_Rotation, _Rotation]:
+        """Rotations into the limits of the outer and of the inner hinges. If the back is unknown, a
+        bend in any direction counts as flexion.
         """
         hinge, angle, within = self.hinge, self.angle, self.within
-        signed = (trust[..., None] > 0) & np.isfinite(angle)
+        signed = (confidence[..., None] > 0) & np.isfinite(angle)
         if not signed.all():
             before, after = self.directions[:, :, :2], self.directions[:, :, 1:]
             axis = cross(before, after)
@@ -177,12 +176,12 @@ class _Hands:
             angle = np.where(signed, angle, np.arctan2(sine, dot(before, after)))
             within = np.where(signed, within, 1.0)
         beyond = np.nan_to_num(excess(angle, *_HINGES) * ramp(within, *_WITHIN))
-        back = -np.where(beyond < 0, trust[..., None], self.plausible[..., None]) * beyond
+        back = -np.where(beyond < 0, confidence[..., None], self.plausible[..., None]) * beyond
         return (hinge[:, :, 1], back[:, :, 1], 2), (hinge[:, :, 0], back[:, :, 0], 1)
 
-    def _roots(self, trust: Array) -> _Turn:
-        """Back into the thumb's cone, and into the fingers' abduction: the angle out of the plane
-        across the lateral axis.
+    def _roots(self, confidence: Array) -> _Rotation:
+        """Rotations into the thumb's cone and into the fingers' abduction: the angle out of the
+        plane across the lateral axis.
         """
         direction, centre = self.directions[:, :, 0], self._in_palm(_CENTRE)
         far = np.arccos(np.clip(dot(direction[:, :1], centre), -1.0, 1.0)) - _CONE_RAD
@@ -190,17 +189,17 @@ class _Hands:
         inward = beside(direction[:, 1:], self.lateral)
         back = [np.maximum(far, 0.0), -excess(wide, *_MCP_ABDUCTION)]
         axis = [unit(cross(direction[:, :1], centre)), cross(inward, self.lateral)]
-        turn = np.nan_to_num(trust * np.concatenate(back, axis=1))
+        turn = np.nan_to_num(confidence * np.concatenate(back, axis=1))
         return np.concatenate(axis, axis=1), turn, 0
 
-    def _flexions(self, trust: Array) -> _Turn:
-        """Back into the fingers' MCP flexion: the angle in the plane across the lateral axis, which
-        is well defined at any abduction, and which abduction leaves.
+    def _flexions(self, confidence: Array) -> _Rotation:
+        """Rotations into the fingers' MCP flexion: the angle in the plane across the lateral axis,
+        which is defined at any abduction and does not change with it.
         """
         direction = self.directions[:, 1:, 0]
         flexion = np.arctan2(-dot(direction, self.back), dot(direction, self.neutral))
         turn = np.zeros(self.angle.shape[:2])
-        turn[:, 1:] = -np.nan_to_num(trust * excess(flexion, *_MCP_FLEXION))
+        turn[:, 1:] = -np.nan_to_num(confidence * excess(flexion, *_MCP_FLEXION))
         return np.concatenate([self.back, self.lateral], axis=1), turn, 0  # the thumb has none
 
     def _thumb_hinge(self, direction: Array) -> Array:

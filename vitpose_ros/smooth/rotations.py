@@ -1,4 +1,4 @@
-"""Turning directions about axes: what the joint limits are made of. Angles are in radians."""
+"""Vectors and rotations for joint limits. Angles are in radians."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def beside(vectors: Array, axis: Array) -> Array:
     return unit(vectors - dot(vectors, axis)[..., None] * axis)
 
 
-def turned(vectors: Array, axis: Array, angle: Array) -> Array:
-    """Vectors (..., 3) turned about unit axes (..., 3) by angles (...,): Rodrigues' formula."""
+def rotated(vectors: Array, axis: Array, angle: Array) -> Array:
+    """Vectors (..., 3) rotated about unit axes (..., 3) by angles (...,): Rodrigues' formula."""
     cos, sin = np.cos(angle)[..., None], np.sin(angle)[..., None]
     along = dot(vectors, axis)[..., None] * axis
     return along + cos * (vectors - along) + sin * cross(axis, vectors)
@@ -47,14 +47,14 @@ def bend(first: Array, second: Array, hinge: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     first, second : (..., 3) directions of the two bones, length 1.
-    hinge : (..., 3) length 1, at right angles to `first`; a positive angle turns about it by the
-        right-hand rule.
+    hinge : (..., 3) length 1, at right angles to `first`; positive angles follow the right-hand
+        rule.
 
     Returns
     -------
     angle : (...,) -pi .. pi.
-    within : (...,) 0 .. 1, how much of `second` lies in the plane in which the hinge turns it: with
-        little, the angle says little.
+    within : (...,) 0 .. 1, how much of `second` lies in the plane in which the hinge rotates it; if
+        little, the angle is unreliable.
     """
     straight, aside = dot(second, first), dot(second, cross(hinge, first))
     return np.arctan2(aside, straight), np.hypot(straight, aside)
@@ -63,7 +63,7 @@ def bend(first: Array, second: Array, hinge: Array) -> tuple[Array, Array]:
 def excess(angle: Array, low: Array, high: Array) -> Array:
     """By how much angles are above `high` (positive) or below `low` (negative); 0 between.
 
-    An angle that is outside of both is taken the shorter way round.
+    An angle outside of both counts by the shorter way round.
     """
     middle = (low + high) / 2
     angle = middle + np.remainder(angle - middle + np.pi, 2 * np.pi) - np.pi

@@ -1,4 +1,4 @@
-"""How large an object is, in the unit of its joints: speeds and distances are compared with it."""
+"""Object sizes: the unit of speeds and distances in smoothing."""
 
 from __future__ import annotations
 

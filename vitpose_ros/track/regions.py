@@ -11,7 +11,7 @@ import numpy as np
 from vitpose_ros.filters import OneEuro
 from vitpose_ros.types import Region
 
-_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 1.0, 4.0, 3.0
+_MIN_CUTOFF_HZ, _BETA, _D_CUTOFF_HZ = 0.6, 1.5, 3.0
 
 
 class SteadyRegions:
