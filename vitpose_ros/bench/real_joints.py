@@ -249,7 +249,7 @@ def _hand(name: str, stamps: npt.NDArray, uv: FloatArray, xyz: FloatArray) -> Ha
         in_view=np.ones(count, bool),
         uv=uv,
         score=np.ones((count, 21), np.float32),
-        state=np.full((count, 21), JointState.VISIBLE, np.uint8),
+        state=np.full((count, 21), JointState.MEASURED, np.uint8),
         shape_xyz=xyz,
         presence=np.ones(count, np.float32),
         found_side=np.full(count, Side.RIGHT, np.uint8),

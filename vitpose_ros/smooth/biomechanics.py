@@ -36,7 +36,7 @@ class Biomechanics:
     """Bone lengths and joint limits for all tracks of one layout.
 
     Lengths are learnt for each track, and separately for `xyz` and `shape_xyz`, whose scales
-    differ, from VISIBLE and OCCLUDED joints, weighted by their scores. Both sides of a body share
+    differ, from joints of this image, weighted by their scores. Both sides of a body share
     their lengths. Animals are not changed.
 
     Parameters

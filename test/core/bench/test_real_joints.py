@@ -18,7 +18,7 @@ from vitpose_ros.smooth.gate import Gate
 
 AIMS = {  # preset, space: the largest acceleration ratio and lag, ms
     ("balanced", real.METRES): (0.32, 23.5),
-    ("balanced", real.IMAGE): (0.405, 25.5),
+    ("balanced", real.IMAGE): (0.42, 24.0),
     ("responsive", real.METRES): (0.5, 12.0),
     ("responsive", real.IMAGE): (0.6, 12.0),
     ("steady", real.METRES): (0.2, 60.0),

@@ -128,7 +128,7 @@ def test_scenes_are_apart_in_time_and_begin_anew():
         ({"scripts": []}, "at least one of each"),
         ({"rate_hz": 0.0}, "1 or more images per second"),
         ({"rate_hz": float("nan")}, "1 or more images per second"),
-        ({"size": (10, 10)}, "too small"),
+        ({"size": (10, 10)}, "at least 64x64 px"),
     ],
 )
 def test_what_cannot_be_rendered_is_refused(words, text):
