@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +146,16 @@ def test_an_unusable_compressed_image_is_named_counted_and_passed_over(
     bad: list[Make] = [lambda c, piece=piece: compressed(c, piece, name) for piece in data]
     named = [f"'{name}'"] if kind == "encoding" else []
     assert_said_once_counted_and_passed(graph, camera, node, bad, kind, named)
+
+
+def test_compressed_images_without_their_decoder_are_refused_at_activation(
+    graph: Any, fakes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    graph.start_pose_node(image_transport="compressed")
+    text = graph.wait_for_log("activate refused")
+    assert "pip install simplejpeg" in text
+    assert "Traceback" not in text
 
 
 def test_a_stamp_of_zero_is_named_counted_and_passed_over(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from vitpose_ros.doctor.findings import Level
@@ -133,6 +134,14 @@ def test_a_topic_of_another_type_is_a_problem_that_names_the_types(graph):
     assert found.level is Level.PROBLEM
     assert "std_msgs/msg/String" in found.value
     assert "sensor_msgs/msg/CompressedImage" in found.remedy
+
+
+def test_a_compressed_topic_without_a_decoder_is_a_problem(graph, monkeypatch):
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    graph.observer.create_publisher(CompressedImage, "image/compressed", 2)
+    (found,) = check_camera(f"{graph.namespace}/image/compressed", 0.5)
+    assert found.level is Level.PROBLEM
+    assert "pip install simplejpeg" in found.value
 
 
 def test_a_camera_that_offers_a_topic_and_sends_nothing_is_a_problem(graph, monkeypatch):

@@ -122,7 +122,10 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
     transport, message_class = _KINDS[usable[0]]
     seen = Seen()
     gate = StampGate()
-    reader = READERS[transport](MAX_MEGAPIXELS, lambda remark: None)
+    try:
+        reader = READERS[transport](MAX_MEGAPIXELS, lambda remark: None)
+    except ImportError as error:
+        return [Finding(SECTION, topic, Level.PROBLEM, str(error), "or name a raw image topic")]
     infos: list[Any] = []
     subscribe(
         node,
