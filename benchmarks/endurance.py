@@ -234,9 +234,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--seconds", type=float, default=600.0, help="length of the run (600)")
     options.add_argument("--rate", type=float, default=60.0, help="images per second (60)")
-    options.add_argument(
-        "--log", type=Path, default=Path("endurance.log"), help="output of the node"
-    )
+    options.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the node's output there")
     arguments: argparse.Namespace = options.parse_args()
     image = Scene("still", seed=1).render(0.0).image
     folder = arguments.logs or Path(tempfile.mkdtemp(prefix="endurance_"))
