@@ -93,13 +93,32 @@ def damaged_png() -> bytes:
     return bytes(damaged)
 
 
+def png_of(bits: int, colour_type: int) -> bytes:
+    """A PNG whose header claims another kind of pixels, with its checksum."""
+    data = bytearray(encoded(detailed(), ".png"))
+    data[24:26] = bytes((bits, colour_type))
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("bits", "colour_type"), [(3, 2), (16, 3), (8, 9), (0, 0), (4, 6)])
+def test_a_png_of_pixels_that_do_not_exist_is_refused(bits: int, colour_type: int) -> None:
+    assert f"{bits} bits of colour type {colour_type}" in str(refusal(png_of(bits, colour_type)))
+
+
 def test_a_png_with_altered_pixels_is_refused() -> None:
     assert "checksum of its IDAT chunk is wrong" in str(refusal(damaged_png()))
 
 
 def test_the_libraries_print_nothing_about_damage() -> None:
     """In a process of its own: libjpeg and libpng write to the file descriptor itself."""
-    data = [*DAMAGED.values(), encoded(detailed(), ".png")[:-30], damaged_png()]
+    data = [
+        *DAMAGED.values(),
+        encoded(detailed(), ".png")[:-30],
+        damaged_png(),
+        png_of(3, 2),
+        png_of(8, 9),
+    ]
     script = (
         "import sys; from types import SimpleNamespace\n"
         "from vitpose_ros.ros.images import READERS, ImageError\n"

@@ -14,6 +14,7 @@ from vitpose_ros.ros.images.errors import ImageError
 START = b"\x89PNG\r\n\x1a\n"
 
 _GREY = 0  # colour type
+_BITS = {_GREY: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
@@ -39,14 +40,21 @@ def read_header(data: bytes) -> PngHeader:
 
     Raises
     ------
-    ImageError : the first chunk is not the header, or the end chunk is missing.
+    ImageError : the first chunk is not a valid header, or the end chunk is missing.
     """
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise ImageError("compressed", f"the PNG of {len(data)} bytes has no header chunk")
     for _ in _chunks(data):
         pass
+    bits, colour_type, *rest = data[24:29]
+    if bits not in _BITS.get(colour_type, ()) or rest[:2] != [0, 0] or rest[2] > 1:
+        raise ImageError(
+            "compressed",
+            f"the PNG is damaged: it claims {bits} bits of colour type {colour_type}, compression "
+            f"{rest[0]}, filter {rest[1]}, interlacing {rest[2]}, which do not exist together",
+        )
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    return PngHeader(width, height, data[24], data[25] == _GREY)
+    return PngHeader(width, height, bits, colour_type == _GREY)
 
 
 def checked(data: bytes) -> bytes:
