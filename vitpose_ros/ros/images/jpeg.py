@@ -129,11 +129,14 @@ class JpegDecoder:
         """
         image = np.empty((header.height, header.width, 1 if grey else 3), np.uint8)
         try:
-            self._decode(data, "GRAY" if grey else "BGR", buffer=image)
+            decoded = self._decode(data, "GRAY" if grey else "BGR", buffer=image)
         except ValueError as error:
             # With a warning all rows have been written nevertheless.
             if not _is_padding(str(error), data):
                 raise ImageError("compressed", f"the JPEG is damaged: {error}") from error
+        else:
+            if decoded.shape != image.shape:
+                raise ImageError("compressed", "the JPEG is damaged: it has two sizes")
         return image[..., 0] if grey else image
 
 
