@@ -11,7 +11,7 @@ import vitpose_ros.types
 
 ROOT = Path(vitpose_ros.types.__file__).parent
 FORBIDDEN = {
-    "track": ("detect", "engines", "keypoints", "measure", "models"),
+    "track": ("detect", "engines", "keypoints", "measure", "models", "smooth"),
     "measure": ("track", "smooth"),
     "smooth": ("detect", "engines", "keypoints", "measure", "track"),
     "detect": ("keypoints", "measure", "track", "smooth"),
