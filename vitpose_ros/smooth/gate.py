@@ -71,7 +71,6 @@ class Gate:
                 apart &= self._apart(step, size)
         outlier = (jumped | apart) & known
         self._velocity = common[:, 0] / dt
-        self._velocity[jumped[:, 0]] = np.nan
         self._last = planar(x)
         self._last[outlier] = np.nan
         self._time_s = time_s

@@ -297,6 +297,16 @@ def test_a_hand_that_comes_back_elsewhere_is_there_at_once():
     assert not any(k.corrected.any() for k in out[28:])
 
 
+def test_a_joint_that_was_away_for_longer_than_it_is_remembered_begins_anew():
+    times, points = still(40)
+    hidden = [uv.copy() for uv in points]
+    for uv in hidden[10:30]:
+        uv[8] = np.nan
+    hidden[30][8] += 1.0
+    out = play(hand_smoother(), times, hidden)
+    assert np.array_equal(out[30].uv[8], hidden[30][8].astype(np.float32))
+
+
 def test_metres_that_are_missing_while_the_joint_is_seen_are_not_held():
     smoother, seen = hand_smoother(), []
     metres = np.c_[hand_px() * 0.0009, np.full(21, 0.5)]

@@ -51,6 +51,25 @@ def test_rows_follow_the_ids_whatever_their_order_and_company():
         assert np.array_equal(out[ids.index(7)].uv, alone[i].uv)
 
 
+def test_a_new_track_does_not_inherit_the_size_of_the_one_before():
+    def fingertips(shift):
+        uv = np.full((21, 2), np.nan, np.float32)
+        uv[[8, 12, 16, 20]] = shift + np.arange(8).reshape(4, 2)
+        state = np.where(np.isnan(uv[:, 0]), JointState.ABSENT, JointState.MEASURED)
+        score = np.where(np.isnan(uv[:, 0]), 0, 1).astype(np.float32)
+        return Keypoints(HAND21, uv, score, state.astype(np.uint8))
+
+    curves = []
+    for company in (False, True):
+        smoother = hand_smoother()
+        step(smoother, 0, *([(3, joints())] if company else []))
+        for i in range(1, 6):
+            others = [(3, joints())] if company else []
+            *_, out = step(smoother, i, *others, (7, fingertips(9.0 * i)))
+        curves.append(out.uv[8])
+    assert np.array_equal(curves[0], curves[1])
+
+
 def test_a_track_that_is_not_named_is_forgotten():
     smoother = hand_smoother()
     follow(smoother, 10)
