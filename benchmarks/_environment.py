@@ -1,8 +1,9 @@
-"""Environments for what this package is compared with, and processes in them that answer requests.
+"""Virtual environments for the libraries that this package is compared with, and processes in them
+that answer requests.
 
-A peer may need other versions than this package (MediaPipe another NumPy) or large ones that this
-package does without (torch). A request is one line of JSON on the process's standard input; the
-answer is one line of JSON on its standard output. Arrays go through npz files.
+A peer may need other versions than this package (MediaPipe: an older NumPy), or large dependencies
+that this package avoids (torch). Requests and answers are lines of JSON on the process's standard
+input and output. Arrays are passed in npz files.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ def _clean() -> dict[str, str]:
 def environment(
     name: str, check: str, installs: Sequence[Sequence[str]], folder: Path | None = None
 ) -> Path:
-    """Return the interpreter of an environment; make it on first use.
+    """Return the interpreter of an environment; create it on first use.
 
     Parameters
     ----------
-    name : what it is for; it lies in .workspace/NAME unless a folder is given.
-    check : Python code that fails where something is missing.
-    installs : arguments of `pip install`, step by step.
-    folder : an environment of the user's own.
+    name : name of the environment; it is in .workspace/NAME unless a folder is given.
+    check : Python code that fails if something is missing.
+    installs : arguments for each run of `pip install`.
+    folder : the user's own environment.
     """
     folder = folder or ROOT / ".workspace" / name
     python = folder / "bin" / "python"
@@ -47,15 +48,15 @@ def environment(
 
     if not works():
         wanted = ", ".join(word for step in installs for word in step if word[0] != "-")
-        print(f"Making an environment in {folder} (once, some minutes): {wanted}", flush=True)
+        print(f"Installing {wanted} in {folder} (once, takes minutes) ...", flush=True)
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
         steps = [[sys.executable, "-m", "venv", "--clear", str(folder)]]
         steps += [[*pip, *words] for words in installs]
         failed = any(subprocess.run(step, env=_clean(), check=False).returncode for step in steps)
         if failed or not works():
             raise SystemExit(
-                f"{wanted} could not be installed in {folder}; pip's reason is above. Give an "
-                "environment that has them with --venv DIR"
+                f"cannot install {wanted} in {folder}: see pip's output above. Pass an environment "
+                "that has them with --venv DIR"
             )
     return python
 
@@ -66,8 +67,8 @@ class Peer:
     Parameters
     ----------
     python : its interpreter.
-    script : beside this file; it calls `json.loads` on lines and prints an answer for each.
-    log : where its other output goes.
+    script : a file in this folder that reads lines of JSON and prints an answer to each.
+    log : file for its other output.
     """
 
     def __init__(self, python: Path, script: str, log: Path) -> None:
@@ -82,7 +83,7 @@ class Peer:
         )
 
     def ask(self, **request: Any) -> Any:
-        """Send a request and wait for its answer; SystemExit with its last words when it ended."""
+        """Send a request and wait for its answer; SystemExit with its last output if it ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -92,7 +93,7 @@ class Peer:
             pass
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"the peer's process ended:\n{self._log.read_text()[-2000:]}")
+            raise SystemExit(f"the peer process ended:\n{self._log.read_text()[-2000:]}")
         return json.loads(answer)
 
     def close(self) -> None:

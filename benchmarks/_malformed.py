@@ -1,7 +1,7 @@
 """Malformed image messages, by kind: each must be refused by `pose_node`.
 
-Left out is damage that makes up another valid file, such as a changed bit of a raw image or a
-single altered byte in the scan data of a JPEG: no reader can tell.
+Damage that results in another valid file is not included, such as a changed bit of a raw image or a
+single altered byte in the scan data of a JPEG: no reader can detect it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 Change = Callable[[Any, random.Random], None]
-"""Makes a good message, stamp and all, a malformed one."""
+"""Changes a good message into a malformed one."""
 
 END = b"\xff\xd9"
 
@@ -95,7 +95,7 @@ RAW: dict[str, Change] = {
 
 
 def rewritten(change: Callable[[bytes, random.Random], bytes], kind: str = "jpeg") -> Change:
-    """Put changed bytes in the place of the data."""
+    """Replace the data by changed bytes."""
 
     def apply(message: Any, rng: random.Random) -> None:
         message.format = kind
@@ -105,13 +105,13 @@ def rewritten(change: Callable[[bytes, random.Random], bytes], kind: str = "jpeg
 
 
 def _scan(data: bytes) -> int:
-    """Where the scan data of a JPEG begin."""
+    """Return the offset of a JPEG's scan data."""
     at = data.index(b"\xff\xda")
     return at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 def _within(data: bytes, rng: random.Random, room: int) -> int:
-    """A place in the scan data, with room behind it."""
+    """Return an offset in the scan data with room behind it."""
     return rng.randrange(_scan(data), len(data) - room - 2)
 
 
@@ -121,7 +121,7 @@ def cut(share: float, tail: bytes = b"") -> Change:
 
 
 def lost(count: int) -> Change:
-    """Leave bytes out of the scan data, as where packets are lost."""
+    """Leave bytes out of the scan data, as if packets were lost."""
 
     def change(data: bytes, rng: random.Random) -> bytes:
         at = _within(data, rng, count)
@@ -131,7 +131,7 @@ def lost(count: int) -> Change:
 
 
 def zeroed(count: int) -> Change:
-    """Zeros in the place of scan data."""
+    """Replace scan data by zeros."""
 
     def change(data: bytes, rng: random.Random) -> bytes:
         at = _within(data, rng, count)
@@ -152,7 +152,7 @@ def _png_header(png: bytes, width: int, height: int, bits: int = 8) -> bytes:
 
 
 def compressed_kinds(image: npt.NDArray[np.uint8]) -> dict[str, Change]:
-    """Kinds of malformed CompressedImage; `image` (H, W, 3) is what their PNGs show."""
+    """Return kinds of malformed CompressedImage; `image` (H, W, 3) is the content of their PNGs."""
     png = cv2.imencode(".png", image)[1].tobytes()
     progressive = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     last = progressive.rindex(b"\xff\xda")
@@ -212,7 +212,7 @@ def compressed_kinds(image: npt.NDArray[np.uint8]) -> dict[str, Change]:
 
 
 def raw_message(image: npt.NDArray[np.uint8]) -> Image:
-    """A good bgr8 message, without a stamp."""
+    """Return a good bgr8 message, without a stamp."""
     height, width = image.shape[:2]
     data = array.array("B")
     data.frombytes(image.tobytes())
@@ -220,6 +220,6 @@ def raw_message(image: npt.NDArray[np.uint8]) -> Image:
 
 
 def compressed_message(image: npt.NDArray[np.uint8]) -> CompressedImage:
-    """A good JPEG message, without a stamp."""
+    """Return a good JPEG message, without a stamp."""
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     return CompressedImage(format="bgr8; jpeg compressed bgr8", data=array.array("B", data))

@@ -1,9 +1,10 @@
-"""MediaPipe's own Pose API as a process that answers requests; run by MediaPipe's interpreter.
+"""MediaPipe's Pose API as a process that answers requests.
 
-Knows nothing of this package, which needs another NumPy. A request is one line of JSON on standard
-input: {"images": NPZ, "result": NPZ}; its images are RGB, in the order of their names. Each image
-stands on its own. The answer is a line of JSON, "done", once the result is written: per image
-whether a body was found, its 33 points in px with visibility, and in metres, and the time it took.
+Runs in MediaPipe's environment, which cannot import this package: they need different versions of
+NumPy. A request is a line of JSON on standard input: {"images": NPZ, "result": NPZ}, with RGB
+images in the order of their names. Each image is processed independently. The result has, per
+image, whether a body was found, its 33 points in px with visibility, and in metres, and the time
+taken. Once it is written, the answer is the line "done".
 """
 
 from __future__ import annotations

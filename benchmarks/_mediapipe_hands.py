@@ -1,9 +1,10 @@
-"""MediaPipe's own Hands API as a process that answers requests; run by MediaPipe's interpreter.
+"""MediaPipe's Hands API as a process that answers requests.
 
-Knows nothing of this package, which needs another NumPy. A request is one line of JSON on standard
-input: {"images": NPZ, "static": bool, "complexity": 0 | 1, "result": NPZ}; its images are RGB, in
-the order of their names. The answer is a line of JSON, "done", once the result is written. Two
-requests with the same settings go to the same Hands object: a clip may come in parts.
+Runs in MediaPipe's environment, which cannot import this package: they need different versions of
+NumPy. A request is a line of JSON on standard input: {"images": NPZ, "static": bool, "complexity":
+0 | 1, "result": NPZ}, with RGB images in the order of their names. Once the result is written, the
+answer is the line "done". Requests with the same settings share a Hands object, so a clip may be
+sent in parts.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def process(solution, image):  # type: ignore[no-untyped-def]
-    """Time for one image, and its hands as ((21, 2) px, label)."""
+    """The time for an image, and its hands as ((21, 2) px, label)."""
     start = time.perf_counter()
     result = solution.process(image)
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""MediaPipe's own API beside this package, and the images that both see.
+"""MediaPipe's API in its own process, and the images for the comparison.
 
 MediaPipe 0.10.21 needs NumPy below 2, hence an environment and a process of its own.
 """
@@ -22,7 +22,7 @@ _CHECK = "import mediapipe as m; assert m.__version__ == '0.10.21'; m.solutions.
 
 
 def mediapipe_python(folder: Path | None) -> Path:
-    """Return the interpreter that has MediaPipe; make its environment on first use."""
+    """Return an interpreter that has MediaPipe; create its environment on first use."""
     return environment("mediapipe", _CHECK, [[MEDIAPIPE]], folder)
 
 
@@ -32,8 +32,8 @@ class MediaPipe(Peer):
     Parameters
     ----------
     python : the interpreter that has MediaPipe.
-    worker : the name of a script beside this one that answers requests.
-    folder : for the exchange of files.
+    worker : a script in this folder that answers requests.
+    folder : for exchanged files.
     """
 
     def __init__(self, python: Path, worker: str, folder: Path) -> None:
@@ -41,7 +41,7 @@ class MediaPipe(Peer):
         self._folder = folder
 
     def find(self, images: Sequence[ByteArray], **settings: Any) -> dict[str, npt.NDArray[Any]]:
-        """Answer for BGR images: the arrays that the worker gives, by name."""
+        """Return the worker's result for BGR images: arrays by name."""
         source, result = self._folder / "images.npz", self._folder / "result.npz"
         arrays: dict[str, Any] = {f"{i:05d}": im[..., ::-1] for i, im in enumerate(images)}
         np.savez(source, **arrays)
@@ -51,18 +51,18 @@ class MediaPipe(Peer):
 
 
 def data_folder() -> Path:
-    """Return where the test data are, if they are."""
+    """Return the folder of the test data; it may not exist."""
     return Path(os.environ.get("VITPOSE_ROS_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 def real_images(names: Sequence[str]) -> list[ByteArray]:
-    """Return these images of the test data, BGR; those that are not there are left out."""
+    """Return images of the test data, BGR; missing ones are omitted."""
     folder = data_folder()
     read = [cv2.imread(str(folder / name)) for name in names if (folder / name).is_file()]
     found = [image.astype(np.uint8, copy=False) for image in read if image is not None]
     if not found:
         print(
-            f"No real images: {folder} has none of {', '.join(names)}; "
-            "set VITPOSE_ROS_TEST_DATA to a folder that has them"
+            f"No real images: {folder} has none of {', '.join(names)}. "
+            "Set VITPOSE_ROS_TEST_DATA to a folder that has them"
         )
     return found

@@ -1,13 +1,13 @@
-"""Bodies of this package beside MediaPipe's own Pose API (0.10.21): same images, same weights.
+"""Bodies: this package against MediaPipe's Pose API (0.10.21), with the same images and weights.
 
-Each image stands on its own, and each side uses its own person detector, then the landmarks of the
-best person: how far the 33 points lie apart, as a fraction of the torso (middle of the shoulders to
-middle of the hips), and how far the points in metres do. Images: the skier and two players of the
-test data, from VITPOSE_ROS_TEST_DATA or ../shared/data, and their mirror images.
+Each image is processed independently. Both sides run their own person detector, then the landmarks
+of the best person. Reported are the distances of the 33 points, as a fraction of the torso (middle
+of the shoulders to middle of the hips), and of the points in metres. Images: the skier and two
+players of the test data, from VITPOSE_ROS_TEST_DATA or ../shared/data, and their mirror images.
 
 The skier's joints are also compared with COCO's annotation (OKS of the 17 joints).
 
-MediaPipe needs NumPy below 2, so it runs in an environment of its own, which the first use makes.
+MediaPipe needs NumPy below 2, so it runs in an environment of its own, created on first use.
 
 JSON: median_difference_torso, p95_difference_torso, oks_skier, oks_skier_mediapipe, ms,
 ms_mediapipe, speed_ratio, rows. Targets: at most 0.01 and 0.03 of a torso, OKS at least 0.85.
@@ -51,7 +51,7 @@ _HIPS = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
 
 
 def test_images() -> dict[str, ByteArray]:
-    """Return the images by name; empty where the test data are not there."""
+    """Return the images by name; empty without the test data."""
     images: dict[str, ByteArray] = {}
     for skier in real_images([SKIER]):
         images["skier"] = skier
@@ -64,7 +64,7 @@ def test_images() -> dict[str, ByteArray]:
 
 
 def load(store: ModelStore) -> Callable[[ByteArray], BodyEstimate | None]:
-    """Return a function that finds the best body of an image."""
+    """Return a function that finds the best body in an image."""
     detector = MediaPipePersonDetector(
         OpenVinoEngine(store.get("mediapipe-person", "person_detector").path), "mediapipe-person"
     )
@@ -82,12 +82,12 @@ def load(store: ModelStore) -> Callable[[ByteArray], BodyEstimate | None]:
 
 
 def torso_px(uv: npt.NDArray[Any]) -> float:
-    """Middle of the shoulders to middle of the hips."""
+    """Return the distance from the middle of the shoulders to the middle of the hips."""
     return float(np.linalg.norm(uv[_SHOULDERS].mean(axis=0) - uv[_HIPS].mean(axis=0)))
 
 
 def skier_oks(uv: npt.NDArray[Any]) -> float:
-    """OKS of 17 joints, (17, 2) px, against COCO's annotation."""
+    """Return the OKS of 17 joints, (17, 2) px, against COCO's annotation."""
     content = json.loads((data_folder() / "coco_785.json").read_text())
     (annotation,) = content["annotations"]
     truth = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
@@ -116,7 +116,7 @@ def main() -> None:
         theirs = peer.find(pictures)
         seconds: list[float] = []
         own_seconds: list[float] = []
-        for _ in range(TURNS):  # so that whatever else the machine does hits both
+        for _ in range(TURNS):  # alternate, so that other load on the machine affects both alike
             seconds += list(peer.find(pictures)["seconds"])
             for image in pictures:
                 start = time.perf_counter()

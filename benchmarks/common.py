@@ -1,4 +1,4 @@
-"""What every benchmark has: `--json FILE`, a table for people, and the same figures as JSON."""
+"""Shared by all benchmarks: `--json FILE`, a printed table, and the same figures as JSON."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser that has `--json FILE`, described by the script's ``__doc__``."""
+    """Return a parser with `--json FILE`, described by the script's ``__doc__``."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    result.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    result.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     return result
 
 
 def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print one table for people.
+    """Print a table.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     ]
     print(f"\n{title}")
     for row in (list(columns), ["-" * width for width in widths], *texts):
-        # The first column names the row; the others are figures, and line up at the right.
+        # The first column names the row; the others are figures, aligned right.
         cells = [row[0].ljust(widths[0])]
         cells += [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
         print("  ".join(cells).rstrip())
@@ -55,7 +55,7 @@ def _cell(value: Any) -> str:
 
 
 def write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
-    """Write the figures to ``path``, whole or not at all; do nothing where no path was given."""
+    """Write the figures to ``path`` atomically; do nothing if it is None."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
 
 
 def machine() -> str:
-    """One line about the machine, for the title of a table."""
+    """Describe the machine, for the title of a table."""
     cores = len(os.sched_getaffinity(0))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return f"{platform.machine()}, {cores} cores, Python {version}"

@@ -1,19 +1,19 @@
-"""Hands of this package beside MediaPipe's own Hands API (0.10.21): same images, same weights.
+"""Hands: this package against MediaPipe's Hands API (0.10.21), with the same images and weights.
 
-Static mode: each image on its own, this package's search for small hands switched off, so that both
-follow the same recipe: how far the joints lie apart, as a fraction of the palm (wrist to middle
-finger's MCP joint), and whether both call a hand the same side. Images are rendered, and real ones
-from VITPOSE_ROS_TEST_DATA or ../shared/data where that is.
+Static mode: each image is processed independently, without this package's search for small hands,
+so that both run the same steps. Reported are the distances of the joints, as a fraction of the palm
+(wrist to middle finger's MCP joint), and how often both report the same side. Images: rendered
+ones, and real ones from VITPOSE_ROS_TEST_DATA or ../shared/data if available.
 
-Tracking mode: a rendered clip with two hands, its true joints known. Both work on it in turns, some
-frames each, so that whatever else the machine does hits both.
+Tracking mode: a rendered clip with two hands and known joints. Both process a few frames in turn,
+so that other load on the machine affects both alike.
 
 Small hands: hands of about 100 px in images of 1920x1080, static mode.
 
-MediaPipe needs NumPy below 2, so it runs in an environment of its own, which the first use makes.
+MediaPipe needs NumPy below 2, so it runs in an environment of its own, created on first use.
 
-JSON: median_difference_palm, same_side, speed_ratio (without smoothing, which MediaPipe has not for
-hands), speed_ratio_smoothed, detection_ratio, and the rows of the tables.
+JSON: median_difference_palm, same_side, speed_ratio (without smoothing, which MediaPipe does not
+have for hands), speed_ratio_smoothed, detection_ratio, and the rows of the tables.
 Targets: at most 0.01, 1.0, at least 1.5, at least 1.0.
 """
 
@@ -47,13 +47,13 @@ REAL_IMAGES = ("onehand10k_9.jpg", "onehand10k_784.jpg")
 COMPLEXITY = {"full": 1, "lite": 0}
 RATE_HZ = 30
 TURN_FRAMES = 15
-FOUND_WITHIN_PALM = 0.5  # a true hand is found when the median joint is nearer than half a palm
+FOUND_WITHIN_PALM = 0.5  # a true hand is found if the median joint error is below half a palm
 SMOOTHINGS = ("none", "balanced")
 
 
 @dataclass
 class Hands:
-    """What one side found: per image its hands as ((21, 2) px, side), and the time it took."""
+    """Results of one side: per image, the hands as ((21, 2) px, side), and the time taken."""
 
     found: list[list[tuple[npt.NDArray[Any], Side]]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -71,37 +71,37 @@ class HandsPeer(MediaPipe):
         """Find the hands in BGR images, with the networks "full" or "lite"."""
         answer = self.find(images, static=static, complexity=COMPLEXITY[kind])
         hands = Hands([[] for _ in images], list(answer["seconds"]))
-        # The API takes its input for mirrored, which ours is not: its left is a right hand.
+        # The API assumes mirrored input, ours is not: its "Left" is a right hand.
         for frame, uv, label in zip(answer["frame"], answer["uv"], answer["label"], strict=True):
             hands.found[frame].append((uv, Side.RIGHT if label == "Left" else Side.LEFT))
         return hands
 
 
 def ours(pipeline: Pipeline, images: Sequence[ByteArray], first: int = 0) -> Hands:
-    """Find the hands in BGR images at 30 Hz, beginning with image number `first`."""
+    """Find the hands in BGR images at 30 Hz; `first` is the number of the first image."""
     hands = Hands()
     for number, image in enumerate(images, start=first):
         frame = Frame(image, 1 + round(number * 1e9 / RATE_HZ))
         start = time.perf_counter()
         result = pipeline(frame)
         hands.seconds.append(time.perf_counter() - start)
-        # MediaPipe's are of this image alone: neither smoothed nor carried on.
+        # MediaPipe's hands come from this image alone: neither smoothed nor predicted.
         hands.found.append([(i.raw.uv, i.side) for i in result.instances if not i.is_lost])
     return hands
 
 
 def palm_px(uv: npt.NDArray[Any]) -> float:
-    """Size of a hand: wrist to the middle finger's MCP joint."""
+    """Return a hand's size: wrist to the middle finger's MCP joint."""
     return float(np.linalg.norm(uv[0] - uv[9]))
 
 
 def distances(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Distance of each of the 21 joints, px."""
+    """Return the distance of each of the 21 joints, px."""
     return np.asarray(np.linalg.norm(a - b, axis=1), np.float64)
 
 
 def compare(name: str, reference: Hands, own: Hands) -> tuple[list[Any], list[float], list[bool]]:
-    """Compare two results: a table's row, the joints' differences in palms, and equal sides."""
+    """Compare two results: return a table row, joint distances in palms, and equality of sides."""
     differences: list[float] = []
     sides: list[bool] = []
     for theirs, mine in zip(reference.found, own.found, strict=True):
@@ -124,7 +124,7 @@ def compare(name: str, reference: Hands, own: Hands) -> tuple[list[Any], list[fl
 
 
 def against_truth(name: str, hands: Hands, clip: Sequence[Rendering]) -> dict[str, Any]:
-    """Rate, side and error of the hands that are wholly in view."""
+    """Return detection rate, side accuracy and error for the hands that are completely in view."""
     true, errors, sides = 0, [], []
     for rendering, found in zip(clip, hands.found, strict=True):
         for hand in (h for h in rendering.hands if h.in_view):
@@ -148,13 +148,13 @@ def against_truth(name: str, hands: Hands, clip: Sequence[Rendering]) -> dict[st
 
 
 def real_hands() -> list[ByteArray]:
-    """Return the hand images of the test data, and their mirror images; none where they are not."""
+    """Return the available hand images of the test data, and their mirror images."""
     found = real_images(REAL_IMAGES)
     return [np.ascontiguousarray(i) for image in found for i in (image, image[:, ::-1])]
 
 
 def small_hands(images: Sequence[Rendering], seed: int = 0) -> list[tuple[ByteArray, npt.NDArray]]:
-    """Paste rendered hands into images of 1920x1080, 100 px long; each with its joints."""
+    """Paste rendered hands, 100 px long, into images of 1920x1080; return these and the joints."""
     rng = np.random.default_rng(seed)
     pasted = []
     for rendering in images:
@@ -175,7 +175,7 @@ def small_hands(images: Sequence[Rendering], seed: int = 0) -> list[tuple[ByteAr
 def static_rows(
     reference: HandsPeer, store: ModelStore, kinds: Sequence[str], rendered: Sequence[Rendering]
 ) -> tuple[list[list[Any]], float, float]:
-    """Compare in static mode: the table's rows, and the full networks' difference and sides."""
+    """Compare in static mode: return table rows, and the full networks' distance and same sides."""
     sets = {"rendered": [r.image for r in rendered], "real": real_hands()}
     rows: list[list[Any]] = []
     differences: list[float] = []
@@ -196,8 +196,8 @@ def static_rows(
 def tracking_rows(
     reference: HandsPeer, store: ModelStore, kinds: Sequence[str], clip: Sequence[Rendering]
 ) -> list[dict[str, Any]]:
-    """Run both over the clip in turns; for each kind MediaPipe's row, then this package's without
-    smoothing, since MediaPipe smooths no hands, and with its default.
+    """Run both over the clip in turns. For each kind, return MediaPipe's row, then this package's
+    without smoothing (MediaPipe does not smooth hands) and with its default smoothing.
     """
     rows = []
     images = [rendering.image for rendering in clip]
@@ -218,7 +218,7 @@ def tracking_rows(
 def small_rows(
     reference: HandsPeer, store: ModelStore, rendered: Sequence[Rendering]
 ) -> list[list[Any]]:
-    """Count the small hands that each finds, and the hands where none is."""
+    """Measure the share of small hands that each finds."""
     pasted = small_hands(rendered)
     images = [image for image, _ in pasted]
     results = {
@@ -273,7 +273,7 @@ def main() -> None:
         load(store, "lite", HandSettings())
         kinds.append("lite")
     except (ModelError, EngineError) as error:
-        print(f"Without the rows for 'lite': {error}")
+        print(f"No rows for 'lite': {error}")
     python = mediapipe_python(options.venv)
 
     print("Rendering ...", flush=True)

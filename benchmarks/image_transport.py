@@ -1,12 +1,12 @@
 """How many images of a 30 Hz camera reach a best-effort subscriber in another process, and when.
 
-A publisher and a subscriber, both Python, each a process of its own, on the quality of service that
-`pose_node` uses (best effort, keep last, depth 1): with the shipped Fast DDS profile
-(config/fastdds.xml) and, beside it, with the transports that Fast DDS takes by itself.
+A publisher and a subscriber, both in Python, run in separate processes with the quality of service
+of `pose_node` (best effort, keep last, depth 1): with the shipped Fast DDS profile
+(config/fastdds.xml), and with Fast DDS's default transports.
 
-Counted is by the images' own numbers, from the first image received to the last one published: what
-was sent before the two had found each other is no loss. Latency is from the stamp, set just before
-the image is copied into the message, to the subscriber's callback.
+Images are numbered and counted from the first one received to the last one published: images sent
+before both had discovered each other are not lost. Latency is from the stamp, set just before the
+image is copied into the message, to the subscriber's callback.
 
 JSON: shipped and default, each {"640x480": delivered, "1280x720": ..., "1920x1080": ...}, 0 .. 1.
 """
@@ -38,7 +38,7 @@ TOPIC = "image_transport_benchmark"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run's images."""
+    """The figures of a run."""
 
     delivered: float
     published: int
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def publish(size: str, frames: int, depth: int) -> None:
-    """Publish ``frames`` numbered images at 30 Hz once a subscriber is there; print how many."""
+    """Publish ``frames`` numbered images at 30 Hz to a subscriber; print how many."""
     import rclpy
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
@@ -74,17 +74,17 @@ def publish(size: str, frames: int, depth: int) -> None:
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 1_000_000_000)
         message.header.frame_id = str(number)
         data = array.array("B")
-        # The one fast way on every distribution: an ndarray or bytes is checked byte by byte.
+        # Only this is fast on every distribution: rclpy checks an ndarray or bytes byte by byte.
         data.frombytes(pixels.data.cast("B"))
         message.data = data
         publisher.publish(message)
     print(json.dumps({"published": frames, "seconds": time.monotonic() - start}), flush=True)
-    # The last images are in shared memory that ends with this process: the parent ends it.
+    # The last images are in shared memory that this process owns: wait until the parent ends it.
     sys.stdin.read()
 
 
 def subscribe(frames: int, depth: int) -> None:
-    """Note number, stamp and time of arrival of every image until the parent closes stdin."""
+    """Record number, stamp and arrival time of every image until the parent writes to stdin."""
     import select
 
     import rclpy
@@ -133,8 +133,8 @@ def measure(size: str, profile: Path | None, frames: int, depth: int) -> Outcome
         try:
             assert source.stdout is not None
             if not source.stdout.readline():
-                raise SystemExit("the publisher ended before it had published; see its error above")
-            # What has not arrived a second after the last image was published does not arrive.
+                raise SystemExit("the publisher ended before it published; see its error above")
+            # Images that did not arrive within a second after the last one was published are lost.
             try:
                 arrivals, _ = sink.communicate(timeout=1.0)
             except subprocess.TimeoutExpired:
@@ -148,14 +148,14 @@ def measure(size: str, profile: Path | None, frames: int, depth: int) -> Outcome
 
 
 def evaluate(arrivals: list[list[int]], frames: int) -> Outcome:
-    """Turn (number, stamp, arrival) of each image, in ns, into the figures."""
+    """Compute the figures from the number, stamp and arrival (ns) of each image."""
     if not arrivals:
         return Outcome(0.0, frames, 0, float("nan"), float("nan"))
     numbers = sorted({number for number, _, _ in arrivals})
     stamps = sorted(stamp for _, stamp, _ in arrivals)
     published = frames - numbers[0]
     gaps = [(late - early) / 1e6 for early, late in pairwise(stamps)]
-    gaps.append((frames - 1 - numbers[-1]) * 1000.0 / RATE_HZ)  # nothing more came until the end
+    gaps.append((frames - 1 - numbers[-1]) * 1000.0 / RATE_HZ)  # lost images at the end
     return Outcome(
         delivered=len(numbers) / published,
         published=published,
@@ -171,7 +171,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("--seconds", type=float, default=5.0, help="for each size and profile")
     options.add_argument("--sizes", nargs="+", default=list(SIZES), metavar="WxH")
     options.add_argument("--depth", type=int, default=1, help="of both ends' queues")
-    options.add_argument("--profile", type=Path, default=PROFILE, help="instead of the shipped one")
+    options.add_argument("--profile", type=Path, default=PROFILE, help="Fast DDS profile to use")
     options.add_argument("--role", choices=("publisher", "subscriber"), help=argparse.SUPPRESS)
     options.add_argument("--frames", type=int, help=argparse.SUPPRESS)
     return options.parse_args()

@@ -1,12 +1,12 @@
-"""Several cameras through one run of the networks: time per image, against one camera.
+"""Several cameras in one batch: time per image, compared with one camera.
 
-Every camera shows its own rendered first-person scene with two moving hands (rendered: what is
-compared is time on the same images, not accuracy). For each number of cameras the images of one
-moment go through `vitpose_ros.pipeline.process` together; the cameras share the networks, and the
-counts take turns, image by image, so that a machine whose speed drifts slows all of them alike.
+Each camera sees its own rendered first-person scene with two moving hands. Rendered images suffice,
+because time is compared, not accuracy. For each number of cameras, the images with the same stamp
+go through `vitpose_ros.pipeline.process` together, with shared networks. The numbers of cameras
+alternate, image by image, so that a change in the machine's speed affects all of them alike.
 
 JSON: {"1": {ms_per_image, hands}, "2": ..., "4": ..., "ratio_2", "ratio_4"}; medians. Target: a
-ratio of at most 1: an image of several cameras takes no longer than one of a single camera.
+ratio of at most 1, so that several cameras take no longer per image than a single one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WARM_UP = 10
 
 @dataclass
 class Rig:
-    """A number of cameras, and what was measured with them."""
+    """A number of cameras, and the measurements with them."""
 
     pipelines: list[Pipeline]
     ms_per_image: list[float] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Rig:
 
 
 def measure(networks: Networks, images: int) -> list[Rig]:
-    """Show the same films to rigs of each number of cameras, in turns."""
+    """Show the same clips to a rig with each number of cameras, in turn."""
     scenes = [Scene("reach", seed) for seed in range(max(COUNTS))]
     rigs = [Rig([Pipeline(networks) for _ in range(count)]) for count in COUNTS]
     for number in range(images):

@@ -1,13 +1,12 @@
 """What the ROS node adds to the pipeline: time per image, memory, and the time until it is active.
 
-The real `pose_node` runs as a process of its own, with default parameters. This process publishes a
-rendered clip with two hands, rendered beforehand, at 30 Hz as bgr8 of 640x480, and reads what the
-node says of itself on /diagnostics: overhead is the time from an image's receipt to the publishing
-of its skeletons, less the pipeline's own time. Memory is the process's resident set after the run,
-with what it shares with others. The start is from the launch of the process to its word that it is
-active, models already on the disk.
+The real `pose_node` runs in its own process, with default parameters. This process publishes a
+rendered clip with two hands at 30 Hz (640x480, bgr8; rendered in advance) and reads the node's
+/diagnostics. Overhead is the time from receipt of an image to publication of its skeletons, minus
+the pipeline's time. Memory is the process's resident set after the run, including shared pages. The
+start time is from the launch of the process until it logs that it is active, with models on disk.
 
-JSON: overhead_ms_p50, overhead_ms_p95, rss_mb, start_s; besides inference_ms_p50, latency_ms_p50
+JSON: overhead_ms_p50, overhead_ms_p95, rss_mb, start_s; also inference_ms_p50, latency_ms_p50
 (from the stamp to the skeletons' arrival in this process), processed and published.
 """
 
@@ -61,7 +60,7 @@ class Probe(Node):
 
 
 def start_node() -> tuple[subprocess.Popen[str], float]:
-    """Start pose_node; returns it and the seconds until it said that it is active."""
+    """Start pose_node; return it and the seconds until it logged that it is active."""
     begun = time.monotonic()
     process = subprocess.Popen(
         ["pose_node"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -79,7 +78,7 @@ def start_node() -> tuple[subprocess.Popen[str], float]:
 
 
 def clip() -> list[array.array[int]]:
-    """The pixels of a rendered clip, as rclpy takes them."""
+    """Return the pixels of a rendered clip, in the form that rclpy accepts fastest."""
     scene = Scene(width=SIZE[0], height=SIZE[1])
     pixels = []
     for number in range(CLIP_IMAGES):
@@ -90,7 +89,7 @@ def clip() -> list[array.array[int]]:
 
 
 def play(probe: Probe, pixels: list[array.array[int]], count: int) -> None:
-    """Publish `count` images of the clip at 30 Hz, to and fro so that no hand jumps."""
+    """Publish `count` images of the clip at 30 Hz, back and forth so that no hand jumps."""
     message = Image(width=SIZE[0], height=SIZE[1], encoding="bgr8", step=3 * SIZE[0])
     there_and_back = [*range(len(pixels)), *reversed(range(len(pixels)))]
     begin = time.monotonic()
@@ -104,7 +103,7 @@ def play(probe: Probe, pixels: list[array.array[int]], count: int) -> None:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process, MB."""
+    """Return the resident memory of a process, MB."""
     with open(f"/proc/{pid}/status") as status:
         found = re.search(r"VmRSS:\s+(\d+) kB", status.read())
     assert found is not None
@@ -112,7 +111,7 @@ def resident_mb(pid: int) -> float:
 
 
 def measure(seconds: float, starts: int) -> dict[str, Any]:
-    """All figures of one run."""
+    """Return all figures of a run."""
     pixels = clip()
     rclpy.init()
     probe = Probe()
@@ -128,7 +127,7 @@ def measure(seconds: float, starts: int) -> dict[str, Any]:
             rclpy.spin_once(probe, timeout_sec=0.05)
         published = round(seconds * RATE_HZ)
         play(probe, pixels, published)
-        settle = time.monotonic() + 1.5  # the node's next status has all of it
+        settle = time.monotonic() + 1.5  # until the node's next status, which covers all images
         while time.monotonic() < settle:
             rclpy.spin_once(probe, timeout_sec=0.1)
         rss_mb = resident_mb(process.pid)
@@ -150,7 +149,7 @@ def measure(seconds: float, starts: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, show, and write."""
+    """Measure, print the table, write the figures."""
     options = parser(__doc__)
     options.add_argument("--seconds", type=float, default=15.0, help="length of the run (15)")
     options.add_argument("--starts", type=int, default=3, help="starts of the node, median (3)")

@@ -1,7 +1,7 @@
-"""How many images a second the synthetic camera draws on one core.
+"""How many images per second the synthetic camera renders on one core.
 
-The tour of two hands at 640x480, spread over its whole cycle, in one thread: processor time is
-counted, so that other work on the machine does not count.
+Images are spread evenly over the script 'tour' and rendered in one thread. CPU time is counted, so
+that other load on the machine does not matter.
 
 JSON: images_per_s, and by size and number of hands under "all".
 """
@@ -24,7 +24,7 @@ CASES = ((640, 480, 2), (640, 480, 1), (1280, 720, 2))
 
 
 def images_per_s(width: int, height: int, hands: int, images: int) -> float:
-    """Draw the tour once at even steps and return the rate in processor time."""
+    """Render the tour once at even steps; return the rate in CPU time."""
     scene = Scene("tour", seed=0, width=width, height=height, hands=hands)
     scene.render(0.0)
     start = time.process_time()

@@ -1,13 +1,13 @@
-"""Identity over time: sides, ids and recovery over the rendered first-person scripts.
+"""Identity over time: sides, ids and recovery in the rendered first-person scripts.
 
-Each script is rendered with two hands and goes through the real pipeline at 30 Hz. A true hand is
-in view when all its joints lie inside the image and at least half of them are unhidden; it is found
-when the raw joints of a hand that is seen (not lost) lie at it.
+Each script is rendered with two hands and runs through the real pipeline at 30 Hz. A true hand is
+in view if all its joints lie inside the image and at least half of them are not hidden. It is found
+if the raw joints of a hand that is not lost match it.
 
-- side accuracy: hands with the true side of all that are found; one without side is wrong.
-- id switches: an id whose true hand is another one than before. A fresh id after a loss is none.
-- side switches: an id whose side changes between left and right.
-- recovery: images from the first in which a hand is in view again until it is found.
+- side accuracy: share of found hands with the correct side; an unknown side is wrong.
+- id switches: an id moves to another true hand. A new id after a loss does not count.
+- side switches: the side of an id changes between left and right.
+- recovery: number of images from the first in which a hand is in view again until it is found.
 
 JSON: per script {side_accuracy, sided, found, id_switches, side_switches, recovery_max, ids}, and
 the same for all of them as "all".
@@ -37,7 +37,7 @@ RATE_HZ = 30
 
 @dataclass
 class Score:
-    """What is counted over the images of a script, or of several."""
+    """Counts over the images of one or several scripts."""
 
     in_view: int = 0
     found: int = 0
@@ -49,12 +49,12 @@ class Score:
     ids: int = 0
 
     def add(self, other: Score) -> None:
-        """Take over the counts of other images."""
+        """Add the counts of other images."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
     def figures(self) -> dict[str, Any]:
-        """The figures of the table."""
+        """Return the figures of the table."""
         return {
             "side_accuracy": self.right_side / max(self.found, 1),
             "sided": self.sided / max(self.found, 1),
@@ -67,7 +67,7 @@ class Score:
 
 
 class Follower:
-    """Compares what is found with the truth, image by image."""
+    """Compares found hands with true ones, image by image."""
 
     def __init__(self) -> None:
         self.score = Score()
@@ -77,7 +77,7 @@ class Follower:
         self._seen: set[int] = set()
 
     def add(self, hands: Sequence[TrueHand], instances: Sequence[Instance]) -> None:
-        """Take in one image."""
+        """Add an image."""
         score = self.score
         for instance in instances:
             before = self._side_of.get(instance.track_id, instance.side)
@@ -113,7 +113,7 @@ class Follower:
 
 
 def render(script: str, seed: int, seconds: float) -> Iterator[tuple[ByteArray, Any]]:
-    """Images of a script with their true hands."""
+    """Yield the images of a script with their true hands."""
     scene = Scene(script=script, seed=seed)
     for i in range(round(seconds * RATE_HZ)):
         rendering = scene.render(i / RATE_HZ)

@@ -1,9 +1,9 @@
-"""What tracking and smoothing take for ten persons with 133 joints each, in ms of one core.
+"""The cost of tracking and smoothing ten persons with 133 joints each, in ms of one core.
 
-Ten whole bodies walk across each other at 30 Hz, with noise on every joint; now and then a hand is
-hidden, and a body is not found. Tracking is: costs and assignment, and the update of tracks and
-regions. Smoothing is the preset `balanced`, in pixels alone, and with depth as well. Times are the
-thread's own processor time, so that what others wait for does not count.
+Ten whole bodies cross each other's paths at 30 Hz, with noise on every joint; at times a hand is
+hidden or a body is not found. Tracking comprises costs, assignment, and the update of tracks and
+regions. Smoothing is the preset `balanced`, with pixels only and with depth. CPU time of the thread
+is counted, so that other load on the machine does not matter.
 
 JSON: {tracking_ms, smoothing_ms, total_ms, smoothing_with_depth_ms}, medians per image.
 Target: total_ms below 1.
@@ -34,7 +34,7 @@ _DEPTH_M, _FOCAL_PX = 3.0, 800.0
 
 
 def person_px() -> npt.NDArray[np.float64]:
-    """(133, 2) a person who stands, 400 px tall, the middle between the hips at the origin."""
+    """Return (133, 2) joints of a standing person, 400 px tall, with the mid-hip at the origin."""
     points = np.empty((len(LAYOUT), 2))
     points[:17] = [
         *((0, -200), (6, -206), (-6, -206), (14, -203), (-14, -203)),
@@ -51,7 +51,7 @@ def person_px() -> npt.NDArray[np.float64]:
 
 
 def persons(image: int, rng: np.random.Generator, depth: bool) -> list[Keypoints]:
-    """Those that are found in an image, in any order."""
+    """Return the persons found in an image, in random order."""
     time_s, shape = image * STEP_NS * 1e-9, person_px()
     found = []
     for number in rng.permutation(PERSONS):
@@ -75,7 +75,7 @@ def persons(image: int, rng: np.random.Generator, depth: bool) -> list[Keypoints
 
 
 def reading(joints: Keypoints) -> Reading:
-    """What tracking takes of a body."""
+    """Return the tracker's input for a body."""
     sure = joints.score >= 0.5
     region = body_region(joints)
     if region is None:
@@ -84,7 +84,7 @@ def reading(joints: Keypoints) -> Reading:
 
 
 def measure(depth: bool) -> tuple[float, float]:
-    """Median ms per image of tracking, and of smoothing."""
+    """Return the median ms per image of tracking, and of smoothing."""
     rng = np.random.default_rng(0)
     tracks, smoother = Tracks(itertools.count()), Smoother(LAYOUT, preset("balanced"))
     tracking, smoothing = [], []

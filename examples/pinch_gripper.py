@@ -4,14 +4,15 @@ ros2 launch vitpose_ros pose.launch.py image:=/camera/image_raw
 python3 examples/pinch_gripper.py
 
 Publishes std_msgs/Float64 on `gripper_opening`: 0 closed, 1 open. Nothing is published while the
-gripper has to stay where it is. The rules that keep a robot safe:
+gripper has to stay where it is. The safety rules:
 
-- Only a confirmed hand counts, and only joints that are visible in this image.
-- The gripper follows one hand, by its track_id. When that track ends, changes sides or is not
-  visible for HOLD_S, the gripper stops. It never continues with another hand by itself.
-- A hand takes over only at the gripper's own opening, so that the gripper never jumps.
-- After `reset`, ids mean nothing any more: stop.
-- An image older than MAX_AGE_S, or from the future, moves nothing. Neither does silence.
+- Only confirmed hands count, and only joints that were measured in this image.
+- The gripper follows one hand, by its track_id. If that track ends, changes sides, or is not
+  measured for HOLD_S, the gripper stops.
+- A hand takes over, also after a stop, only at the gripper's current opening, so that the gripper
+  never jumps.
+- After `reset`, earlier ids are void: stop.
+- An image that is older than MAX_AGE_S or from the future is ignored. Without images, stop.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from std_msgs.msg import Float64
 from vitpose_ros.msg import Skeleton, SkeletonArray
 
 LAYOUT = "hand21"
-WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_MCP = 0, 4, 8, 9  # its joints, see skeleton_layouts
+WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_MCP = 0, 4, 8, 9  # joints of hand21, see skeleton_layouts
 CLOSED_PALMS, OPEN_PALMS = 0.25, 0.9  # pinch distance over palm length
-TAKE_OVER = 0.15  # largest difference to the gripper's opening at which a hand takes over
+TAKE_OVER = 0.15  # largest difference from the gripper's opening at which a hand takes over
 HOLD_S = 0.5
 MAX_AGE_S = 0.3
 CLOCK_TOLERANCE_S = 0.05
 
 
 def pinch_opening(hand: Skeleton, predicted: bool) -> float | None:
-    """Opening that a pinch asks for, 0 .. 1; None unless all of its joints are measured.
+    """The opening that a pinch commands, 0 .. 1; None unless all of its joints are measured.
 
-    With a prediction horizon every joint is PREDICTED, and raw_state says what was measured.
+    With a prediction horizon every joint is PREDICTED; raw_state shows which were measured.
     """
     joints = (WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_MCP)
     states = hand.raw_state if predicted else hand.state
@@ -61,8 +62,8 @@ class PinchFollower:
 
     Parameters
     ----------
-    opening : the gripper's opening at the start; take it from your gripper.
-    tell : where to say that a hand takes over, or why the gripper stops.
+    opening : the gripper's current opening; read it from your gripper.
+    tell : receives a sentence when a hand takes over, and the reason when the gripper stops.
     """
 
     def __init__(self, opening: float, tell: Callable[[str], object]) -> None:
@@ -72,13 +73,13 @@ class PinchFollower:
         self._stamp = (0, 0)
 
     def follow(self, message: SkeletonArray, age_s: float, now_s: float) -> float | None:
-        """The new opening, or None: stay.
+        """The new opening; None to stay.
 
         Parameters
         ----------
         message : the skeletons of an image.
-        age_s : time since the image was taken.
-        now_s : a steady clock's time.
+        age_s : age of the image.
+        now_s : time of a steady clock.
         """
         if message.reset:
             self._stop("tracking restarted")
@@ -100,12 +101,12 @@ class PinchFollower:
         return opening
 
     def check(self, now_s: float) -> None:
-        """Stop once the hand has not been visible for HOLD_S. Call it during silence, too."""
+        """Stop if the hand was not measured for HOLD_S. Call this also while no message arrives."""
         if now_s - self._visible_s > HOLD_S:
-            self._stop(f"not visible for {HOLD_S:g} s")
+            self._stop(f"not measured for {HOLD_S:g} s")
 
     def _choose(self, message: SkeletonArray) -> None:
-        """Latch the hand that has been followed longest, of those at the gripper's opening."""
+        """Latch the hand that has been tracked longest, of those at the gripper's opening."""
         fitting = []
         for hand in message.skeletons:
             opening = self._usable(hand, message)

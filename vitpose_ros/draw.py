@@ -22,7 +22,7 @@ SIDE_COLOURS: dict[Side, Colour] = {
 _SIDE_LETTERS = {Side.LEFT: "L", Side.RIGHT: "R", Side.UNKNOWN: ""}
 _OUTLINE: Colour = (25, 25, 25)
 _WHITE: Colour = (255, 255, 255)
-_DIM = 0.45  # share of its colour that a bone or joint keeps when it is not visible
+_DIM = 0.45  # share of its colour that a bone or joint keeps when it was not measured
 _FINGER_SHADES = (0.55, 0.35, 0.0, 0.15, 0.3)  # thumb .. little finger: towards white, then dark
 _SHIFT = 3  # fractional bits of cv2's fixed point: joints are drawn to an eighth of a pixel
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -31,7 +31,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def draw_instances(image: ByteArray, instances: Iterable[Instance]) -> ByteArray:
     """Draw skeletons into an image.
 
-    Visible joints are filled. Occluded and predicted joints are hollow and, like their bones,
+    Measured joints are filled. Occluded and predicted joints are hollow and, like their bones,
     dimmed. Absent joints and their bones are not drawn. A label shows side, identity, score, and
     whether the track is lost; it is dimmed while the track is not confirmed.
 

@@ -1,4 +1,4 @@
-"""Pipelines and their networks, by the names of models in the catalogue."""
+"""Creates pipelines and their networks from the names of models in the catalogue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vitpose_ros.pipeline import Pipeline, Settings
 class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
-    Only those that the view needs are loaded: hand_detector unless it is "third_person",
+    Only those that the view needs are loaded: hand_detector unless the view is "third_person",
     person_detector and body_model unless it is "egocentric".
     """
 
@@ -49,19 +49,21 @@ def load_pipeline(
 
     Parameters
     ----------
-    store : where the models lie.
-    models : their names.
-    settings : see `Settings`; its defaults when None.
+    store : the model store.
+    models : names of the models.
+    settings : see `Settings`; None for the defaults.
     view : "egocentric", "third_person" or "auto"; see `track.views`.
     threads : CPU threads for the networks; 0 uses all cores.
-    topdown : how ViTPose and RTMPose run; its defaults when None.
-    tell : receives, for each of these, a sentence that names the engine and the reason for it.
+    topdown : engine and precision of ViTPose and RTMPose; None for the defaults.
+    tell : called for each ViTPose or RTMPose network with a sentence that names its engine and the
+        reason for it.
 
     Raises
     ------
-    ModelError : a name is unknown or of another task, or its file is missing or was altered.
-    EngineError : a file cannot be read, is another network than expected, or does not reproduce the
-        joints of fp32 in the requested precision; or the requested engine cannot be used here.
+    ModelError : a name is unknown or has another task, or its file is missing or was altered.
+    EngineError : a file cannot be read, its network does not fit the catalogue entry, or does not
+        reproduce the joints of fp32 in the requested precision; or the requested engine cannot be
+        used on this machine.
     ValueError : the view is unknown, or does not fit the settings.
     """
     networks = load_networks(store, models, view, threads, topdown, tell)
@@ -103,7 +105,7 @@ def _hand_reader(
     model = store.get(name, "hand_keypoints")
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
-    # Regions of hands are padded already.
+    # Hand regions already include padding.
     topdown = load(name, "hand_keypoints", padding=1.0)
     return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 

@@ -1,7 +1,7 @@
 """Boxes, rotated regions and the warps between them and the image: pure functions.
 
-Pixels are those of `types`: (0, 0) is the centre of the top left pixel. A crop of size n maps its
-pixel lattice 0 .. n onto the region's sides, as MediaPipe's CPU converter does
+Pixel coordinates are as in `types`: (0, 0) is the centre of the top left pixel. Pixels 0 .. n of a
+crop with n pixels span the region from edge to edge, as in MediaPipe's CPU converter
 (image_to_tensor_converter_opencv), so crop pixel 0 lies on the region's edge.
 """
 
@@ -24,9 +24,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 def known_median(values: npt.NDArray) -> npt.NDArray:
-    """The median along the last axis of the numbers that are not NaN; NaN where all are.
+    """The median along the last axis, ignoring NaN; NaN if all values are NaN.
 
-    As np.nanmedian, which takes twenty times as long for a few numbers.
+    Equals np.nanmedian, which takes twenty times as long for short axes.
     """
     ordered = np.sort(values, axis=-1)  # NaN last
     count = (~np.isnan(ordered)).sum(axis=-1)
@@ -88,14 +88,14 @@ def crop(
     size: tuple[int, int],
     replicate: bool = True,
 ) -> ByteArray:
-    """Cut a region out of an image, turned upright and scaled (bilinear).
+    """Cut a region out of an image, rotated upright and scaled (bilinear).
 
     Parameters
     ----------
     image : (H, W, 3) uint8.
-    region : may reach beyond the image or lie outside of it.
+    region : may extend beyond the image or lie outside it.
     size : (width, height) of the crop, px.
-    replicate : what stands outside the image: its nearest pixel, or zeros.
+    replicate : pixels outside the image: the nearest one of the image if True, else zero.
 
     Returns
     -------
@@ -111,10 +111,10 @@ def crop(
 
 
 def crop_rgb(image: ByteArray, region: Region, out: FloatArray, replicate: bool = True) -> None:
-    """Cut a region out of a BGR image as a network wants it: (height, width, 3) float32 RGB, 0 ..
-    1, written into `out`.
+    """Cut a region out of a BGR image and write it into `out`: (height, width, 3) float32 RGB, 0 ..
+    1.
 
-    Only the crop's pixels are converted, not the image's. See `crop`.
+    Only the crop is converted, not the whole image. See `crop`.
     """
     height, width = out.shape[:2]
     bgr = crop(image, region, (width, height), replicate=replicate)
@@ -122,14 +122,14 @@ def crop_rgb(image: ByteArray, region: Region, out: FloatArray, replicate: bool 
 
 
 def letterbox_region(width: int, height: int) -> Region:
-    """The square that holds an image of that size, centred, with empty bars on the short side."""
+    """The square around an image of this size (px), centred; the short side is padded."""
     side = float(max(width, height))
     return Region(width / 2, height / 2, side, side)
 
 
 def grow_square(region: Region, scale: float, shift_y: float) -> Region:
-    """Shift a region along its own y axis by a fraction of its height, and make it a square of its
-    long side times `scale`.
+    """Shift a region along its own y axis by a fraction of its height, and make it a square with
+    its long side times `scale`.
 
     Source: MediaPipe's RectTransformationCalculator with square_long.
     """
@@ -147,25 +147,25 @@ def grow_square(region: Region, scale: float, shift_y: float) -> Region:
 
 
 def unrotated_box(region: Region) -> Box:
-    """The region's box with its rotation left out, as MediaPipe compares regions."""
+    """The region's box, ignoring its rotation, as MediaPipe compares regions."""
     return region.cx - region.width / 2, region.cy - region.height / 2, region.width, region.height
 
 
 def intersection(a: Box, b: Box) -> float:
-    """Area that two boxes share, px^2."""
+    """The intersection area of two boxes, px^2."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(width, 0.0) * max(height, 0.0)
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes; 0 when neither has an area."""
+    """Intersection over union of two boxes; 0 if neither has an area."""
     shared = intersection(a, b)
     union = a[2] * a[3] + b[2] * b[3] - shared
     return shared / union if union > 0 else 0.0
 
 
 def overlap_of_smaller(a: Box, b: Box) -> float:
-    """Intersection over the smaller box's area: 1 when one lies in the other, 0 without area."""
+    """Intersection over the smaller box's area: 1 if one contains the other, 0 without area."""
     smaller = min(a[2] * a[3], b[2] * b[3])
     return intersection(a, b) / smaller if smaller > 0 else 0.0

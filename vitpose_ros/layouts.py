@@ -242,7 +242,7 @@ MPII16 = Layout(
     sigmas=_MPII_SIGMAS,
 )
 
-# --- animals: AP-10K's 17, which APT-36K's videos have as well
+# --- animals: AP-10K's 17, also used by APT-36K's videos
 
 _ANIMAL_JOINTS = (
     *("left_eye", "right_eye", "nose", "neck", "root_of_tail"),
@@ -259,7 +259,7 @@ _ANIMAL_EDGES = (
     + _chain(4, 14, 15, 16)
 )
 _ANIMAL_FLIPS = ((0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16))
-# The benchmark's own sigmas: COCO's numbers in COCO's order, and so different for left and right.
+# The benchmark's own sigmas: COCO's numbers in COCO's order, hence different for left and right.
 # fmt: off
 _ANIMAL_SIGMAS = (
     0.025, 0.025, 0.026, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
@@ -317,7 +317,7 @@ LAYOUTS = {
 
 
 def get_layout(name: str) -> Layout:
-    """The layout of that name; ValueError lists the known ones."""
+    """The layout with this name; ValueError lists the known ones."""
     try:
         return LAYOUTS[name]
     except KeyError:

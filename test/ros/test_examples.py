@@ -227,7 +227,7 @@ def test_a_hand_not_visible_for_long_stops_it_and_that_is_said_once(
     held = replace(in_state(pinching(0.9), JointState.PREDICTED), track_state=TrackState.LOST)
     for _ in range(20):
         assert gripper.see(held) is None
-    assert gripper.said[1:] == ["the gripper stays as it is: hand 5: not visible for 0.5 s"]
+    assert gripper.said[1:] == ["the gripper stays as it is: hand 5: not measured for 0.5 s"]
     assert gripper.see(pinching(0.2)) is None, "found again, elsewhere than the gripper"
 
 
@@ -236,10 +236,10 @@ def test_silence_and_a_frozen_old_stream_stop_it_too(gripper: Gripper, pinching:
     gripper.follower.check(gripper.now_s + 0.4)
     assert len(gripper.said) == 1
     gripper.follower.check(gripper.now_s + 0.6)
-    assert "not visible for 0.5 s" in gripper.said[-1]
+    assert "not measured for 0.5 s" in gripper.said[-1]
     assert gripper.see(pinching(0.9)) is not None
     assert gripper.see(pinching(0.5), age_s=2.0, after_s=0.6) is None
-    assert "not visible for 0.5 s" in gripper.said[-1]
+    assert "not measured for 0.5 s" in gripper.said[-1]
 
 
 def test_without_a_hand_or_its_joints_nothing_is_made_up(gripper: Gripper, pinching: Any) -> None:

@@ -1,1 +1,1 @@
-"""From a frame to regions: where an object may be."""
+"""Detectors: from images to regions of hands and persons."""

@@ -1,4 +1,4 @@
-"""Where a body is looked at next: regions from its last joints."""
+"""The region of a tracked body in the next image, from its last joints."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from vitpose_ros.types import NO_ID, Keypoints, Region
 
 MIN_JOINTS = 4
-"""Fewer supported joints tell no body's place (MMPose starts no track with fewer, either)."""
+"""Fewer supported joints do not locate a body. MMPose needs as many to start a track."""
 
 MIN_REGION_PX = 12.0
-"""A box with a shorter side holds no body that any network could read."""
+"""A body in a box with a shorter side is too small for any network."""
 
 PADDING = 1.25
-"""Of the joints' own box: the crown, the hands and the feet reach beyond the outermost joints."""
+"""Scale of the joints' box: crown, hands and feet reach beyond the outermost joints."""
 
 _TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _MIN_TORSO = 2
@@ -25,31 +25,30 @@ def body_region(
     padding: float = PADDING,
     track_id: int = NO_ID,
 ) -> Region | None:
-    """The upright region in which a body with these joints is looked for in the next image.
+    """The upright region in which to read a body with these joints in the next image.
 
-    Only joints with enough support count: one junk joint far away would blow the region up, and the
-    next crop would show little of the body.
+    Joints with a low score are ignored: a single wrong joint far away would inflate the region, and
+    the next crop would show little of the body.
 
-    A region around a part of the body shows the network nothing else, so that it would stay with
-    that part. Hence two rules: at least MIN_JOINTS joints, and, where the layout names shoulders
-    and hips, at least two of these four. A face alone, or a leg, gives no region: the detector has
-    to look again.
+    A crop that shows only a part of the body would keep the track on that part. Hence two rules: at
+    least MIN_JOINTS joints, and, if the layout has shoulders and hips, at least two of those four.
+    For a face or a leg alone there is no region, so the detector searches again.
 
     Parameters
     ----------
     keypoints : of a body, in any layout.
-    threshold : joints of a lower score do not count, 0 .. 1.
-    padding : sides of the region over those of the joints' box, at least 1.
-    track_id : handed on to the region.
+    threshold : joints with a lower score are ignored, 0 .. 1.
+    padding : side of the region over side of the joints' box, at least 1.
+    track_id : the region's track id.
 
     Returns
     -------
-    The region, its score the mean of the joints that count; it may reach beyond the image. None
-    when too few joints count, or when they lie on a spot or a line.
+    The region; its score is the mean score of the joints used, and it may extend beyond the image.
+    None if too few joints are left, or if they lie on a point or a line.
 
     Raises
     ------
-    ValueError : a padding below 1.
+    ValueError : the padding is below 1.
     """
     if not padding >= 1:
         raise ValueError(f"padding: expected at least 1, got {padding}")

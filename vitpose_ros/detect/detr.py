@@ -1,9 +1,9 @@
-"""The DETR family (RT-DETR, D-FINE, RF-DETR): persons without suppression.
+"""Person detectors of the DETR family (RT-DETR, D-FINE, RF-DETR).
 
-Preparation and decoding are those of the models' processors in transformers (RTDetrImageProcessor,
-with focal loss) and of RF-DETR's own export: the whole image stretched to the input, RGB 0 .. 1,
-each query's logits through a sigmoid, boxes as centre and size in fractions of the image. Queries
-are one per object, so that no box is suppressed.
+Pre- and post-processing follow the models' processors in transformers (RTDetrImageProcessor, for
+models trained with focal loss) and RF-DETR's own export: the whole image is stretched to the input
+size, RGB 0 .. 1; scores are the sigmoid of each query's logits; boxes are centre and size as
+fractions of the image. There is one query per object, so no suppression is needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from vitpose_ros.types import ByteArray, FloatArray, Region
 Normalise = Literal["none", "imagenet"]
 
 COCO_IDS = 91
-"""Networks with so many classes number them by COCO's ids, where the person is 1; others begin
-with the person at 0.
+"""Networks with this number of classes number them by COCO's ids, where a person is 1. In others,
+a person is 0.
 """
 
 _SOFTMAX_CLASSES = 92
@@ -37,17 +37,17 @@ class DetrDetector:
     Parameters
     ----------
     engine : runs the network: one input (N, 3, H, W); outputs boxes (N, queries, 4) and logits
-        (N, queries, classes), known by their names (pred_boxes and logits, or RF-DETR's dets and
-        labels) or else by their shapes, in any order, further outputs beside them.
+        (N, queries, classes), in any order. They are identified by name (pred_boxes and logits, or
+        RF-DETR's dets and labels), otherwise by shape. Other outputs are ignored.
     name : the network's name in the model catalogue.
-    size : (width, height) of the input, for a network that takes any.
+    size : (width, height) of the input, for a network that accepts any size.
     normalise : "none" for pixels 0 .. 1 (RT-DETR, D-FINE), "imagenet" for ImageNet's mean and
         standard deviation (RF-DETR).
-    person_class : index of persons among the classes; by default 1 of 91 and 0 otherwise.
+    person_class : class index of persons; by default 1 if there are 91 classes, else 0.
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(
@@ -69,18 +69,21 @@ class DetrDetector:
         self._boxes, self._logits, classes = _outputs(engine.outputs, name)
         if classes == _SOFTMAX_CLASSES:
             raise EngineError(
-                f"'{name}' has {classes} classes, as the first DETR, whose scores are a softmax "
-                "with a class for nothing; RT-DETR, D-FINE and RF-DETR are read here"
+                f"'{name}' has {classes} classes, like the original DETR, whose softmax scores "
+                "include a no-object class. Choose an RT-DETR, D-FINE or RF-DETR instead"
             )
         if person_class is None:
             if classes is None:
                 raise EngineError(
-                    f"'{name}' does not say how many classes it has; its catalogue entry must say "
-                    "which one is the person: settings: {person_class: NUMBER}"
+                    f"'{name}' does not tell its number of classes; give the class of persons in "
+                    "its catalogue entry: settings: {person_class: NUMBER}"
                 )
             person_class = 1 if classes == COCO_IDS else 0
         if classes is not None and not 0 <= person_class < classes:
-            raise EngineError(f"'{name}' has {classes} classes; there is no class {person_class}")
+            raise EngineError(
+                f"'{name}': person_class: expected 0 to {classes - 1} for its {classes} classes, "
+                f"got {person_class}; correct its catalogue entry"
+            )
         self._person = person_class
 
     def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
@@ -88,7 +91,7 @@ class DetrDetector:
         outputs = self._engine.run({self._input: self._prepared(image)})
         boxes, logits = outputs[self._boxes][0], outputs[self._logits][0, :, self._person]
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
-        kept = np.flatnonzero(scores >= threshold)  # NaN compares false: no person
+        kept = np.flatnonzero(scores >= threshold)  # NaN compares false
         centre, size = boxes[kept, :2], boxes[kept, 2:]
         height, width = image.shape[:2]
         corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
@@ -104,10 +107,10 @@ class DetrDetector:
 
 
 def stretch(image: ByteArray, width: int, height: int) -> ByteArray:
-    """The whole image at that size, its aspect not kept.
+    """Resize the whole image; its aspect ratio is not kept.
 
-    Shrinking averages areas: the networks were trained on images shrunk without aliasing, which
-    OpenCV's bilinear interpolation has.
+    Downscaling uses area averaging, because the networks were trained on images resized with
+    antialiasing, which OpenCV's bilinear interpolation lacks.
     """
     smaller = image.shape[1] > width or image.shape[0] > height
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -115,10 +118,10 @@ def stretch(image: ByteArray, width: int, height: int) -> ByteArray:
 
 
 def _outputs(specs: tuple[TensorSpec, ...], name: str) -> tuple[str, str, int | None]:
-    """Names of the boxes' and the logits' output, and the number of classes (None where the shape
-    does not say).
+    """Names of the outputs for boxes and logits, and the number of classes (None if the shape does
+    not give it).
 
-    Names go before shapes: a network of four classes has two outputs of one shape.
+    Names take precedence over shapes: with four classes, both outputs have the same shape.
     """
     flat = [spec for spec in specs if len(spec.shape) == 3]
     boxes = next((spec for spec in flat if spec.name in _BOX_NAMES), None)
@@ -135,8 +138,8 @@ def _outputs(specs: tuple[TensorSpec, ...], name: str) -> tuple[str, str, int | 
         or len({boxes.shape[1], logits.shape[1]} - {None}) > 1
     ):
         raise EngineError(
-            f"'{name}' is no network of the DETR family: expected the outputs pred_boxes (N, "
-            "queries, 4) and logits (N, queries, classes), or dets and labels of these shapes; "
+            f"'{name}' cannot be used as a DETR detector: expected the outputs pred_boxes (N, "
+            "queries, 4) and logits (N, queries, classes), or dets and labels with these shapes; "
             f"the file has {', '.join(map(str, specs))}. Export it without post-processing"
         )
     return boxes.name, logits.name, logits.shape[2]

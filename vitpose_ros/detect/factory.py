@@ -1,4 +1,4 @@
-"""Person detectors by their names in the model catalogue."""
+"""Creates person detectors by their names in the model catalogue."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ def load_person_detector(store: ModelStore, name: str, threads: int = 0) -> Pers
 
     Parameters
     ----------
-    store : where the models lie.
-    name : in the model catalogue, of the task person_detector.
+    store : the model store.
+    name : a catalogue entry with the task person_detector.
     threads : CPU threads for the network; 0 uses all cores.
 
     Raises
     ------
     ModelError : the name is unknown, or its file is missing or was altered.
-    EngineError : the file cannot be read, or is not the network it is taken for.
+    EngineError : the file cannot be read, or the network does not fit its entry.
     """
     model = store.get(name, "person_detector")
     return person_detector(OpenVinoEngine(model.path, threads), model.entry)
 
 
 def person_detector(engine: Engine, entry: Entry) -> PersonDetector:
-    """The detector that a catalogue entry describes, around a loaded network.
+    """The detector for a loaded network, as described by its catalogue entry.
 
     Raises
     ------
-    EngineError : the entry's architecture or settings are unknown, or the network is another one.
+    EngineError : the entry's architecture or settings are unknown, or the network does not fit it.
     """
     try:
         make = _ARCHITECTURES[entry.architecture]
     except KeyError:
         raise EngineError(
-            f"'{entry.name}' is of the architecture '{entry.architecture}'; persons are found by "
-            f"{', '.join(_ARCHITECTURES)}"
+            f"'{entry.name}' has the architecture '{entry.architecture}'; person detectors can be "
+            f"{', '.join(_ARCHITECTURES)}. Choose another model, or correct its catalogue entry"
         ) from None
     return make(engine, entry)
 
@@ -94,5 +94,5 @@ def _check_settings(entry: Entry, known: tuple[str, ...]) -> None:
     if unknown:
         raise EngineError(
             f"'{entry.name}': unknown settings {', '.join(unknown)} in its catalogue entry; "
-            f"{entry.architecture} detectors take {', '.join(known) or 'none'}"
+            f"{entry.architecture} detectors accept {', '.join(known) or 'none'}"
         )

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: several boxes of one object become one."""
+"""Non-maximum suppression: reduces several boxes of one object to one."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ def iou_with(box: npt.NDArray, boxes: npt.NDArray) -> npt.NDArray[np.float64]:
 def weighted_nms(
     coordinates: npt.NDArray, scores: npt.NDArray, threshold: float
 ) -> list[tuple[npt.NDArray[np.float64], float]]:
-    """Merge what overlaps the best into its score-weighted mean; the best score stands for all.
+    """Merge the best box and those that overlap it into their score-weighted mean, with the best
+    score; repeat with the rest.
 
     Source: MediaPipe's NonMaxSuppressionCalculator, algorithm WEIGHTED.
 
     Parameters
     ----------
-    coordinates : (N, C): x0, y0, x1, y1 of the box, then any further coordinates that are averaged
-        with it.
+    coordinates : (N, C): x0, y0, x1, y1 of the box, then any further coordinates to average with
+        it.
     scores : (N,), not negative.
-    threshold : boxes of a higher intersection over union with the best one are the same object.
+    threshold : boxes with a higher intersection over union with the best one are the same object.
 
     Returns
     -------
-    One (C,) row and its score for each object, best first.
+    A (C,) row and a score for each object, best first.
     """
     order = np.argsort(-scores, kind="stable")
     coordinates, scores = coordinates[order].astype(np.float64), scores[order].astype(np.float64)
     merged = []
     while len(scores):
         same = iou_with(coordinates[0, :4], coordinates[:, :4]) > threshold
-        same[0] = True  # a box without area overlaps nothing, itself included
+        same[0] = True  # a box without area does not even overlap itself
         merged.append(
             (np.average(coordinates[same], axis=0, weights=scores[same]), float(scores[0]))
         )
@@ -52,17 +53,17 @@ def weighted_nms(
 
 
 def greedy_nms(boxes: npt.NDArray, scores: npt.NDArray, threshold: float) -> npt.NDArray[np.intp]:
-    """Which boxes stay when the best suppresses what overlaps it.
+    """Keep the best box, remove those that overlap it, and repeat with the rest.
 
     Parameters
     ----------
     boxes : (N, 4) x0, y0, x1, y1.
     scores : (N,).
-    threshold : boxes of a higher intersection over union with a better one go.
+    threshold : boxes with a higher intersection over union with a better one are removed.
 
     Returns
     -------
-    Indices of those that stay, best first.
+    Indices of the kept boxes, best first.
     """
     order = np.argsort(-scores, kind="stable")
     kept = []

@@ -95,9 +95,9 @@ def image_input(
     if len(specs) != 1 or len(specs[0].shape) != 4 or specs[0].shape[1] not in (3, None):
         found = ", ".join(map(str, specs)) or "none"
         raise EngineError(
-            f"'{name}' is no detector that can be used here: expected one input (N, 3, H, W), the "
-            f"file has {found}. Export the network without post-processing that needs the image's "
-            "size"
+            f"'{name}' cannot be used as a detector: expected one input (N, 3, H, W); the file has "
+            f"{found}. Export it without post-processing that needs the image's size, or choose "
+            "another model"
         )
     spec = specs[0]
     own = spec.shape[3], spec.shape[2]
@@ -105,12 +105,12 @@ def image_input(
     both = [tuple(s for s in pair if s is not None) for pair in zip(own, given, strict=True)]
     if not all(both):
         raise EngineError(
-            f"'{name}' takes images of any size ({spec}); its catalogue entry must say which one "
-            "it was trained for: input: {width: W, height: H}"
+            f"'{name}' accepts any image size ({spec}); give the size it was trained for in its "
+            "catalogue entry: input: {width: W, height: H}"
         )
     if any(len(set(pair)) > 1 for pair in both):
         raise EngineError(
-            f"'{name}' takes {spec}, but {given[0]}x{given[1]} (width x height) was given for it; "
-            "correct its catalogue entry"
+            f"'{name}' accepts {spec}, but its catalogue entry says {given[0]}x{given[1]} (width x "
+            "height); correct the entry"
         )
     return spec.name, both[0][0], both[1][0]

@@ -1,9 +1,9 @@
-"""YOLOX: persons from networks of every size.
+"""Person detectors of the YOLOX family.
 
-Preparation and decoding are those of the authors' repository (Ge et al., 2021; yolox/data, demo and
-utils): BGR 0 .. 255, the image scaled into the top left of the input with bars of grey 114, a cell
-per stride of 8, 16 and 32 whose box is an offset and a log size, score = objectness * class, and
-suppression among boxes whose best class is the person.
+Pre- and post-processing follow the authors' repository (Ge et al., 2021; yolox/data, demo and
+utils): BGR 0 .. 255, the image scaled into the top left of the input and padded with grey 114;
+grids of stride 8, 16 and 32, with an offset and a log size for the box of each cell; score =
+objectness * class; non-maximum suppression among boxes whose best class is the person.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vitpose_ros.types import ByteArray, FloatArray, Region
 
 STRIDES = (8, 16, 32)
 BAR = 114
-"""Grey level of the bars beside the image."""
+"""Grey level of the padding."""
 
 SUPPRESSION_IOU = 0.45
 """The authors' default."""
 
 _BOX_AND_OBJECTNESS = 5
-_SMALL_OFFSET = 4.0  # cells: the median over a blank image is below 1 for the authors' networks
+_SMALL_OFFSET = 4.0  # cells; for a blank image, the median of the authors' networks is below 1
 
 
 class Form(Enum):
-    """What a YOLOX file gives."""
+    """What a YOLOX file outputs."""
 
-    RAW = "offsets and log sizes of each cell (the authors' ONNX files)"
+    RAW = "an offset and a log size for each cell (the authors' ONNX files)"
     DECODED = "boxes in input pixels (exported with decoding)"
     SUPPRESSED = "boxes after suppression in the graph (MMDeploy's files)"
 
@@ -43,16 +43,16 @@ class YoloxDetector:
 
     Parameters
     ----------
-    engine : runs the network: one input (N, 3, H, W), sides divisible by 32. Accepted outputs:
-        one (N, cells, 5 + classes), where one run on a blank image tells whether boxes are decoded
-        in the graph; or MMDeploy's (N, boxes, 5) with classes (N, boxes), already suppressed.
+    engine : runs the network: one input (N, 3, H, W) with sides divisible by 32. Accepted outputs:
+        one (N, cells, 5 + classes), where a run on a blank image shows whether the graph decodes
+        the boxes; or MMDeploy's (N, boxes, 5) with classes (N, boxes), already suppressed.
     name : the network's name in the model catalogue.
-    size : (width, height) of the input, for a network that takes any.
-    person_class : index of persons among the classes: 0 in COCO and in networks of one class.
+    size : (width, height) of the input, for a network that accepts any size.
+    person_class : class index of persons: 0 in COCO and in networks with a single class.
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs, or its boxes are of neither form.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(
@@ -67,14 +67,18 @@ class YoloxDetector:
         self._input, self._width, self._height = image_input(engine.inputs, name, size)
         if self._width % STRIDES[-1] or self._height % STRIDES[-1]:
             raise EngineError(
-                f"'{name}' is no YOLOX network: its input of {self._width}x{self._height} px is "
-                f"not divisible by {STRIDES[-1]}"
+                f"'{name}' cannot be used as a YOLOX detector: its input, "
+                f"{self._width}x{self._height} px, is not divisible by {STRIDES[-1]}. Correct its "
+                "catalogue entry, or choose another model"
             )
         self._person = person_class
         self._cells, self._strides = cells(self._width, self._height)
         self._boxes, self._classes, classes = _outputs(engine.outputs, name, len(self._cells))
         if classes is not None and not 0 <= person_class < classes:
-            raise EngineError(f"'{name}' has {classes} classes; there is no class {person_class}")
+            raise EngineError(
+                f"'{name}': person_class: expected 0 to {classes - 1} for its {classes} classes, "
+                f"got {person_class}; correct its catalogue entry"
+            )
         self.form = Form.SUPPRESSED if self._classes else self._form_of_blank()
 
     def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
@@ -88,16 +92,16 @@ class YoloxDetector:
             kept = kept[scores[kept] >= threshold]
         else:
             corners, scores = self._decode(rows)
-            kept = np.flatnonzero(scores >= threshold)  # NaN compares false: no person
+            kept = np.flatnonzero(scores >= threshold)  # NaN compares false
             kept = kept[greedy_nms(corners[kept], scores[kept], SUPPRESSION_IOU)]
         height, width = image.shape[:2]
         return person_regions(corners[kept] / scale, scores[kept], width, height)
 
     def _decode(self, rows: FloatArray) -> tuple[npt.NDArray, npt.NDArray]:
-        """Corners in input pixels, and the score as a person: NaN for what is no person."""
+        """Corners in input pixels, and person scores: NaN if the box shows something else."""
         centre, size = rows[:, :2], rows[:, 2:4]
         if self.form is Form.RAW:
-            with np.errstate(over="ignore"):  # an infinite box is left out below
+            with np.errstate(over="ignore"):  # infinite boxes are dropped below
                 centre = (centre + self._cells) * self._strides
                 size = np.exp(size) * self._strides
         classes = rows[:, _BOX_AND_OBJECTNESS:]
@@ -108,8 +112,8 @@ class YoloxDetector:
         return corners, np.where(person & sound, scores, np.nan)
 
     def _form_of_blank(self) -> Form:
-        """Whether the graph decodes its boxes: on a blank image offsets are of about a cell, and
-        decoded centres lie about their cells.
+        """Whether the graph decodes its boxes: for a blank image, offsets are about a cell or less,
+        and decoded centres lie near their cells.
         """
         blank = np.full((1, 3, self._height, self._width), BAR, np.float32)
         rows = self._engine.run({self._input: blank})[self._boxes][0]
@@ -120,17 +124,18 @@ class YoloxDetector:
             if decoded or as_offset < min(_SMALL_OFFSET, as_centre):
                 return Form.DECODED if decoded else Form.RAW
         raise EngineError(
-            f"'{self.name}' is no YOLOX network: its {rows.shape[0]} boxes for a blank image are "
-            f"neither {Form.RAW.value} nor {Form.DECODED.value}"
+            f"'{self.name}' cannot be used as a YOLOX detector: its {rows.shape[0]} outputs for a "
+            f"blank image are neither {Form.RAW.value} nor {Form.DECODED.value}. Choose another "
+            "model, or another export of it"
         )
 
 
 def cells(width: int, height: int) -> tuple[FloatArray, FloatArray]:
-    """The cells of an input of that size, in the order of the output.
+    """The grid cells for an input size (px), in the order of the output.
 
     Returns
     -------
-    (cells, 2) column and row, and (cells, 1) the stride in px.
+    (cells, 2) columns and rows, and (cells, 1) strides in px.
     """
     grids, strides = [], []
     for stride in STRIDES:
@@ -141,7 +146,7 @@ def cells(width: int, height: int) -> tuple[FloatArray, FloatArray]:
 
 
 def letterbox(image: ByteArray, width: int, height: int) -> tuple[FloatArray, float]:
-    """An image as the network wants it.
+    """Scale and pad an image to the network's input size.
 
     Returns
     -------
@@ -149,20 +154,20 @@ def letterbox(image: ByteArray, width: int, height: int) -> tuple[FloatArray, fl
     """
     rows, columns = image.shape[:2]
     scale = min(height / rows, width / columns)
-    inside = max(1, int(columns * scale)), max(1, int(rows * scale))  # a line has one pixel too
+    inside = max(1, int(columns * scale)), max(1, int(rows * scale))  # very narrow images, too
     canvas = np.full((height, width, 3), BAR, np.uint8)
     canvas[: inside[1], : inside[0]] = cv2.resize(image, inside, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32), scale
 
 
 def _sound(rows: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which rows have only finite numbers."""
+    """Which rows are finite."""
     return np.asarray(np.isfinite(rows).all(axis=1), np.bool_)
 
 
 def _outputs(specs: tuple[TensorSpec, ...], name: str, count: int) -> tuple[str, str, int | None]:
-    """Names of the boxes' output and of the classes' ("" when the boxes hold them), and how many
-    classes there are (None where the shape does not say).
+    """Names of the outputs for boxes and for classes ("" if they share one), and the number of
+    classes (None if the shape does not give it).
     """
     boxes = [
         spec
@@ -179,7 +184,7 @@ def _outputs(specs: tuple[TensorSpec, ...], name: str, count: int) -> tuple[str,
     if len(specs) == 2 and len(suppressed) == 1 and len(classes) == 1:
         return suppressed[0].name, classes[0].name, None
     raise EngineError(
-        f"'{name}' is no YOLOX network: expected for its input one output (N, {count}, 5 + "
-        "classes), or MMDeploy's (N, boxes, 5) and (N, boxes); the file has "
-        f"{', '.join(map(str, specs))}"
+        f"'{name}' cannot be used as a YOLOX detector: for its input size, expected one output "
+        f"(N, {count}, 5 + classes), or MMDeploy's (N, boxes, 5) and (N, boxes); the file has "
+        f"{', '.join(map(str, specs))}. Choose another model, or another export of it"
     )

@@ -1,4 +1,4 @@
-"""Bodies of images: where tracks lead, and where the person detector finds new ones."""
+"""Measures bodies: in the crops of tracks, and where the person detector finds new ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from vitpose_ros.oks import oks_nms, pair_oks
 from vitpose_ros.types import Crop, Frame, Region
 
 SAME_PERSON_IOU = 0.5
-"""A detected person whose region overlaps that of a measured body more than this is that body."""
+"""A detected person whose region overlaps a measured body's by more than this is that body."""
 
 SAME_BODY_OKS = 0.7
-"""Of two bodies more similar than this, one is the other measured twice."""
+"""Two bodies more similar than this are one body, measured twice."""
 
 HIDDEN_BODY_OKS = 0.4
-"""A body measured where a lost track leads is dropped when another body is more similar to it than
-this."""
+"""A body from a lost track's crop is dropped if another body is more similar to it than this."""
 
 JOINT_SCORE = 0.3
-"""Joints of a lower score do not count when bodies are compared."""
+"""Joints with a lower score are ignored when bodies are compared."""
 
 Bodies = list[BodyMeasurement]
 
@@ -31,7 +30,7 @@ Bodies = list[BodyMeasurement]
 def measure_bodies(
     networks: Networks, frames: Sequence[Frame], plans: Sequence[FramePlan], usage: Usage
 ) -> tuple[list[Bodies | None], set[int]]:
-    """The bodies of each image, and the numbers of the images that the person detector searched.
+    """The bodies in each image, and the indices of the images that the person detector searched.
 
     Bodies are None for an image whose plan asks for none.
     """
@@ -51,7 +50,7 @@ def measure_bodies(
 def _detect(
     networks: Networks, i: int, frame: Frame, plan: FramePlan, known: Bodies, usage: Usage
 ) -> list[Region]:
-    """Where to read bodies that no track leads to."""
+    """Regions of persons that are not measured yet."""
     detector, reader, settings = networks.person_detector, networks.body_reader, plan.persons
     assert detector is not None and reader is not None
     with usage.stage("detect", detector.name, [i]):
@@ -75,7 +74,7 @@ def _read(
     regions: Mapping[int, Sequence[Region]],
     usage: Usage,
 ) -> dict[int, Bodies]:
-    """The bodies in regions of images, by the image's number, in one batch."""
+    """The bodies in the regions of each image, by the image's index; all in one batch."""
     reader, jobs = networks.body_reader, [(i, r) for i, rs in regions.items() for r in rs]
     found: dict[int, Bodies] = {i: [] for i in regions}
     if not jobs or reader is None:
@@ -91,9 +90,8 @@ def _read(
 
 
 def _distinct(found: Bodies) -> Bodies:
-    """Each body once, in the order given: of two that are one, the tracked one stays, else the one
-    with the higher score. A body measured where a lost track leads, but where another one stands,
-    is that other one.
+    """Each body once, in the given order. Of duplicates, keep the tracked one, otherwise the one
+    with the higher score. A body from a lost track's crop is dropped if another body stands there.
     """
     joints = [body.keypoints for body in found]
     areas = [body.region.width * body.region.height if body.region else 1.0 for body in found]

@@ -1,4 +1,4 @@
-"""Hands of images: where tracks lead, where bodies have them, and where a detector finds them."""
+"""Measures hands: in the crops of tracks, at bodies' arms, and where a detector finds them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan, Han
 from vitpose_ros.types import Crop, Frame, Region, View
 
 MIN_JOINTS_INSIDE = 4
-"""With fewer joints in the image, less than a finger, a hand has left it: the rest is a guess."""
+"""A hand with fewer joints in the image, less than a finger, has left it: the rest is a guess."""
 
 _COPY_PALMS, _SURE = 0.4, 0.8
 """See `_copies`: the median distance of the joints, and the probability of a side."""
@@ -34,12 +34,12 @@ def measure_hands(
     bodies: Sequence[Sequence[BodyMeasurement] | None],
     usage: Usage,
 ) -> tuple[list[Hands], set[int]]:
-    """The hands of each image, and the numbers of the images that the hand detector searched.
+    """The hands in each image, and the indices of the images that the hand detector searched.
 
     Parameters
     ----------
-    bodies : of each image whose new hands are those of its bodies; None for an image in which
-        hands are found directly.
+    bodies : for each image, the bodies whose hands to measure; None for an image in which hands are
+        detected directly.
     """
     tracked = _read(networks, frames, plans, [plan.hand_crops for plan in plans], usage)
     hands = [_each_once(found, ()) for found in tracked]
@@ -76,7 +76,7 @@ def measure_hands(
 
 
 def _at_arms(bodies: Sequence[BodyMeasurement], known: Hands) -> list[Region]:
-    """Where bodies have hands that no track leads to."""
+    """Regions of hands at the arms of bodies that are not measured yet."""
     return [
         place.region
         for body in bodies
@@ -92,7 +92,7 @@ def _detect(
     searched: set[int],
     usage: Usage,
 ) -> dict[int, list[list[Palm]]]:
-    """The palms in each window of the images that are searched, by the image's number."""
+    """The palms in each window of the searched images, by the image's index."""
     detector = networks.hand_detector
     if not searched or detector is None:
         return {}
@@ -117,7 +117,7 @@ def _read(
     regions: Sequence[Sequence[Region]],
     usage: Usage,
 ) -> list[list[HandMeasurement | None]]:
-    """What each region of each image shows, in one batch; None for no hand."""
+    """The hand in each region of each image, all in one batch; None for no hand."""
     jobs = [(i, region) for i, of_image in enumerate(regions) for region in of_image]
     found: list[list[HandMeasurement | None]] = [[] for _ in frames]
     if not jobs:
@@ -143,8 +143,8 @@ def _is_hand(hand: HandMeasurement, frame: Frame, plan: FramePlan) -> bool:
 
 
 def _each_once(found: Sequence[HandMeasurement | None], known: Sequence[HandMeasurement]) -> Hands:
-    """Hands that are not known yet, in their order; of two measurements of one hand the one with
-    the higher presence.
+    """Hands that are not known yet, in the given order; of several measurements of a hand, the one
+    with the highest presence.
     """
     kept: Hands = []
     given = [hand for hand in found if hand is not None]
@@ -155,16 +155,16 @@ def _each_once(found: Sequence[HandMeasurement | None], known: Sequence[HandMeas
 
 
 def _not_copies(found: Sequence[HandMeasurement | None], known: Hands) -> Hands:
-    """Hands that are neither known yet, nor a known one measured badly; each once."""
+    """Each hand that is neither known yet nor a bad measurement of a known one, once."""
     new = _each_once(found, known)
     return [hand for hand in new if not any(_copies(hand, other) for other in known)]
 
 
 def _copies(hand: HandMeasurement, known: HandMeasurement) -> bool:
-    """Whether a new hand is a known one, measured badly: close to it, and of its side.
+    """Whether a new hand is a bad measurement of a known one: close to it, with the same side.
 
-    This happens where one hand of a person hides the other. What remains visible of the hidden one
-    is detected as a palm, and its crop shows the hand in front.
+    This happens when one hand of a person hides the other. The detector finds a palm in what
+    remains visible of the hidden one, but its crop shows the hand in front.
     """
     one_side = min(hand.right, known.right) > _SURE or max(hand.right, known.right) < 1.0 - _SURE
     apart = known_median(np.linalg.norm(hand.uv - known.uv, axis=1))
@@ -172,7 +172,7 @@ def _copies(hand: HandMeasurement, known: HandMeasurement) -> bool:
 
 
 def _distinct(palms: Sequence[Palm], known: Hands, before: Sequence[Region]) -> list[Region]:
-    """The regions of palms, best first, without those of known hands and of better palms."""
+    """Regions of palms, best first, except those of known hands and of better palms."""
     taken = [hand.region for hand in known if hand.region is not None] + list(before)
     regions: list[Region] = []
     for palm in sorted(palms, key=lambda palm: -palm.score):
@@ -185,8 +185,8 @@ def _distinct(palms: Sequence[Palm], known: Hands, before: Sequence[Region]) -> 
 
 
 def _apart(hands: Hands, known: Hands) -> Hands:
-    """Hands that do not overlap another one: a tile can show a part of a large hand that looks
-    like a small one.
+    """Hands that do not overlap another one: in a tile, a part of a large hand can look like a
+    small hand.
     """
     kept: Hands = []
     for hand in hands:

@@ -1,4 +1,4 @@
-"""The first step of the core: run the networks on the images of one or several cameras."""
+"""The first step of the core: runs the networks on the images of one or several cameras."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def measure(
 ) -> list[Measurements]:
     """Measure hands and bodies.
 
-    All crops of one kind, of all images, go through their network in one batch. What is measured
-    in an image does not depend on the images beside it.
+    All crops of a kind, from all images, run in one batch. The measurements of an image do not
+    depend on the other images.
 
     Parameters
     ----------
-    networks : to run.
-    frames : images, of any sizes.
+    networks : the networks to run.
+    frames : images of any size.
     plans : one for each image.
 
     Returns
     -------
-    One for each image, in their order.
+    The measurements of each image, in the same order.
 
     Raises
     ------

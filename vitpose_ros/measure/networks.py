@@ -1,4 +1,4 @@
-"""The networks of a process: loaded once, shared by the pipelines of all its cameras."""
+"""The networks of a process: loaded once, shared by the pipelines of all cameras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vitpose_ros.measurements import BodyMeasurement, HandMeasurement
 from vitpose_ros.types import ByteArray, Crop, Region
 
 FIRST_BATCHES = (1, 2)
-"""The most frequent numbers of hands, and of bodies, that are read at once."""
+"""The most frequent numbers of hands or bodies in a batch."""
 
 
 class HandDetector(Protocol):
@@ -26,7 +26,7 @@ class HandDetector(Protocol):
     """The network's name in the model catalogue."""
 
     def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
-        """For each window its palms with at least this score, best first."""
+        """For each window, its palms with at least this score, best first."""
         ...
 
 
@@ -36,7 +36,7 @@ class HandReader(Protocol):
     name: str
     """The network's name in the model catalogue."""
     engine: str
-    """What it runs on, for people."""
+    """Name of the engine, for display."""
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
         """One measurement for each crop (a rotated square), in their order; None for no hand."""
@@ -44,16 +44,16 @@ class HandReader(Protocol):
 
 
 class BodyReader(Protocol):
-    """Measures the joints of bodies, and knows which regions its network needs."""
+    """Measures the joints of bodies, and defines the regions that its network needs."""
 
     name: str
     """The network's name in the model catalogue."""
     engine: str
-    """What it runs on, for people."""
+    """Name of the engine, for display."""
     layout: Layout
 
     def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
-        """Where a detector finds persons, as this reader's network needs them; best first."""
+        """Regions of detected persons, in the form this reader's network needs, best first."""
         ...
 
     def __call__(self, crops: Sequence[Crop]) -> list[BodyMeasurement | None]:
@@ -63,15 +63,13 @@ class BodyReader(Protocol):
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks, by their tasks.
-
-    Not for use from several threads at a time.
+    """The networks, by task. Not thread-safe.
 
     Attributes
     ----------
     hand_reader : measures hands.
-    hand_detector : finds hands directly; None where only the hands of bodies are measured.
-    person_detector, body_reader : find and measure bodies; None without bodies.
+    hand_detector : finds hands directly; None if only the hands of bodies are measured.
+    person_detector, body_reader : find and measure bodies; None if bodies are not measured.
     """
 
     hand_reader: HandReader
@@ -81,12 +79,12 @@ class Networks:
 
     @property
     def measures_bodies(self) -> bool:
-        """Whether there are networks for bodies."""
+        """Whether bodies can be measured."""
         return self.person_detector is not None and self.body_reader is not None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The networks' names in the model catalogue."""
+        """Names of the networks in the model catalogue."""
         everything = (
             self.hand_detector,
             self.hand_reader,
@@ -97,7 +95,7 @@ class Networks:
 
     @property
     def engine(self) -> str:
-        """What the keypoint networks run on, for people."""
+        """Names of the keypoint networks' engines, for display."""
         hands, bodies = self.hand_reader, self.body_reader
         if bodies is None or bodies.engine == hands.engine:
             return hands.engine
@@ -109,7 +107,8 @@ class Networks:
         return (HAND21,) if self.body_reader is None else (self.body_reader.layout, HAND21)
 
     def warm_up(self) -> None:
-        """Run each network, keypoint networks on each of FIRST_BATCHES: first runs are slow.
+        """Run each network once, because first runs are slow; keypoint networks with each batch
+        size in FIRST_BATCHES.
 
         Raises
         ------

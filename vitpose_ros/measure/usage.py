@@ -1,4 +1,4 @@
-"""Which networks ran for which image, and how long."""
+"""Records which networks ran for each image, and for how long."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 
 class Usage:
-    """The use of networks for a batch of images.
+    """The networks used for a batch of images.
 
     Parameters
     ----------
-    images : how many.
+    images : number of images.
 
     Attributes
     ----------
-    models : for each image the networks that ran for it, in the order of their first use.
+    models : for each image, the networks that ran for it, in order of first use.
     stage_s : wall time of each stage for the whole batch, s.
     """
 
@@ -26,7 +26,7 @@ class Usage:
 
     @contextmanager
     def stage(self, name: str, model: str, images: Iterable[int]) -> Iterator[None]:
-        """Count the time within as a stage's, and the model as used for these images."""
+        """Add the time spent inside to a stage, and the model to these images."""
         for i in images:
             if model not in self.models[i]:
                 self.models[i].append(model)

@@ -1,4 +1,4 @@
-"""Which body, and which of its arms, a hand belongs to."""
+"""Assigns hands to the arms of bodies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitpose_ros.types import FloatArray, Instance, Side
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm of a body: the body's track id, the side, and how sure its wrist is, 0 .. 1."""
+    """An arm of a body: the body's track id, the side, and the wrist's score, 0.5 .. 1."""
 
     body_id: int
     side: Side
@@ -25,21 +25,21 @@ class Arm:
 
 
 def arms_of_hands(hands: Sequence[FloatArray], bodies: Sequence[Instance]) -> list[Arm | None]:
-    """The arm of each hand, or None. The wrist at the end of an arm is better evidence of a side
-    than the appearance of the hand.
+    """The arm of each hand. The wrist at the end of an arm is better evidence of a side than the
+    appearance of the hand.
 
     Parameters
     ----------
     hands : (21, 2) px each.
-    bodies : those that are seen.
+    bodies : the bodies found in this image.
 
     Returns
     -------
-    For each hand its arm; each arm has one hand.
+    For each hand its arm, or None. No two hands share an arm.
     """
     centres = [np.nanmean(uv, axis=0).tolist() for uv in hands]
     arms = assign_hands(centres, [body.keypoints for body in bodies])
-    # An arm with a hidden elbow has no reach, but its hand may well be where it should be.
+    # Without its elbow, an arm's reach is unknown, but the hand may lie where the body implies.
     places = [(n, p) for n, body in enumerate(bodies) for p in hands_of_body(body.keypoints)]
     for number, place in places:
         arm = number, place.side
@@ -53,8 +53,8 @@ def arms_of_hands(hands: Sequence[FloatArray], bodies: Sequence[Instance]) -> li
 
 
 def arm_is_hidden(arm: Arm, bodies: Sequence[Instance]) -> bool:
-    """Whether this image says nothing about an arm: its body is lost, or the score of its wrist or
-    elbow is too low. A body whose track has ended has no arms.
+    """Whether this image does not show an arm: its body is lost, or the score of its wrist or elbow
+    is too low. False for a body whose track has ended.
     """
     for body in bodies:
         if body.track_id == arm.body_id:

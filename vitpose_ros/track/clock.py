@@ -1,26 +1,26 @@
-"""When tracking has to start anew."""
+"""Decides when tracking restarts."""
 
 from __future__ import annotations
 
 from vitpose_ros.types import Frame
 
 MAX_GAP_S = 0.5
-"""After a longer time without an image tracking starts anew: everything has moved."""
+"""Tracking restarts after a longer time without an image: everything may have moved."""
 
 
 class FrameClock:
-    """Notes when tracking has to start anew: with the first image, and when time or size jump."""
+    """Restarts tracking at the first image, and when the time or the image size jumps."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int, int] | None = None  # stamp_ns, width, height
         self._asked = True
 
     def ask_reset(self) -> None:
-        """Start anew with the next image."""
+        """Restart tracking at the next image."""
         self._asked, self._last = True, None
 
     def start(self, frame: Frame) -> bool:
-        """Note an image's time and size; True when tracking starts anew at this image."""
+        """Note an image's time and size; True if tracking restarts at this image."""
         now = (frame.stamp_ns, frame.width, frame.height)
         if self._last is not None:
             gap_s = (now[0] - self._last[0]) * 1e-9

@@ -157,7 +157,7 @@ def test_a_network_of_four_classes_is_told_apart_by_names(network):
 
 
 def test_four_classes_without_names_are_refused(network):
-    with pytest.raises(EngineError, match=r"'net' is no network of the DETR family"):
+    with pytest.raises(EngineError, match=r"'net' cannot be used as a DETR detector"):
         DetrDetector(network(bias([1.0], 4), names=("a", "b")), "net")
 
 
@@ -218,14 +218,14 @@ def test_nothing_is_suppressed(fake_engine):
 )
 def test_another_network_is_refused_when_loaded(fake_engine, inputs, outputs):
     arrays = {name: np.zeros(shape, np.float32) for name, shape in outputs.items()}
-    with pytest.raises(EngineError, match=r"'net' is no .*(the file has)"):
+    with pytest.raises(EngineError, match=r"'net' cannot be used as a .*(the file has)"):
         DetrDetector(fake_engine(inputs, arrays), "net")
 
 
 def test_a_network_for_any_size_is_given_the_one_of_its_entry(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
     engine.inputs = (TensorSpec("pixel_values", (None, 3, None, None)),)
-    with pytest.raises(EngineError, match="its catalogue entry must say which"):
+    with pytest.raises(EngineError, match=r"any image size.*input: \{width: W, height"):
         DetrDetector(engine, "net")
     assert len(DetrDetector(engine, "net", size=(640, 480))(IMAGE, 0.5)) == 1
     assert engine.seen.shape == (1, 3, 480, 640)
@@ -233,7 +233,7 @@ def test_a_network_for_any_size_is_given_the_one_of_its_entry(fake_engine):
 
 def test_the_first_detr_with_its_softmax_is_refused(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], np.zeros((1, 1, 92)))
-    with pytest.raises(EngineError, match="92 classes, as the first DETR"):
+    with pytest.raises(EngineError, match="92 classes, like the original DETR"):
         DetrDetector(engine, "net")
 
 
@@ -247,7 +247,7 @@ def test_a_network_that_hides_its_classes_must_be_told_the_persons(fake_engine):
 
 def test_a_class_that_the_network_has_not_is_refused(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
-    with pytest.raises(EngineError, match="has 2 classes; there is no class 2"):
+    with pytest.raises(EngineError, match="person_class: expected 0 to 1 for its 2 classes, got 2"):
         DetrDetector(engine, "net", person_class=2)
 
 

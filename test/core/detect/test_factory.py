@@ -59,11 +59,11 @@ def test_rf_detrs_entries_ask_for_imagenets_normalisation(engine_for):
 @pytest.mark.parametrize(
     ("name", "change", "complaint"),
     [
-        ("yolox-s", {"architecture": "hog"}, "architecture 'hog'; persons are found by mediapipe"),
+        ("yolox-s", {"architecture": "hog"}, "'hog'; person detectors can be mediapipe"),
         ("yolox-s", {"settings": {"nms": 0.5}}, "unknown settings nms"),
         ("yolox-s", {"settings": {"person_class": "a"}}, "expected a whole number, got 'a'"),
         ("dfine-m", {"settings": {"normalise": "caffe"}}, "expected 'none' or 'imagenet'"),
-        ("mediapipe-person", {"settings": {"a": 1}}, "mediapipe detectors take none"),
+        ("mediapipe-person", {"settings": {"a": 1}}, "mediapipe detectors accept none"),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_refused(name, change, complaint, engine_for):
