@@ -1,7 +1,7 @@
-"""Grey images, as of infrared and monochrome cameras, for a palm detector that knows colour.
+"""Tints grey images, from infrared or monochrome cameras, for a palm detector trained on colour.
 
-MediaPipe's palm detector finds few hands in grey images. It finds many more when the shades are
-coloured as skin is: dark ones brown, light ones pale. `benchmarks/grey_hands.py` measures it.
+MediaPipe's palm detector finds few hands in grey images. It finds many more if grey levels are
+mapped to skin tones, from dark brown to pale. Measured by `benchmarks/grey_hands.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vitpose_ros.types import ByteArray, FloatArray
 
-_SAMPLES = 64  # rows and columns that are looked at
+_SAMPLES = 64  # rows and columns
 _SPREAD = 4  # levels between the channels: what chroma subsampling leaves of a grey image
 _COLOURED = 0.001  # of the samples; colour cameras in dim light have 2 % or more
 
@@ -19,7 +19,7 @@ _COLOURED = 0.001  # of the samples; colour cameras in dim light have 2 % or mor
 def _skin_tones(
     gammas: tuple[float, float, float], gains: tuple[float, float, float]
 ) -> npt.NDArray[np.float32]:
-    """(256, 3) float32: RGB, 0 .. 1, of each shade y: gain * y ** gamma."""
+    """(256, 3) float32 RGB, 0 .. 1, for each grey level y: gain * y ** gamma."""
     shade = np.linspace(0.0, 1.0, 256)[:, None]
     return np.clip(shade**gammas * gains, 0.0, 1.0).astype(np.float32)
 
@@ -28,13 +28,13 @@ TINTS = (
     _skin_tones((0.737, 1.008, 1.033), (0.979, 0.827, 0.784)),
     _skin_tones((0.685, 1.190, 1.166), (0.962, 0.949, 1.129)),
 )
-"""(256, 3) float32 each: RGB, 0 .. 1, of the 256 shades. Black stays black. The pair was chosen by
-random search for the share of hands that one or the other finds, in the windows of
-benchmarks/grey_hands.py that are marked 'tuned'."""
+"""(256, 3) float32 RGB each, 0 .. 1, for the 256 grey levels. Black stays black. A random search
+chose the pair with the largest share of hands found with either tint, on the windows that
+benchmarks/grey_hands.py reports as 'tuned'."""
 
 
 def tint(rgb: FloatArray, shades: npt.NDArray[np.float32]) -> None:
-    """Colour a grey crop in place.
+    """Tint a grey crop in place.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def looks_grey(image: ByteArray) -> bool:
 
     Parameters
     ----------
-    image : (H, W, 3) uint8. A few thousand of its pixels are looked at.
+    image : (H, W, 3) uint8. A few thousand of its pixels are checked.
     """
     height, width = image.shape[:2]
     step = max(1, height // _SAMPLES), max(1, width // _SAMPLES)

@@ -1,7 +1,7 @@
-"""MediaPipe's person detector: an image in, persons with the circle around their body out.
+"""MediaPipe's person detector: from an image to persons with a circle around the body.
 
-Its numbers are those of MediaPipe's graphs pose_detection_cpu and pose_detection_to_roi. The
-network finds faces, with points of the body that each belongs to; its box is the face's.
+Constants are those of MediaPipe's graphs pose_detection_cpu and pose_detection_to_roi. The network
+detects faces, and points of the bodies they belong to; its boxes are those of the faces.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from vitpose_ros.types import NO_ID, ByteArray, Crop, Region
 
 INPUT_PX = 224
 POINTS = 4
-"""Points of a person: middle of the hips; a point of the circle around the whole body, straight up
-from there; middle of the shoulders; a point of the circle around the upper body."""
+"""Points of a person: mid-hip; a point on the circle around the whole body, straight up from there;
+mid-shoulder; a point on the circle around the upper body."""
 
 _RECIPE = SsdRecipe("person", INPUT_PX, (8, 16, 32, 32, 32), POINTS, signed=True)
 _HIPS, _CIRCLE = 0, 1
 _BODY_SCALE = 1.25
 _SAME_BODY = 0.5
-_BOX_ASPECT = 0.75  # width over height of a body that stands in its circle
+_BOX_ASPECT = 0.75  # width over height of a body inside its circle
 
 
 class MediaPipePersonDetector(SsdDetector):
-    """Finds persons who are near enough to fill a good part of the image: by their faces.
+    """Finds persons by their faces, if they are near enough to fill a good part of the image.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class MediaPipePersonDetector(SsdDetector):
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -48,8 +48,8 @@ class MediaPipePersonDetector(SsdDetector):
     def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
         """Find persons; see `detect.persons.PersonDetector`.
 
-        The network gives no box of the body. The region is the upright box around a rectangle of
-        3:4 that stands in the body's circle, turned as the body is.
+        The network has no output for the body's box. The region is the upright box around a 3:4
+        rectangle that fits in the body's circle and is rotated like the body.
         """
         height, width = image.shape[:2]
         found = self.body_regions(image, threshold)
@@ -63,12 +63,12 @@ class MediaPipePersonDetector(SsdDetector):
         Parameters
         ----------
         image : (H, W, 3) uint8, BGR.
-        threshold : persons of a lower score are left out.
+        threshold : minimum score.
 
         Returns
         -------
-        Best first; each with the points of `POINTS`. None in an image that is shorter than
-        MIN_IMAGE_PX.
+        Persons, best first, each with the points of `POINTS`; empty if a side of the image is
+        shorter than MIN_IMAGE_PX.
         """
         height, width = image.shape[:2]
         if min(width, height) < MIN_IMAGE_PX:
@@ -76,7 +76,7 @@ class MediaPipePersonDetector(SsdDetector):
         return self.search([Crop(image, letterbox_region(width, height))], threshold)[0]
 
     def body_regions(self, image: ByteArray, threshold: float) -> list[Region]:
-        """The turned squares in which MediaPipe's body network looks for the joints.
+        """The rotated squares in which MediaPipe's body network reads the joints.
 
         Parameters
         ----------
@@ -84,8 +84,8 @@ class MediaPipePersonDetector(SsdDetector):
 
         Returns
         -------
-        Best first. Of circles whose middles lie closer than half of the smaller radius only the
-        best stays: suppression compares the faces, and one body may have been given two.
+        Best first. If the centres of circles are closer than half the smaller radius, only the best
+        is kept: suppression compares faces, so a body may have been detected twice.
         """
         regions: list[Region] = []
         for detection in self.detect(image, threshold):
@@ -98,18 +98,18 @@ class MediaPipePersonDetector(SsdDetector):
 def aligned_region(
     points: Sequence[Sequence[float]] | np.ndarray, score: float, track_id: int = NO_ID
 ) -> Region | None:
-    """The turned square around the body's circle, a quarter larger.
+    """The rotated square around the body's circle, enlarged by a quarter.
 
     Source: MediaPipe's AlignmentPointsRectsCalculator and RectTransformationCalculator.
 
     Parameters
     ----------
-    points : the circle's middle and a point on it, straight up as the body stands, px.
-    score, track_id : handed on to the region.
+    points : the circle's centre, and the point on it in the body's upward direction, px.
+    score, track_id : of the region.
 
     Returns
     -------
-    None when the points are not finite, or are one.
+    The region; None if the points are not finite, or coincide.
     """
     (x0, y0), (x1, y1) = points[_HIPS], points[_CIRCLE]
     radius = math.dist((x0, y0), (x1, y1))
@@ -121,18 +121,18 @@ def aligned_region(
 
 
 def box_region(region: Region) -> Region:
-    """The square in which MediaPipe's body network looks for the body of a box that some other
-    detector gave: around its middle, a quarter larger than its long side, not turned.
+    """The square in which MediaPipe's body network reads a body in the box of another detector:
+    around its centre, a quarter larger than its long side, not rotated.
 
-    MediaPipe has no such rule. It suits bodies that stand or sit; the network then gives the region
-    for the next look by itself.
+    MediaPipe has no rule for this. This one suits people who stand or sit; for the next image, the
+    network itself provides the region.
     """
     side = _BODY_SCALE * max(region.width, region.height)
     return Region(region.cx, region.cy, side, side, 0.0, region.score, region.track_id)
 
 
 def _corners(region: Region) -> tuple[float, float, float, float]:
-    """x0, y0, x1, y1 of the upright box around a body that stands in its circle, px."""
+    """x0, y0, x1, y1 of the upright box around a body inside its circle, px."""
     half_h = region.height / _BODY_SCALE / 2
     half_w = half_h * _BOX_ASPECT
     cos, sin = abs(math.cos(region.rotation_rad)), abs(math.sin(region.rotation_rad))

@@ -1,6 +1,6 @@
-"""MediaPipe's palm detector: windows of images in, palms out; and the crop that a palm leads to.
+"""MediaPipe's palm detector: from windows of images to palms, and from a palm to the hand's region.
 
-Source of numbers: MediaPipe's graphs palm_detection_cpu and palm_detection_detection_to_roi.
+Constants are those of MediaPipe's graphs palm_detection_cpu and palm_detection_detection_to_roi.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SCALE, _SHIFT_Y = 2.6, -0.5
 _WRIST_POINT, _MIDDLE_POINT = 0, 2
 _JOINTS = [0, 5, 9, 13, 17, 1, 2]  # the hand joint of each point
 _SAME_PALM = 0.4  # palm sizes
-_EDGE = 0.01  # of a window: a palm this close to an inner edge is cut off by it
+_EDGE = 0.01  # of a window: a palm this close to an inner edge is truncated
 
 
 def anchors() -> npt.NDArray[np.float32]:
@@ -48,14 +48,14 @@ class PalmDetector(SsdDetector):
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
         super().__init__(engine, name, _RECIPE)
 
     def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
-        """Look for palms in windows of one or several images; see `SsdDetector.search`.
+        """Find palms in windows of one or several images; see `SsdDetector.search`.
 
         Each window of a grey image is searched in every tint of `detect.grey`.
         """
@@ -79,7 +79,7 @@ class PalmDetector(SsdDetector):
 
 
 def _each_once(palms: Sequence[Palm]) -> list[Palm]:
-    """Of palms that overlap the one with the best score; best first."""
+    """Of overlapping palms, keep the one with the best score; best first."""
     kept: list[Palm] = []
     for palm in sorted(palms, key=lambda palm: -palm.score):
         if all(iou(palm.box, other.box) <= SUPPRESSION_IOU for other in kept):
@@ -88,7 +88,7 @@ def _each_once(palms: Sequence[Palm]) -> list[Palm]:
 
 
 def palm_region(palm: Palm) -> Region | None:
-    """The region of the whole hand around a palm; None when it is too small to read."""
+    """The region of the hand that a palm belongs to; None if it is too small to read."""
     x, y, width, height = palm.box
     if not np.isfinite(palm.points).all() or not min(width, height) > 0:
         return None
@@ -98,18 +98,18 @@ def palm_region(palm: Palm) -> Region | None:
 
 
 def same_palm(palm: Palm, uv: FloatArray) -> bool:
-    """Whether a detected palm is that of a hand with these joints, (21, 2) px.
+    """Whether a detected palm belongs to a hand with these joints, (21, 2) px.
 
-    Regions cannot be compared: a palm's is smaller than that of the hand's own joints.
+    Comparing regions does not work: a palm's region is smaller than that of the hand's joints.
     """
     apart = np.linalg.norm(palm.points - uv[_JOINTS], axis=1)
     return bool(known_median(apart) < _SAME_PALM * palm_size(uv))
 
 
 def whole_in_window(palm: Palm, window: Region, width: int, height: int) -> bool:
-    """Whether a palm keeps clear of the edges of its window, other than the image's own edges.
+    """Whether a palm does not touch the edges of its window, except at the edges of the image.
 
-    A palm that is cut off is measured wrongly; an overlapping window shows it whole.
+    Truncated palms are measured wrongly; an overlapping window shows them completely.
     """
     x, y, w, h = palm.box
     left, top = window.cx - window.width / 2, window.cy - window.height / 2

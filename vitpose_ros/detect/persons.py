@@ -1,4 +1,4 @@
-"""What every detector of persons offers, and the way from a network's boxes to regions."""
+"""The interface of person detectors, and the conversion of a network's boxes to regions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.types import ByteArray, Region
 
 MIN_PERSON_PX = 8.0
-"""A box with a shorter side shows no person that any network could read."""
+"""A person in a box with a shorter side is too small for any network."""
 
 MIN_IMAGE_PX = 16.0
-"""In an image with a shorter side, blocks of colour are taken for persons."""
+"""In images with a shorter side, detectors report blocks of colour as persons."""
 
 
 class PersonDetector(Protocol):
@@ -29,17 +29,16 @@ class PersonDetector(Protocol):
         Parameters
         ----------
         image : (H, W, 3) uint8, BGR.
-        threshold : boxes of a lower score are left out, 0 .. 1.
+        threshold : minimum score, 0 .. 1.
 
         Returns
         -------
-        Upright regions of persons and of nothing else, best first, so that the first N are the N
-        best; empty when there is none. Each lies in the image and has sides of at least
-        MIN_PERSON_PX; boxes that are not finite are left out. An image of any size is taken.
+        Upright regions of persons only, best first; empty if there are none. Each is inside the
+        image, finite, and has sides of at least MIN_PERSON_PX. The image may have any size.
 
         Raises
         ------
-        EngineError : when the network cannot be run.
+        EngineError : the network fails.
         """
         ...
 
@@ -47,7 +46,7 @@ class PersonDetector(Protocol):
 def person_regions(
     corners: npt.NDArray, scores: npt.NDArray, width: int, height: int
 ) -> list[Region]:
-    """Boxes of a network as regions of an image: cut at its edges, best first.
+    """Convert a network's boxes to regions, clipped to the image.
 
     Parameters
     ----------
@@ -57,8 +56,8 @@ def person_regions(
 
     Returns
     -------
-    Left out are boxes that are not finite, lie outside the image, or are shorter than
-    MIN_PERSON_PX there, and all of an image that is shorter than MIN_IMAGE_PX.
+    Regions, best first, without boxes that are not finite, lie outside the image, or have a side
+    shorter than MIN_PERSON_PX in it; empty if a side of the image is shorter than MIN_IMAGE_PX.
     """
     if min(width, height) < MIN_IMAGE_PX:
         return []
@@ -84,13 +83,13 @@ def image_input(
     Parameters
     ----------
     specs : the network's inputs.
-    name : the network's name in the catalogue, for the error.
-    size : (width, height) for a network that takes any; when the network has a size of its own,
-        it must be this one or None.
+    name : the network's name in the catalogue, for error messages.
+    size : (width, height), required if the network accepts any size; otherwise the network's own
+        size, or None.
 
     Raises
     ------
-    EngineError : other inputs; no size known; or two that differ.
+    EngineError : the inputs do not fit, the size is unknown, or the two sizes differ.
     """
     if len(specs) != 1 or len(specs[0].shape) != 4 or specs[0].shape[1] not in (3, None):
         found = ", ".join(map(str, specs)) or "none"

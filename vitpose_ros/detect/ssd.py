@@ -1,9 +1,9 @@
-"""MediaPipe's single-shot detectors: windows of images in, boxes with points out.
+"""MediaPipe's single-shot detectors for palms and persons: from windows of images to boxes with
+points.
 
-Palms and persons have networks of one kind. Preparation and decoding follow MediaPipe's
-calculators SsdAnchors, TensorsToDetections and NonMaxSuppression, with the options that both graphs
-share: anchors of fixed size, boxes and points relative to the anchor in input pixels, logits as
-scores, weighted suppression.
+Pre- and post-processing follow MediaPipe's calculators SsdAnchors, TensorsToDetections and
+NonMaxSuppression, with the options that both graphs share: anchors of fixed size; boxes and points
+relative to the anchor, in input pixels; scores as logits; weighted non-maximum suppression.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
 from vitpose_ros.geometry import Box, crop_rgb
 from vitpose_ros.types import Crop, Region
 
-# One of aspect 1, one interpolated to the next layer's scale; of a fixed size they are equal.
+# One with aspect 1, one interpolated to the next layer's scale; with a fixed size they are equal.
 _ANCHORS_PER_CELL_AND_LAYER = 2
 SUPPRESSION_IOU = 0.3
 
@@ -42,15 +42,15 @@ class Detection:
 
 @dataclass(frozen=True)
 class SsdRecipe:
-    """What differs between the networks.
+    """The differences between the networks.
 
     Attributes
     ----------
-    finds : what it finds, in words for an error.
+    finds : what it detects, for error messages.
     input_px : side of the square input.
     strides : of the layers, px.
-    points : points of an object.
-    signed : whether pixels are -1 .. 1 to the network instead of 0 .. 1.
+    points : number of points per object.
+    signed : whether input pixels are -1 .. 1, not 0 .. 1.
     """
 
     finds: str
@@ -78,11 +78,11 @@ class SsdDetector:
     ----------
     engine : runs the network: one input (N, S, S, 3), outputs (N, A, 4 + 2 P) and (N, A, 1).
     name : the network's name in the model catalogue.
-    recipe : which network it is.
+    recipe : the kind of network.
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(self, engine: Engine, name: str, recipe: SsdRecipe) -> None:
@@ -98,17 +98,17 @@ class SsdDetector:
         threshold: float,
         prepare: Callable[[npt.NDArray[np.float32]], None] | None = None,
     ) -> list[list[Detection]]:
-        """Look for objects, in one batch.
+        """Find objects in windows, in one batch.
 
         Parameters
         ----------
-        crops : square windows of images; the parts outside an image are black to the network.
-        threshold : objects of a lower score are left out.
-        prepare : changes what the network sees in place: (N, S, S, 3), RGB, 0 .. 1.
+        crops : square windows of images; parts outside the image are black.
+        threshold : minimum score.
+        prepare : changes the network's input in place: (N, S, S, 3) float32 RGB, 0 .. 1.
 
         Returns
         -------
-        For each window its objects, best first, in px of its image.
+        For each window its objects, best first, in px of the image.
         """
         side = self._recipe.input_px
         tensor = np.empty((len(crops), side, side, 3), np.float32)
@@ -135,7 +135,7 @@ class SsdDetector:
         threshold: float,
     ) -> list[Detection]:
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
-        kept = np.flatnonzero(scores >= threshold)  # NaN compares false: a broken score is nothing
+        kept = np.flatnonzero(scores >= threshold)  # NaN compares false
         kept = kept[np.isfinite(raw[kept]).all(axis=1) & (raw[kept, 2:4] > 0).all(axis=1)]
         if kept.size == 0:
             return []
@@ -171,7 +171,7 @@ class SsdDetector:
 
 
 def _in_image(window: Region, merged: npt.NDArray[np.float64], score: float) -> Detection:
-    """An object in window fractions -> in image pixels."""
+    """Convert an object from fractions of the window to image pixels."""
     origin = np.array([window.cx - window.width / 2, window.cy - window.height / 2])
     points = origin + merged.reshape(-1, 2) * (window.width, window.height)
     (x0, y0), (x1, y1) = points[0], points[1]

@@ -1,1 +1,1 @@
-"""Who is who from image to image: tracks, sides, parents, and the times when all starts anew."""
+"""Identity from image to image: tracks, sides, parents, and when tracking restarts."""

@@ -1,11 +1,11 @@
-"""The search for small and very large hands: what the detector looks at beside the whole image.
+"""The search for small and very large hands: windows for the detector, besides the whole image.
 
-MediaPipe's palm detector sees 192x192 pixels. A hand of 100 px in an image 1920 px wide is 10 px
-there, and is missed; in a square tile of 720 px it is 27 px. Tiles overlap, so that each hand lies
-completely in one of them.
+MediaPipe's palm detector has an input of 192x192 pixels. A hand of 100 px in an image 1920 px wide
+shrinks to 10 px, and is missed; in a square tile of 720 px it has 27 px. Tiles overlap, so that
+each hand lies completely in one of them.
 
-It also misses a hand that fills the image, since it was trained on hands with something around
-them. A window larger than the image shows such a hand with a border.
+The detector also misses hands that fill the image, because it was trained on hands with
+surroundings. A window larger than the image shows such a hand with a border.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from functools import lru_cache
 from vitpose_ros.types import Region
 
 LOST_SEARCH_S, MOST_LOST = 1.0, 8
-"""The place of a lost hand is searched for this time; of several, the latest MOST_LOST are."""
+"""The surroundings of a lost hand are searched for this time; at most the latest MOST_LOST."""
 
-_DETECTOR_PX = 192  # the palm detector's input: a smaller tile shows nothing more
+_DETECTOR_PX = 192  # the palm detector's input: a smaller tile has no more detail
 
 _SIDES = (1.0, 2.0 / 3.0)  # of the image's short side
-_OVERLAP = 1.0 / 3.0  # of a tile: the largest hand that lies whole in a tile wherever it is
-_WIDE = 2.0  # of the image's long side: the border that a hand needs which fills the image
+_OVERLAP = 1.0 / 3.0  # of a tile: size of the largest hand that is complete in some tile anywhere
+_WIDE = 2.0  # of the image's long side: leaves a border around a hand that fills the image
 _LOST_SIDE = 3.0  # of the lost hand's region
-_LOST_LOOKS = 12  # at 30 images a second, 0.8 s of every other look
+_LOST_LOOKS = 12  # at 30 Hz, 0.8 s with a search every other image
 
 
 @dataclass(frozen=True)
 class _LostPlace:
-    """Where a hand was lost, when, and how many looks at it remain."""
+    """Where and when a hand was lost, and how many searches of this place remain."""
 
     region: Region
     stamp_ns: int
@@ -39,9 +39,8 @@ class _LostPlace:
 
 @lru_cache(maxsize=8)
 def tiles(width: int, height: int) -> tuple[Region, ...]:
-    """Overlapping square tiles of an image of that size (px), large ones first.
-
-    Left out are tiles of the image's own size, and tiles smaller than the detector's input.
+    """Overlapping square tiles of an image of this size (px), large ones first, without tiles that
+    are as large as the image or smaller than the detector's input.
     """
     found = []
     for fraction in _SIDES:
@@ -57,15 +56,15 @@ def tiles(width: int, height: int) -> tuple[Region, ...]:
 
 
 def search_windows(width: int, height: int) -> tuple[Region, ...]:
-    """What is searched beside the whole image of that size (px): its tiles, and a square around it
-    that is larger than the image.
+    """The windows to search in an image of this size (px) besides the whole: its tiles, and a
+    square that is larger than the image.
     """
     side = _WIDE * max(width, height)
     return (*tiles(width, height), Region(width / 2, height / 2, side, side))
 
 
 def _starts(length: int, side: float) -> list[float]:
-    """Where tiles start along a length, evenly spread, with at least the overlap."""
+    """Where tiles start along a length: evenly spaced, with at least the required overlap."""
     steps = math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-9)
     return (
         [step * (length - side) / steps for step in range(steps + 1)]
@@ -75,8 +74,8 @@ def _starts(length: int, side: float) -> list[float]:
 
 
 class TileSearch:
-    """Which windows come next: all in turn, and in every other look the surroundings of a hand that
-    was just lost.
+    """Schedules the windows: all in rotation, and in every other search the surroundings of a hand
+    that was just lost.
     """
 
     def __init__(self) -> None:
@@ -89,12 +88,12 @@ class TileSearch:
         self._planned = self._next, self._lost
 
     def lost(self, region: Region, stamp_ns: int) -> None:
-        """Note that a tracked hand was lost in this region: search there first."""
+        """Report that a tracked hand was lost in this region: search there first."""
         self._lost = [*self._lost, _LostPlace(region, stamp_ns, _LOST_LOOKS)][-MOST_LOST:]
 
     def next_tiles(self, width: int, height: int, count: int, stamp_ns: int) -> list[Region]:
-        """The next tiles to search in an image of that size (px) and time, at most `count`; fewer
-        when it has fewer. They stay the next ones until `advance`.
+        """The next windows, at most `count`, for an image with this size (px) and time. They do not
+        change until `advance`.
         """
         self._lost = [one for one in self._lost if stamp_ns - one.stamp_ns <= LOST_SEARCH_S * 1e9]
         chosen: list[Region] = []
@@ -112,12 +111,12 @@ class TileSearch:
         return chosen
 
     def advance(self) -> None:
-        """Note that the tiles given last were searched."""
+        """Report that the windows returned last were searched."""
         self._next, self._lost = self._planned
 
 
 def _around(region: Region, width: int, height: int) -> Region:
-    """A square tile around a region, inside the image where that is large enough."""
+    """A square tile around a region, inside the image if that is large enough."""
     side = min(max(_LOST_SIDE * region.width, float(_DETECTOR_PX)), float(min(width, height)))
     cx = min(max(region.cx, side / 2), width - side / 2)
     cy = min(max(region.cy, side / 2), height - side / 2)
