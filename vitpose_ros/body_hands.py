@@ -206,7 +206,7 @@ def _arms(body: Keypoints) -> Iterator[tuple[Side, list[float], list[float]]]:
 
 
 def _joints(body: Keypoints, names: Sequence[str], score: float) -> list[list[float]] | None:
-    """Positions of joints; None when the layout lacks one, or when one has at most that score."""
+    """Positions of joints; None if one is not in the layout, or its score is not above `score`."""
     if any(name not in body.layout.joints for name in names):
         return None
     indices = [body.layout.index(name) for name in names]

@@ -1,7 +1,7 @@
-"""What flows between the steps of the core: the plan for an image, and what was measured in it.
+"""Data passed between the steps of the core: the plan for an image, and its measurements.
 
-A `FramePlan` comes from the tracks and says where to look. `Measurements` are this image's readings
-alone: nothing in them is smoothed, averaged over time, or knows an identity.
+A `FramePlan` comes from the tracks and defines where to look. `Measurements` come from this image
+alone: nothing in them is smoothed or averaged over time, and they have no identity.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FramePlan:
     ----------
     view : EGOCENTRIC finds hands directly; THIRD_PERSON finds bodies, then their hands.
     hands, persons : the settings in use for this image.
-    reset : tracking starts anew at this image.
+    reset : tracking restarts at this image.
     hand_crops, body_crops : where tracks lead, with their ids.
     lost_ids : the tracks among them that were not seen in the previous image.
     hand_windows : where the hand detector looks while fewer than max_hands are measured: the whole
@@ -91,7 +91,7 @@ class HandMeasurement:
 
     @cached_property
     def region(self) -> Region | None:
-        """Where to look for this hand in the next image; None when the joints give no region."""
+        """Where to look for this hand in the next image; None if `hand_region` finds no region."""
         return hand_region(self.uv, self.presence)
 
     def inside(self, width: int, height: int) -> npt.NDArray[np.bool_]:

@@ -67,9 +67,9 @@ class Result:
         measured in this image, but may be found again, are among them while smoothing still holds
         joints for them: their track_state is LOST.
     models : the networks that ran for this image, in the order of their first use.
-    reset : tracking started anew at this image, because it is the first one, time went back or
-        stood still, a gap was longer than track.clock.MAX_GAP_S, the image's size changed, or
-        `reset()` was called. No earlier id continues.
+    reset : tracking restarted at this image, because it is the first one, time went back or stood
+        still, a gap was longer than track.clock.MAX_GAP_S, the image's size changed, or `reset()`
+        was called. No earlier id continues.
     stage_s : wall time of each stage, s: "detect", "keypoints"; 0 for a stage that did not run.
     view : how the image was searched.
     """
@@ -117,7 +117,7 @@ class Pipeline:
 
     @property
     def engine(self) -> str:
-        """What the keypoint networks run on, for people."""
+        """Names of the keypoint networks' engines, for display."""
         return self.networks.engine
 
     @property
@@ -136,8 +136,8 @@ class Pipeline:
         return self._settings
 
     def update(self, settings: Settings) -> None:
-        """Use other settings from the next image on. Tracking starts anew when input_mirrored
-        changes, since left and right are exchanged in all that is known.
+        """Use other settings from the next image on. Tracking restarts if input_mirrored changes,
+        because this exchanges left and right.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class Pipeline:
         self.networks.warm_up()
 
     def reset(self) -> None:
-        """Start anew with the next image. Ids are not used again."""
+        """Restart at the next image. Ids are never reused."""
         self._tracker.reset()
         self._smoother.reset()
 
@@ -196,7 +196,7 @@ class Pipeline:
 def process(pipelines: Sequence[Pipeline], frames: Sequence[Frame]) -> list[Result]:
     """Process one image of each of several cameras, with one run of each network for all of them.
 
-    The result for an image does not depend on the images beside it.
+    The result for an image does not depend on the other images.
 
     Parameters
     ----------

@@ -1,5 +1,4 @@
-"""What flows through the core: one frozen dataclass per arrow of the design, shape-checked when it
-is made.
+"""The core's data types: frozen dataclasses whose shapes are checked when they are made.
 
 Pixels: u to the right, v down, (0, 0) at the centre of the top left pixel (OpenCV, and ROS's
 camera_info). Boxes are (x, y, width, height). Camera frames are optical: x right, y down, z
@@ -103,8 +102,8 @@ class Depth:
 
     Attributes
     ----------
-    image : (H, W) uint16 or float32: distance along the optical axis. A 0, and in float32 every
-        number that is not finite and positive, is no measurement.
+    image : (H, W) uint16 or float32: distance along the optical axis. 0, and in float32 any value
+        that is not finite and positive, means that there is no measurement.
     unit_m : metres per unit: 0.001 for 16UC1, 1.0 for 32FC1 (REP 118).
     """
 
@@ -199,7 +198,7 @@ class Region:
     width, height : sides along the rectangle's own axes, px.
     rotation_rad : angle from the image's x axis to the rectangle's own, positive towards the
         image's y axis.
-    score : confidence of whoever proposed it, 0 .. 1.
+    score : confidence, 0 .. 1.
     track_id : the track that it follows, or NO_ID.
     """
 

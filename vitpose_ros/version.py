@@ -1,4 +1,4 @@
-"""Which version of the package this is."""
+"""The package's version."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from xml.etree import ElementTree
 
 
 def version() -> str:
-    """The package's version: package.xml's, beside the checkout or in the installed share folder;
-    else pip's.
+    """The package's version: from package.xml in the checkout or the installed share folder,
+    otherwise from pip's metadata.
     """
     package = Path(__file__).resolve().parent
     places = [package.parent / "package.xml"]
     for start in (
         package,
         Path(__file__).parent,
-    ):  # a symlinked installation is looked at from both ends
+    ):  # both ends of a symlinked installation
         places += [parent / "share" / "vitpose_ros" / "package.xml" for parent in start.parents]
     for place in places:
         try:

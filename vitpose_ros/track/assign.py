@@ -1,7 +1,7 @@
-"""Which reading is of which track: costs, and the assignment of the least cost.
+"""Assigns readings to tracks: the costs, and the assignment with the lowest total cost.
 
-A cost is infinite where a track cannot have got to that reading. Hands are compared by their wrists
-and the roots of their fingers: boxes of clasped hands overlap. Bodies are compared by OKS.
+A cost is infinite if the object cannot have moved from the track to the reading. Hands are compared
+by wrist and MCP joints, because boxes of clasped hands overlap. Bodies are compared by OKS.
 """
 
 from __future__ import annotations
@@ -21,40 +21,39 @@ from vitpose_ros.types import TrackState
 Array = npt.NDArray[np.float64]
 
 HAND_REACH, HAND_SPEED, HAND_FARTHEST = 1.0, 30.0, 4.0
-"""A hand lies within HAND_REACH + HAND_SPEED dt palms of where its motion puts it, and never
-farther than HAND_FARTHEST; dt is the time since it was seen. 30 palms/s are about 3 m/s."""
+"""A hand lies within HAND_REACH + HAND_SPEED dt palms of its predicted position, and at most
+HAND_FARTHEST from it; dt is the time since it was last seen. 30 palms/s are about 3 m/s."""
 
 HAND_LOST = 0.5
-"""Palms by which a hand that is seen all the time comes before one that was lost."""
+"""Extra cost of a lost hand, in palms: hands seen in the previous image take precedence."""
 
 SIDE_WEIGHT = 0.3
-"""Palms for each nat of disagreement about the side."""
+"""Palms per nat of disagreement about the side."""
 
 SIDE_VETO = 0.2
-"""A lost hand is not found again in one whose side agrees with a lower probability."""
+"""A lost hand does not match a reading if the probability that their sides agree is lower."""
 
 BODY_REACH, BODY_SPEED = 0.03, 1.0
-"""OKS is widened by so many object sizes, and so many for each second since it was seen: what a
-motion can be off its prediction."""
+"""Tolerance of OKS for prediction errors: object sizes, and object sizes per second since the body
+was last seen."""
 
 BODY_SIMILAR = 0.1
-"""A body is not taken for one that is less alike, 0 .. 1."""
+"""Bodies with a lower similarity do not match, 0 .. 1."""
 
 BODY_LOST = 0.2
-"""Similarity by which a body that is seen all the time comes before one that was lost."""
+"""Extra cost of a lost body, as similarity: bodies seen in the previous image take precedence."""
 
 FEW_JOINTS = 5
-"""With fewer sure joints in common, the boxes of two bodies are compared as well."""
+"""With fewer sure joints in common, the boxes of two bodies are compared, too."""
 
 _PALM = [WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP]
 _FAR = 1e6
-_WIDEST, _OKS_ENDS = 0.25, 4.0  # no joint's sigma is wider than half of that; exp(-8) is nothing
+_WIDEST, _OKS_ENDS = 0.25, 4.0  # every joint's sigma is below half of that; exp(-8) is about 0
 
 
 def assign(costs: Array) -> list[tuple[int, int]]:
-    """Pairs (row, column) of the least total cost; none with an infinite one.
-
-    As many are paired as can be; with SciPy's linear_sum_assignment.
+    """Pairs (row, column) with the lowest total cost, by SciPy's linear_sum_assignment: as many as
+    possible, none with an infinite cost.
     """
     if costs.size == 0:
         return []
@@ -74,19 +73,19 @@ def hand_costs(
     track_odds: Sequence[float],
     reading_odds: Sequence[float],
 ) -> Array:
-    """Costs for hands, in palms: the median distance of wrist and MCP joints from where the motion
-    puts them, and the disagreement about the side.
+    """Costs for hands, in palms: the median distance of wrist and MCP joints from their predicted
+    positions, and the disagreement about the side.
 
     Parameters
     ----------
-    tracks, readings : of hands, sizes those of the palm.
+    tracks, readings : of hands; sizes are palm sizes.
     stamp_ns : of the readings.
     track_odds : log odds that a track is a right hand.
-    reading_odds : the same of what this image says; 0 for nothing.
+    reading_odds : log odds that a reading is a right hand, from this image alone; 0 if unknown.
 
     Returns
     -------
-    (tracks, readings); infinite beyond the reach of a hand, and where a lost hand's side disagrees.
+    (tracks, readings); infinite beyond a hand's reach, and if a lost hand's side disagrees.
     """
     if not tracks or not readings:
         return np.full((len(tracks), len(readings)), np.inf)
@@ -112,17 +111,17 @@ def hand_costs(
 def body_costs(
     tracks: Sequence[Track], readings: Sequence[Reading], stamp_ns: int, sigmas: Sequence[float]
 ) -> Array:
-    """Costs for bodies: 1 - OKS, widened by what a prediction can be off.
+    """Costs for bodies: 1 - OKS, with a tolerance for prediction errors.
 
     Parameters
     ----------
-    tracks, readings : of bodies of one layout, sizes the root of their area in px^2.
+    tracks, readings : of bodies with the same layout; sizes are the square root of the area, px.
     stamp_ns : of the readings.
-    sigmas : the layout's; joints whose sigma is NaN do not count.
+    sigmas : the layout's; joints with a NaN sigma are ignored.
 
     Returns
     -------
-    (tracks, readings); infinite where they are not alike.
+    (tracks, readings); infinite if they are not similar.
     """
     costs = np.full((len(tracks), len(readings)), np.inf)
     if not costs.size:
@@ -135,7 +134,7 @@ def body_costs(
     found = np.array([(r.region.cx, r.region.cy) for r in readings])
     apart = np.hypot(*(middles[:, None] - found[None]).transpose(2, 0, 1))
     near = apart <= size * (_OKS_ENDS * (_WIDEST + reach) + 1)[:, None]
-    rows, columns = np.nonzero(near)  # of the others nothing is alike; most pairs in a crowd
+    rows, columns = np.nonzero(near)  # skips distant pairs, which are most pairs in a crowd
     if not len(rows):
         return costs
     sigma = np.asarray(sigmas, np.float64)
@@ -160,5 +159,5 @@ def body_costs(
 
 
 def _of(tracks: Sequence[Track], name: str) -> Array:
-    """(T,) a field of the tracks' last readings."""
+    """(T,) a field of each track's last reading."""
     return np.array([getattr(track.reading, name) for track in tracks], np.float64)

@@ -25,7 +25,7 @@ STRAY_OKS = 0.4
 """See `_without_strays`."""
 
 JOINT_SCORE = 0.3
-"""Joints of a lower score do not count when bodies are compared."""
+"""Joints with a lower score are ignored when bodies are compared."""
 
 _DETAIL = re.compile(r"face_|(left|right)_hand_")
 

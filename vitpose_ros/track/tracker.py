@@ -46,7 +46,7 @@ class Tracker:
         self._clock = FrameClock()
 
     def reset(self) -> None:
-        """Start anew with the next image. Ids are not used again."""
+        """Restart at the next image. Ids are never reused."""
         self._clock.ask_reset()
         self._forget()
 

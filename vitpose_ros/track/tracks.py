@@ -83,7 +83,7 @@ class Track:
         )
 
     def identity(self, stamp_ns: int) -> dict[str, Any]:
-        """The fields of Instance that say who it is."""
+        """The fields of Instance that give its identity."""
         return {
             "track_id": self.track_id,
             "track_state": self.state,
@@ -188,7 +188,7 @@ def as_lost(last: Instance, track: Track, stamp_ns: int, identity: dict[str, Any
     last : the object as it was seen last.
     track : its track.
     stamp_ns : of the image.
-    identity : the fields of Instance that say who it is.
+    identity : the fields of Instance that give its identity.
     """
     joints = Keypoints.absent(last.layout)
     score = last.score * max(0.0, 1.0 - (stamp_ns - track.seen_ns) * 1e-9 / LOST_S)
@@ -233,8 +233,8 @@ def _velocities(
 
 
 def _median(steps: npt.NDArray[Any], count: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """(N, 2) the median of each track's (K, 2) steps, of which `count` (N, 1) are finite: a joint
-    that is mistaken for another moves nothing.
+    """(N, 2) the median of each track's (K, 2) steps, of which `count` (N, 1) are finite. Single
+    confused joints do not affect it.
     """
     rows = np.sort(steps, axis=1)
     low, high = ((np.maximum(count - i, 0) // 2)[..., None] for i in (1, 0))

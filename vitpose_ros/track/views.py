@@ -47,7 +47,7 @@ class ViewChooser:
         self._last_probe_ns = self._last_seen_ns = None
 
     def probe_is_due(self, stamp_ns: int) -> bool:
-        """Whether to look for persons in this image beside the hands."""
+        """Whether to look for persons in this image, in addition to hands."""
         if self._mode != "auto" or self.now is View.THIRD_PERSON:
             return False
         last = self._last_probe_ns
