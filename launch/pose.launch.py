@@ -84,7 +84,7 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "image",
             default_value="image",
-            description="Image topic, without /compressed; camera_info is expected beside it.",
+            description="Image topic, without /compressed; camera_info is in the same namespace.",
         ),
         DeclareLaunchArgument(
             "params_file",

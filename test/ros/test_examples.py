@@ -85,7 +85,7 @@ def in_state(hand: Instance, state: JointState, *joints: int) -> Instance:
     return replace(hand, keypoints=replace(hand.keypoints, state=states))
 
 
-def test_a_visible_hand_moves_it(gripper: Gripper, pinching: Any) -> None:
+def test_a_measured_hand_moves_it(gripper: Gripper, pinching: Any) -> None:
     for opening in (0.95, 0.5, 0.0, 0.3):
         assert gripper.see(pinching(opening)) == pytest.approx(opening, abs=1e-5)
     assert gripper.said == ["the gripper follows hand 5"]
@@ -220,7 +220,7 @@ def test_a_short_dropout_is_bridged_by_staying(gripper: Gripper, pinching: Any) 
     assert len(gripper.said) == 1
 
 
-def test_a_hand_not_visible_for_long_stops_it_and_that_is_said_once(
+def test_a_hand_not_measured_for_long_stops_it_and_that_is_said_once(
     gripper: Gripper, pinching: Any
 ) -> None:
     assert gripper.see(pinching(0.9)) is not None
@@ -268,7 +268,7 @@ def test_the_node_publishes_what_was_decided_and_stops_when_skeletons_stop(
 
         def tell(text: str) -> None:
             said.append(text)
-            if "not visible" in text:
+            if "not measured" in text:
                 stopped.set()
 
         node._follower._tell = tell

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BenchError, EngineError, ModelError) as error:
         return _fail(options, error, EXIT_FAILED)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; say nothing more
+        sys.stderr.close()  # the reader of our output has gone: print nothing more
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)

@@ -33,7 +33,7 @@ def refuse_pickle_name(name: str) -> str | None:
 
 
 def delivery_problem(path: Path) -> str | None:
-    """Why a download is no file of any format, as the end of a sentence, or None."""
+    """Why a download is not a model file of any format, as the end of a sentence, or None."""
     with path.open("rb") as stream:
         head = stream.read(512)
     if not head:

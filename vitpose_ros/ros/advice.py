@@ -121,7 +121,7 @@ def restart_warning(recent: Counter[str], publishers: int, losses: bool) -> str:
     recent : counts of the last seconds: "processed", "restarts", and "restarts: CAUSE" with the
         causes of `restart_cause`.
     publishers : on the image topic.
-    losses : whether so many images are missing that a warning about them explains the gaps.
+    losses : whether a warning about missing images already explains the gaps.
     """
     restarts = recent["restarts"]
     if losses:

@@ -151,7 +151,7 @@ class CameraNode(Node, ABC, Generic[Shot]):
         return int(self.get_clock().now().nanoseconds)
 
     def _check_clock(self, stamp_ns: int, elapsed_ns: int) -> None:
-        """Warn once if simulated time is asked for and nobody publishes it."""
+        """Warn once if simulated time is requested and nobody publishes it."""
         if self._clock_checked or elapsed_ns < CLOCK_PATIENCE_S * NS:
             return
         self._clock_checked = True

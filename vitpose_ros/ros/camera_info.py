@@ -127,7 +127,7 @@ def _window(full: CameraModel, roi: Any) -> CameraModel:
 
 
 class Calibration:
-    """The camera_info beside an image topic, resolved for each image.
+    """The camera_info of an image topic, resolved for each image.
 
     `take` may be called on another thread than `model_for`.
 
@@ -149,7 +149,7 @@ class Calibration:
 
         Parameters
         ----------
-        topic, image_topic : resolved names of the camera_info and of the image beside it.
+        topic, image_topic : resolved names of the camera_info and image topics.
         """
         self._topic, self._image_topic = topic, image_topic
         self._message: Any = None

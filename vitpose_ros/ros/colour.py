@@ -1,4 +1,4 @@
-"""Notices a camera whose images have no colour, and says so once. Pure Python: no ROS."""
+"""Detects a camera whose images have no colour, and reports it once. Pure Python: no ROS."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GREY_ADVICE = (
 )
 
 _CONFIRM = 30  # images in a row
-_CONTRAST = 20  # levels: an image without it, as of a covered lens, says nothing about colour
+_CONTRAST = 20  # levels; with less contrast, as with a covered lens, colour is unknown
 
 
 def colour_of(image: ByteArray) -> str:
-    """What one image, (H, W, 3) uint8, tells: COLOUR, GREY, or UNKNOWN when it has no contrast."""
+    """COLOUR or GREY for an image, (H, W, 3) uint8; UNKNOWN if it has too little contrast."""
     samples = image[::16, ::16]
     if samples.max() < int(samples.min()) + _CONTRAST:
         return UNKNOWN
@@ -32,7 +32,7 @@ class ColourWatch:
 
     Parameters
     ----------
-    tell : takes the sentence that is said when they turn out to be grey.
+    tell : called with a sentence when the images turn out to be grey.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class ColourWatch:
         """UNKNOWN, COLOUR or GREY: what the last images agreed on."""
 
     def look(self, image: ByteArray) -> None:
-        """Take in an image, (H, W, 3) uint8."""
+        """Check an image, (H, W, 3) uint8."""
         seen = colour_of(image)
         if seen == UNKNOWN:
             return

@@ -20,12 +20,12 @@ WINDOW, BATCH, FOLLOWERS = 64, 8, 16
 must be known before one is judged."""
 
 ON_GRID = 0.25
-"""A step belongs to a multiple of the period when it is within this share of a period of it."""
+"""A step counts as a multiple of the period if it deviates by at most this share of a period."""
 GRID_SHARE = 0.8
-"""Share of the steps that must be multiples of the period, or there is no period. Steps without any
-order reach 0.5."""
+"""Share of the steps that must be multiples of the period; otherwise there is no period. Random
+steps reach 0.5."""
 SINGLE_SHARE = 0.07
-"""Share of the steps that must be a single period long: they confirm it."""
+"""Share of the steps that must be a single period long, to confirm it."""
 ALIKE, PATTERN_LAGS, PATTERN_SHARE = 0.15, 8, 0.6
 """Long steps that mostly repeat the step 1 to 8 before them, within 15 %, follow a pattern: another
 exposure time, or several cameras. Random loss reaches 0.25."""
@@ -75,10 +75,10 @@ class Losses:
 class LossCounter:
     """Counts the missing images of one topic.
 
-    By the stamps, images count as missing only where a step is a whole multiple of a period that
-    other steps confirm, and the long steps follow no pattern. Jitter, another exposure time,
-    several cameras on a topic and stamps that jump are no loss. Steps are judged some images later,
-    when their followers are known.
+    By the stamps, images count as missing only if a step is a whole multiple of a period that other
+    steps confirm, and the long steps follow no pattern. Jitter, a changed exposure time, several
+    cameras on a topic and jumping stamps do not count as losses. Steps are judged a few images
+    later, when the following steps are known.
     """
 
     def __init__(self) -> None:
@@ -100,9 +100,9 @@ class LossCounter:
 
         Parameters
         ----------
-        step_ns : from the stamp before to its stamp; None where this step tells nothing, as beside
-            an image that was refused.
-        sequence : the publisher's sequence number of the message; None where the middleware gives
+        step_ns : from the previous stamp to this one; None if the step is meaningless, such as
+            before or after a refused image.
+        sequence : the publisher's sequence number of the message; None if the middleware provides
             none.
         """
         gap, undelivered = self._sequence_gap(sequence)

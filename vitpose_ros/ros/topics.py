@@ -55,13 +55,13 @@ def image_source(node: Node, transport: str) -> Source:
 
 
 def camera_info_topic(node: Node, image: str) -> str:
-    """The camera_info topic that belongs to an image topic: the one beside it, unless the node's
-    topic `camera_info` is remapped.
+    """The camera_info topic that belongs to an image topic: the one in the same namespace, unless
+    the node's topic `camera_info` is remapped.
 
     Parameters
     ----------
     node : whose remapping rules apply.
-    image : the topic of the images, fully qualified, as listened to.
+    image : the subscribed image topic, fully qualified.
     """
     own = "camera_info"
     if node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True):

@@ -90,7 +90,7 @@ class Worker(Generic[Item]):
         try:
             while (item := self._take()) is not None:
                 self._work(item)
-        except BaseException as error:  # noqa: BLE001 - whoever owns the worker reports it
+        except BaseException as error:  # noqa: BLE001 - the worker's owner reports it
             with self._condition:
                 self.failures, self.last_failure = self.failures + 1, error
         finally:

@@ -335,6 +335,6 @@ def grasp_pose() -> HandPose:
 
 
 def elbow_m(wrist_m: Array) -> Array:
-    """The elbow's position for a wrist: beside the viewer, below the camera."""
+    """The elbow's position for a wrist: at the viewer's side, below the camera."""
     x, y, z = wrist_m
     return np.array((0.30 + 0.30 * (x - 0.13), y - 0.40, z - 0.06))

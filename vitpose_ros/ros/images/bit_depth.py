@@ -15,23 +15,22 @@ import numpy.typing as npt
 from vitpose_ros.types import ByteArray
 
 DEPTHS = (10, 12, 14, 16)
-"""The bit depths that are told apart."""
+"""The bit depths to choose from."""
 
-_DARK = 256  # an image without a brighter pixel, as many cameras send first, decides nothing
-_CONFIRM = 5  # images in a row that need more bits: one damaged image changes nothing
+_DARK = 256  # darker images, as many cameras send first, are ignored
+_CONFIRM = 5  # images in a row that need more bits, so that a damaged image has no effect
 
 
 class BitDepth:
     """Scales 16-bit pixels to 8 bits, by the bits that the camera uses.
 
-    The depth of the first image that is not dark holds until several images in a row need more,
-    and never falls: otherwise the brightness would follow the scene. Brighter pixels of single
+    The depth of the first image that is not dark is kept until several images in a row need more.
+    It never decreases, because brightness would then follow the scene. Brighter pixels in single
     images saturate.
 
     Parameters
     ----------
-    tell : takes one sentence when the camera turns out to use fewer than 16 bits, or more than
-        was assumed.
+    tell : called with a sentence if the camera uses fewer than 16 bits, or more than assumed.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -70,6 +69,6 @@ class BitDepth:
         if self._above >= _CONFIRM:
             self._tell(
                 f"the 16-bit images use {needed} bits, not {self._bits} (brightest pixel "
-                f"{brightest}): scaled anew"
+                f"{brightest}): the scale has changed"
             )
             self._bits, self._above = needed, 0

@@ -34,13 +34,13 @@ _STRAY = 16  # bytes: UVC webcams leave up to ten before restart markers of whol
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What the markers of a JPEG say.
+    """The contents of a JPEG's markers.
 
     Attributes
     ----------
     width, height : px; 0 where there is no frame header.
     components : 1 for grey, 3 for colour.
-    end : bytes up to and with the end marker. Drivers that hand over their whole buffer leave
+    end : bytes up to and including the end marker. Drivers that publish their whole buffer leave
         zeros, or the rest of an older image, behind it.
     """
 

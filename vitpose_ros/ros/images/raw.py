@@ -99,9 +99,7 @@ class RawImages:
 
 
 def _planar(data: ByteArray, encoding: Encoding, width: int, height: int, step: int) -> ByteArray:
-    """Planar YUV to BGR. Rows of chroma lie `step` bytes apart for each byte that a pixel of luma
-    has beside them.
-    """
+    """Planar YUV to BGR. The stride of chroma is `step` times the chroma bytes per luma pixel."""
     rows, pairs = round(height * encoding.chroma_rows), round(width * encoding.chroma_pixels)
     luma = _rows(data, height, width, step)
     chroma = _rows(data[step * height :], rows, 2 * pairs, round(step * 2 * encoding.chroma_pixels))
