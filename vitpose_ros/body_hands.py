@@ -23,16 +23,16 @@ from vitpose_ros.layouts import HAND21, MIDDLE_MCP, WRIST
 from vitpose_ros.types import FloatArray, Keypoints, Region, Side
 
 ARM_SCORE = 0.25
-"""OpenPose looks for a hand where wrist, elbow and shoulder have a higher score than this."""
+"""OpenPose looks for a hand if wrist, elbow and shoulder have a higher score than this."""
 
 POINT_SCORE, MIN_POINTS = 0.5, 4
-"""HaMeR takes a hand's box from at least MIN_POINTS points with a higher score than this."""
+"""HaMeR computes a hand's box from at least MIN_POINTS points with a higher score than this."""
 
 WRIST_SCORE = 0.1
-"""MediaPipe looks for a hand where the wrist has a higher visibility than this."""
+"""MediaPipe looks for a hand if the wrist has a higher visibility than this."""
 
 MIN_SIDE_PX = 20.0
-"""A smaller square shows too little of a hand (pytorch-openpose drops it as well)."""
+"""A smaller square shows too little of a hand (pytorch-openpose drops it, too)."""
 
 _BEYOND_WRIST = 0.33  # of the forearm
 _ARM_SIDE, _UPPER_ARM = 1.5, 0.9
@@ -111,8 +111,8 @@ def region_from_points(uv: npt.NDArray, score: npt.NDArray) -> Region | None:
 
     Returns
     -------
-    Turned from the wrist to the middle finger's root where both are supported; None when fewer than
-    MIN_POINTS are, or all lie on one spot.
+    Rotated from the wrist to the middle finger's MCP joint if both are supported; None if fewer
+    than MIN_POINTS are, or all lie on one point.
     """
     supported = (score > POINT_SCORE) & np.isfinite(uv).all(axis=1)
     if supported.sum() < MIN_POINTS:
@@ -143,7 +143,7 @@ def region_from_palm(
 
     Returns
     -------
-    Turned from the wrist to the middle finger's root; None when these lie on one spot.
+    Rotated from the wrist to the middle finger's MCP joint; None if these lie on one point.
     """
     x, y = ((2 * i + p) / 3 for i, p in zip(index, pinky, strict=True))
     side = 2 * math.dist((x, y), wrist)

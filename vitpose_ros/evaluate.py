@@ -80,7 +80,7 @@ class HandScore:
     true_hands : number of true hands that should be found.
     found : number of those that were found.
     sided, right_side : number of found hands with a side, and with the correct side. Some models
-        give no side.
+        report no side.
     false_hands : number of found hands that match no true hand.
     errors_palm : joint errors of the found hands, palm lengths; (21,) each.
     """

@@ -72,11 +72,6 @@ def region_to_image(region: Region, size: tuple[int, int]) -> Matrix:
     )
 
 
-def image_to_region(region: Region, size: tuple[int, int]) -> Matrix:
-    """The inverse of `region_to_image`: (2, 3) float64 from image pixels to the crop's."""
-    return np.asarray(cv2.invertAffineTransform(region_to_image(region, size)), np.float64)
-
-
 def apply_affine(matrix: Matrix, points: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Map (N, 2) points with a (2, 3) affine matrix; (N, 2) float64."""
     return points @ matrix[:, :2].T + matrix[:, 2]

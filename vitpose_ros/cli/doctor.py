@@ -66,7 +66,7 @@ def register(subparsers: Any, epilog: str) -> None:
         "--store",
         type=Path,
         metavar="DIR",
-        help=f"folder of the models (default: ${STORE_ENVIRONMENT}, else the user's data folder)",
+        help=f"folder of the models (default: ${STORE_ENVIRONMENT}, or the user's data folder)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(

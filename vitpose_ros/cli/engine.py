@@ -88,7 +88,7 @@ def _add_build(actions: Any, epilog: str) -> None:
         "--precision",
         choices=PRECISIONS,
         help="mixed: float16, but float32 where float16 fails; tf32: float32 with products rounded "
-        "to TensorFloat-32; fp32 (default: mixed if the model has such a network, else tf32)",
+        "to TensorFloat-32; fp32 (default: mixed if the model has such a network, otherwise tf32)",
     )
     action.add_argument(
         "--max-batch", type=int, default=16, help="the largest batch of crops (default: 16)"

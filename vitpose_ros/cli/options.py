@@ -44,7 +44,7 @@ def add_store(parser: argparse.ArgumentParser, run: Any) -> None:
         "--store",
         type=Path,
         metavar="DIR",
-        help=f"the models' folder (default: ${STORE_ENVIRONMENT}, else {_DEFAULT_STORE})",
+        help=f"the models' folder (default: ${STORE_ENVIRONMENT}, or {_DEFAULT_STORE})",
     )
     parser.add_argument(
         "--debug",

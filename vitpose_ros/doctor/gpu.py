@@ -110,8 +110,8 @@ def _torch(host: Host) -> Finding:
         f"{version}, {why}",
         advice
         if cuda == "none"
-        else "nvidia-smi must show at least torch's CUDA version; else update the driver, or "
-        "install a torch for an older CUDA",
+        else "nvidia-smi must show at least torch's CUDA version; if it does not, update the "
+        "driver, or install a torch for an older CUDA",
     )
 
 

@@ -219,8 +219,8 @@ def _memory(host: Host, segment: int) -> Iterator[Finding]:
             Level.WARNING,
             f"{value}: too little for {PARTICIPANTS} participants with segments of {_mb(segment)}; "
             "one that finds no room uses UDP and reports nothing to ROS",
-            "in a container, start it with --ipc=host or --shm-size=512m; else remove what killed "
-            "programs have left there (fastdds shm clean)",
+            "in a container, start it with --ipc=host or --shm-size=512m; otherwise remove the "
+            "leftovers of killed programs (fastdds shm clean)",
         )
     else:
         yield Finding(SECTION, "shared memory", Level.OK, value)

@@ -32,7 +32,7 @@ class Engine(Protocol):
     """A loaded network."""
 
     name: str
-    """The engine's kind and device for people, e.g. "openvino CPU"."""
+    """The engine's kind and device, for display, e.g. "openvino CPU"."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 

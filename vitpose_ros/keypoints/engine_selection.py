@@ -47,7 +47,7 @@ _GPU_FILES = (
 
 @dataclass(frozen=True)
 class Selection:
-    """An engine, and why it was selected, in sentences for people."""
+    """An engine, and why it was selected, in sentences for the log."""
 
     engine: Engine
     reason: str
@@ -179,7 +179,10 @@ def _load_openvino(model: LocalModel, precision: str, threads: int, gpu: int) ->
 
 def _layout(model: LocalModel) -> Layout:
     if model.entry.layout is None:
-        raise EngineError(f"'{model.entry.name}' gives no joints: it is no top-down model")
+        raise EngineError(
+            f"'{model.entry.name}' cannot be used for joints: it has the task {model.entry.task}. "
+            "Choose a ViTPose or RTMPose model"
+        )
     return model.entry.layout
 
 

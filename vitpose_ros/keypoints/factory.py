@@ -96,7 +96,10 @@ def assemble_top_down(
         network does not fit it.
     """
     if entry.layout is None:
-        raise EngineError(f"'{entry.name}' gives no joints: it is a model of the task {entry.task}")
+        raise EngineError(
+            f"'{entry.name}' cannot be used for joints: it has the task {entry.task}. Choose a "
+            "ViTPose or RTMPose model"
+        )
     return TopDown(
         engine, codec_of(entry), entry.layout, entry.name, padding=padding, flip_test=flip_test
     )

@@ -181,7 +181,7 @@ def age_warning(age_s: float, sim_time: bool) -> str:
             )
         return (
             f"skeletons are {old}: the images are stamped by another clock; if they come from a "
-            f"bag, {BAG_REMEDY}; else set the clock of the camera's machine"
+            f"bag, {BAG_REMEDY}; otherwise set the clock of the camera's machine"
         )
     if age_s > OLD_S:
         return (

@@ -32,7 +32,7 @@ _ALPHA = {
 
 
 def assumed_camera(width: int, height: int) -> CameraModel:
-    """A pinhole that sees 60 degrees across, for images of a camera that is not known."""
+    """A pinhole camera with a horizontal field of view of 60 degrees, for unknown cameras."""
     focal_px = 0.5 * width / math.tan(math.radians(30.0))
     return CameraModel(width, height, focal_px, focal_px, 0.5 * (width - 1), 0.5 * (height - 1))
 

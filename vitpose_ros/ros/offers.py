@@ -39,7 +39,7 @@ def publisher_names(node: Node, topic: str) -> list[str]:
 
 
 def explain_silence(node: Node, wanted: Wanted) -> str:
-    """Why no image comes, with who publishes what on the topic; or, when nobody does, which image
+    """Why no image arrives, and who publishes what on the topic; or, if nobody does, which image
     topics there are.
 
     Parameters

@@ -114,7 +114,7 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "models_dir": ParameterSpec(
         "",
-        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, else ~/.local/share/vitpose_ros/models.",
+        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, or ~/.local/share/vitpose_ros/models.",
         changes=START,
     ),
     "image_transport": ParameterSpec(
@@ -161,8 +161,8 @@ TABLE: Mapping[str, ParameterSpec] = {
         _TOPDOWN.engine,
         "Engine of top-down keypoint models (ViTPose, RTMPose): 'tensorrt' or 'torch' on an NVIDIA "
         "GPU, 'openvino' on the CPU. 'auto' selects a TensorRT engine if one was built for this "
-        "GPU, else torch if it finds the GPU, else openvino, and logs why. The node never builds "
-        "an engine. All other networks run on the CPU.",
+        "GPU, otherwise torch if it finds the GPU, otherwise openvino, and logs why. The node "
+        "never builds an engine. All other networks run on the CPU.",
         choices=ENGINES,
     ),
     "gpu": ParameterSpec(_TOPDOWN.gpu, "Index of the GPU.", low=0, high=63),

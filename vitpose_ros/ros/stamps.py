@@ -27,10 +27,10 @@ class Arrival:
 class StampGate:
     """Judges the stamps of one topic in the order of arrival.
 
-    An image without a stamp, or not newer than the image before, is refused: nobody could tell when
-    its hands were where. Time that goes back as a whole (a looping bag) is accepted and reported:
-    at once when it goes back by a second or more, else with the second older image that is in
-    order with the first.
+    An image without a stamp, or not newer than the previous one, is refused: its time of capture is
+    not known. Time that goes back as a whole (a looping bag) is accepted and reported: at once if
+    it goes back by a second or more; otherwise with the second older image that is in order with
+    the first.
     """
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
     ("change", "text"),
     [
         ({"architecture": "yolox"}, "'yolox'; top-down models are vitpose and rtmpose"),
-        ({"layout": None}, "gives no joints"),
+        ({"layout": None}, "cannot be used for joints"),
         ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned"),
         ({"settings": {"score_scale": 3}}, "unknown settings score_scale .* vitpose takes turned"),
         (
