@@ -105,7 +105,7 @@ class Workspace:
         _require_compiler()
         if self.venv.exists():
             say(
-                "the Python environment is incomplete or of another Python or ROS: creating it anew"
+                "the Python environment is incomplete or for another Python or ROS: recreating it"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "COLCON_IGNORE").touch()
@@ -290,7 +290,7 @@ def _has_ensurepip() -> bool:
 def _use_python_of(workspace: Workspace) -> None:
     """Continue in the Python that created the workspace, unless the user named another one.
 
-    Otherwise a shell with another python3 in its PATH would create everything anew.
+    Otherwise a shell with another python3 in its PATH would recreate everything.
     """
     made_with = workspace.stamps.read("python")
     chosen = os.environ.pop("WORKSPACE_PYTHON_CHOSEN", "")
