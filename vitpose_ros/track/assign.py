@@ -28,7 +28,7 @@ HAND_LOST = 0.5
 """Extra cost of a lost hand, in palms: hands seen in the previous image take precedence."""
 
 SIDE_WEIGHT = 0.3
-"""Palms per nat of disagreement about the side."""
+"""Palms for each nat of disagreement about the side."""
 
 SIDE_VETO = 0.2
 """A lost hand does not match a reading if the probability that their sides agree is lower."""
