@@ -24,12 +24,12 @@ def clips(
     ----------
     folder : of the material.
     part : a key of `material.PARTS`.
-    read : the hand model: what it reads in single images is the truth on the joints.
+    read : the hand model: its joints in single images are the ground truth.
     seeds : one moving scene for each. The photographs are shown once.
 
     Raises
     ------
-    BenchError : a file is missing, or the hand model reads nothing in it.
+    BenchError : a file is missing, or the hand model finds no hand in it.
     """
     for row in ROWS[part]:
         window = WindowScene(folder, row, read, seeds[0] if seeds else 0)
@@ -42,7 +42,7 @@ def clips(
 
 
 def follow(pipeline: Pipeline, images: Iterable[tuple[int, RealImage]]) -> RealScore:
-    """What a pipeline that has seen nothing yet makes of a clip.
+    """Run a new pipeline over a clip, and compare its results with the truth.
 
     Parameters
     ----------

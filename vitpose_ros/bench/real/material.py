@@ -1,7 +1,7 @@
-"""The filmed hand, cut out image by image with its joints, and the photographs behind it.
+"""The filmed hand, cut out image by image with its joints, and the background photographs.
 
-The material is split: one half is to tune on, the other one to report on. Neither half of the clip
-nor any photograph belongs to both.
+The material is split in halves, one for tuning and one for reporting. They share neither images of
+the clip nor photographs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.types import ByteArray, FloatArray
 
 CLIP = "forearm.mp4"
-"""A right forearm and hand before a wall, 310 images at 30 Hz."""
+"""A right forearm and hand in front of a wall, 310 images at 30 Hz."""
 
 SPRITE_SCALE = 0.6
-"""Cut-outs are kept at this scale of the clip."""
+"""Scale of the cut-outs, relative to the clip."""
 
 JointsReader = Callable[[ByteArray], Sequence[FloatArray]]
-"""Reads the joints, (21, 2) px, of each hand in a BGR image, which it sees on its own."""
+"""Returns the joints, (21, 2) px, of each hand in a single BGR image."""
 
 _SKIN_A, _SKIN_B = 133, 131  # OpenCV's 8-bit Lab: redder and yellower than the wall
 _FEATHER_PX = 1.2
@@ -38,9 +38,8 @@ class Part:
     Attributes
     ----------
     name : "tune" or "report".
-    clip : first image of the clip and the one after the last.
-    grounds : photographs to show behind the hands, each with the part (x, y, width, height) of it
-        that has no hand in it.
+    clip : first image of the clip, and the one after the last.
+    grounds : background photographs, each with its part without hands (x, y, width, height), px.
     """
 
     name: str
@@ -69,7 +68,7 @@ class Sprite:
     ----------
     image : (H, W, 3) uint8, BGR.
     alpha : (H, W) uint8, 255 where the hand covers what is behind it.
-    uv : (21, 2) float32, px: what the hand model read in the whole image, on its own.
+    uv : (21, 2) float32, px: the hand model's joints in the whole image, read as a single image.
     """
 
     image: ByteArray
@@ -79,7 +78,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Material:
-    """What the scenes of one part are made of.
+    """The images from which the scenes of a part are composed.
 
     Attributes
     ----------
@@ -92,13 +91,13 @@ class Material:
 
 
 def load_material(folder: Path, part: str, read: JointsReader) -> Material:
-    """Cut the hands of one part out.
+    """Load the clip and the photographs of a part, and cut the hands out.
 
     Parameters
     ----------
-    folder : holds the clip and the photographs.
+    folder : contains the clip and the photographs.
     part : a key of PARTS.
-    read : the hand model. Images in which it does not find one hand are left out.
+    read : the hand model. Images in which it does not find exactly one hand are skipped.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def load_material(folder: Path, part: str, read: JointsReader) -> Material:
     for name, (x, y, width, height) in chosen.grounds:
         photograph = cv2.imread(str(folder / name))
         if photograph is None:
-            raise BenchError(f"{folder / name} is missing or is no image")
+            raise BenchError(f"{folder / name} is missing, or not an image")
         grounds.append(np.ascontiguousarray(photograph[y : y + height, x : x + width], np.uint8))
     return Material(tuple(sprites), tuple(grounds))
 
@@ -134,7 +133,7 @@ def cut_out(image: ByteArray, uv: FloatArray) -> Sprite:
     x0, x1 = max(int(columns[0]) - _MARGIN_PX, 0), int(columns[-1]) + _MARGIN_PX + 1
     y0, y1 = max(int(rows[0]) - _MARGIN_PX, 0), int(rows[-1]) + 1
     alpha = cv2.GaussianBlur(skin[y0:y1, x0:x1] * np.uint8(255), (0, 0), _FEATHER_PX)
-    # The arm ends where the image ended: it fades instead of ending in a straight cut.
+    # The arm ends at the image's edge: fade it out instead of a straight cut.
     fade = np.clip((alpha.shape[0] - np.arange(alpha.shape[0])) / 40.0, 0.0, 1.0)
     alpha = (alpha * fade[:, None]).astype(np.uint8)
     return Sprite(
@@ -164,7 +163,7 @@ def _clip_images(path: Path, first: int, end: int) -> list[ByteArray]:
     if len(images) < end - first:
         raise BenchError(
             f"{path}: expected at least {end} images, got {len(images) and first + len(images)}; "
-            "the file is missing, damaged or another one"
+            "the file is missing, damaged, or a different one"
         )
     return images
 
@@ -178,6 +177,6 @@ def _skin(image: ByteArray) -> npt.NDArray[np.uint8]:
 def _largest_patch(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
-        raise BenchError("an image of the clip shows no skin before the wall")
+        raise BenchError("no skin found in an image of the clip")
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     return (labels == largest).astype(np.uint8)

@@ -145,7 +145,7 @@ class WindowScene:
 def _photograph(path: Path) -> ByteArray:
     image = cv2.imread(str(path))
     if image is None:
-        raise BenchError(f"{path} is missing or is no image")
+        raise BenchError(f"{path} is missing, or not an image")
     return np.asarray(image, np.uint8)
 
 

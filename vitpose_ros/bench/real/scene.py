@@ -1,8 +1,8 @@
-"""Two real hands move before a first-person camera that turns: image by image, with their truth.
+"""Two real hands in front of a turning first-person camera: images with ground truth.
 
-A scene is a row of events in an order of its own: the camera turns until a hand is out of view, a
+A scene is a sequence of events in random order: the camera turns until a hand is out of view, a
 hand leaves while the other one takes its place, hands cross, hold something, are seen edge-on, the
-light fails. Between events the hands move a little, and never repeat. What is behind comes from a
+light dims. Between events the hands move a little, without repetition. The background is a
 photograph.
 """
 
@@ -36,7 +36,7 @@ EVENTS = (
     "hold_edge_on",
     "seam",
 )
-"""Each is shown once, in an order that the scene's seed gives."""
+"""Each is shown once, in an order that depends on the seed."""
 
 EVENT_S, PAUSE_S = 2.2, 1.0
 DURATION_S = PAUSE_S + EVENT_S * len(EVENTS) + PAUSE_S
@@ -44,23 +44,23 @@ DURATION_S = PAUSE_S + EVENT_S * len(EVENTS) + PAUSE_S
 _HOME = {Side.LEFT: (185.0, 330.0), Side.RIGHT: (455.0, 330.0)}  # wrists, px
 _PALM_PX = 78.0  # wrist to middle MCP of a hand of size 1
 _WANDER_PX, _WANDER_RAD, _WANDER_SIZE = 26.0, 0.25, 0.12
-_EDGE_ON, _HALF_EDGE_ON = 0.36, 0.5  # width that is left of a hand that turns about its arm
-_HELD = ((6, 18, 0.6), (1, 4, 0.5))  # joints that a held thing lies across, and its width in palms
+_EDGE_ON, _HALF_EDGE_ON = 0.36, 0.5  # remaining width of a hand that rotates about its arm
+_HELD = ((6, 18, 0.6), (1, 4, 0.5))  # joints that a held object covers, and its width in palms
 _EXPOSURE_S = 0.012
-_GROUND_MOVES = 0.4  # of the camera's turn: the photograph is too small for all of it
+_GROUND_MOVES = 0.4  # share of the camera's turn, because the photograph is too small for all of it
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class RealHand:
-    """One hand of an image as it is.
+    """The truth about one hand in an image.
 
     Attributes
     ----------
-    side : whose hand it is.
+    side : left or right.
     uv : (21, 2) float32, px; may lie outside the image.
-    hidden : (21,) bool, covered by the other hand or by a thing.
+    hidden : (21,) bool, covered by the other hand or by an object.
     width, height : of the image, px.
     """
 
@@ -72,20 +72,20 @@ class RealHand:
 
     @property
     def inside(self) -> npt.NDArray[np.bool_]:
-        """(21,) bool, whether a joint lies on the image's pixels."""
+        """(21,) bool, whether a joint lies inside the image."""
         u, v = self.uv.T
         return (u >= -0.5) & (v >= -0.5) & (u < self.width - 0.5) & (v < self.height - 0.5)
 
 
 @dataclass(frozen=True)
 class RealImage:
-    """An image and the hands in it.
+    """An image with its true hands.
 
     Attributes
     ----------
     image : (H, W, 3) uint8, BGR.
-    hands : all of them, those out of view too.
-    unknown : (x, y, radius) in px: in these circles hands may be found, but need not be.
+    hands : all hands, including those out of view.
+    unknown : (x, y, radius) in px: circles in which hands may be found, but need not be.
     """
 
     image: ByteArray
@@ -98,8 +98,8 @@ class RealScene:
 
     Parameters
     ----------
-    material : what it is made of.
-    seed : for the order of the events and for all motion; also chooses the photograph.
+    material : the cut-outs and photographs to use.
+    seed : for the order of the events and all motion; also selects the photograph.
     """
 
     def __init__(self, material: Material, seed: int) -> None:
@@ -147,18 +147,18 @@ class RealScene:
         )
 
     def _amount(self, event: str, time_s: float, rise_s: float = 0.5) -> float:
-        """How far an event is under way, 0 .. 1."""
+        """The progress of an event, 0 .. 1: it rises at the start and falls at the end."""
         since = time_s - self._start_s[event]
         return _smooth(since / rise_s) * _smooth((EVENT_S - 0.1 - since) / rise_s)
 
     def _camera(self, time_s: float) -> Array:
-        """(2,) px that the camera is turned by, to the right and down."""
+        """(2,) px, how far the camera is turned to the right and down."""
         x = 330.0 * (self._amount("look_right", time_s) - self._amount("look_left", time_s))
         y = -420.0 * self._amount("look_away", time_s, 0.4)
         return np.array((x, y))
 
     def _placed(self, sprite: Sprite, side: Side, time_s: float) -> Array:
-        """(2, 3) from a cut-out's pixels to those of the image of a camera that is not turned."""
+        """(2, 3) map from a cut-out's pixels to those of an image without camera motion."""
         motion = self._hands[side]
         outward = -1.0 if side is Side.LEFT else 1.0
         leaves, other = ("left_leaves", "right_leaves")[:: int(-outward)]
@@ -167,7 +167,7 @@ class RealScene:
         x -= outward * 70.0 * self._amount("seam", time_s)
         y += 330.0 * self._amount(leaves, time_s)
         y += 190.0 * self._amount("low", time_s)
-        # The other one takes the place of the hand that has left, while that one is still away.
+        # While a hand is away, the other one takes its place.
         since = time_s - self._start_s[other] - 0.4
         x -= outward * 250.0 * _smooth(since / 0.4) * _smooth((EVENT_S - 0.3 - since) / 0.5)
         narrow = 1.0 - (1.0 - _EDGE_ON) * self._amount("edge_on", time_s)
@@ -190,7 +190,7 @@ class RealScene:
         return np.asarray(shown, np.uint8)
 
     def _hold(self, canvas: ByteArray, uv: Array) -> ByteArray:
-        """Paint a thing over fingers and thumb; what it covers."""
+        """Paint an object over fingers and thumb; return the area that it covers."""
         height, width = self._thing.shape[:2]
         palm = float(np.linalg.norm(uv[MIDDLE_MCP] - uv[WRIST]))
         alpha = np.full((height, width), 255, np.uint8)
@@ -206,7 +206,7 @@ class RealScene:
         return np.maximum(*covers)
 
     def _exposed(self, canvas: ByteArray, time_s: float) -> ByteArray:
-        """Blurred by the camera's motion during the exposure, and as bright as the light is."""
+        """The image with motion blur from the exposure time, and the current brightness."""
         step = (self._camera(time_s + 1e-3) - self._camera(time_s - 1e-3)) / 2e-3 * _EXPOSURE_S
         length = int(np.abs(step).max())
         if length >= 2:
@@ -217,7 +217,7 @@ class RealScene:
 
 
 class _Motion:
-    """How one hand moves apart from the events: sums of slow waves."""
+    """The motion of a hand apart from events: sums of slow waves."""
 
     def __init__(self, side: Side, rng: np.random.Generator, images: int) -> None:
         self._home = np.array(_HOME[side])
@@ -243,7 +243,7 @@ class _Motion:
         return 1.0 + 2 * _WANDER_SIZE * self._wave(3, time_s)
 
     def sprite(self, time_s: float) -> int:
-        """Which image of the clip is shown: to and fro, so that nothing jumps."""
+        """The index of the clip's image to show: back and forth, so that nothing jumps."""
         at = int(self._first + self._rate * RATE_HZ * time_s) % (2 * self._images)
         return at if at < self._images else 2 * self._images - 1 - at
 
@@ -256,9 +256,9 @@ def _affine(
     size: float,
     narrow: float,
 ) -> Array:
-    """(2, 3) that puts a cut-out's wrist somewhere.
+    """(2, 3) map that places a cut-out's wrist at a position.
 
-    `narrow` shortens it across the arm, as a flat hand that turns about its arm is shortened.
+    `narrow` compresses it across the arm, like a flat hand that rotates about its arm.
     """
     along = (uv[MIDDLE_MCP] - uv[WRIST]).astype(np.float64)
     scale = size * _PALM_PX / float(np.linalg.norm(along))
@@ -272,7 +272,7 @@ def _affine(
 
 
 def _paste(canvas: ByteArray, image: ByteArray, alpha: ByteArray, matrix: Array) -> ByteArray:
-    """Paint over the canvas; (H, W) how much of it is covered, 0 .. 255."""
+    """Paint over the canvas; return its coverage, (H, W), 0 .. 255."""
     size = canvas.shape[1], canvas.shape[0]
     cover = np.asarray(cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
     x, y, width, height = cv2.boundingRect(cover)
@@ -296,7 +296,7 @@ def _at(cover: ByteArray, uv: Array) -> npt.NDArray[np.bool_]:
 
 
 def _thing(ground: ByteArray, rng: np.random.Generator) -> ByteArray:
-    """Something to hold: a strip of the photograph."""
+    """An object to hold: a strip of the photograph."""
     height, width = ground.shape[:2]
     x, y = rng.integers(0, width - 240), rng.integers(0, height - 40)
     return np.ascontiguousarray(ground[y : y + 40, x : x + 240])

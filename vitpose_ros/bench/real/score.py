@@ -1,4 +1,4 @@
-"""What was found beside what is true: sides, identity, false hands."""
+"""Compares published hands with the true ones: sides, identity, false hands."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from vitpose_ros.geometry import known_median
 from vitpose_ros.types import FloatArray, Side
 
 FALSE_S = 0.2
-"""A hand where there is none counts as false when it is published for longer."""
+"""A published hand where there is none counts as false if it lasts longer than this."""
 
 NEAR_PALMS = 1.0
-"""A published hand within this many palm lengths of a true one is that hand read badly: neither
+"""A published hand within this many palm lengths of a true one is a bad measurement of it: neither
 found nor false."""
 
 COUNTS_INSIDE, COUNTS_SEEN = 0.9, 0.4
-"""A true hand is in view with this share of its joints inside the image, and this share of them
-not covered."""
+"""A true hand is in view if this share of its joints is inside the image, and this share is not
+covered."""
 
 
 @dataclass(frozen=True)
 class FoundHand:
-    """A hand as it was published.
+    """A published hand.
 
     Attributes
     ----------
     uv : (21, 2) px.
-    side : whose hand it is said to be.
-    track_id : its identity; None where there is none.
+    side : its published side.
+    track_id : its identity; None if it has none.
     """
 
     uv: FloatArray
@@ -44,17 +44,17 @@ class FoundHand:
 
 @dataclass
 class RealScore:
-    """What is counted over clips; `+=` adds those of other clips.
+    """Counts over clips; `+=` adds those of other clips.
 
     Attributes
     ----------
     in_view : true hands in view, over all images.
-    found : those at which a hand was published.
-    sided, side_right : published hands that lie at one in view and have a side, or the right one.
-    id_moves : an id that goes from one true hand to the other.
-    side_moves : an id whose side changes.
-    false_hands : ids that lie where no hand is, for longer than FALSE_S at a time.
-    wrong_s : the longest time for which a hand had the wrong side.
+    found : those with a published hand.
+    sided, side_right : of these, hands with a side, and with the correct side.
+    id_moves : how often an id moved from one true hand to the other.
+    side_moves : how often the side of an id changed.
+    false_hands : ids where no hand is, for longer than FALSE_S at a time.
+    wrong_s : the longest time for which a hand had the wrong side, s.
     """
 
     in_view: int = 0
@@ -74,7 +74,7 @@ class RealScore:
         return self
 
     def figures(self) -> dict[str, Any]:
-        """Shares and counts, by name; None where nothing was there to count."""
+        """Shares and counts, by name; None if there was nothing to count."""
         return {
             "side_right": self.side_right / self.found if self.found else None,
             "id_moves": self.id_moves,
@@ -88,7 +88,7 @@ class RealScore:
 
 @dataclass
 class _Since:
-    """Since when something goes on."""
+    """When a condition began, and whether it was counted."""
 
     time_s: float
     counted: bool = False
@@ -105,13 +105,13 @@ class RealFollower:
     _wrong: dict[int, _Since] = field(default_factory=dict)
 
     def add(self, time_s: float, seen: RealImage, found: Sequence[FoundHand]) -> None:
-        """Take in one image.
+        """Add an image.
 
         Parameters
         ----------
         time_s : of the image.
-        seen : with the true hands, in an order that stays over the clip.
-        found : what was published; without those that are only remembered.
+        seen : the image with its true hands, in the same order over the whole clip.
+        found : the published hands, without lost ones.
         """
         hands = seen.hands
         near = {i for i, hand in enumerate(hands) if hand.inside.any()}

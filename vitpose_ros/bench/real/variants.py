@@ -1,4 +1,4 @@
-"""What may be done to a clip without changing whose hands are in it."""
+"""Variants of a clip that do not change whose hands are in it."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def smaller(seen: RealImage) -> RealImage:
 
 @dataclass(frozen=True)
 class Variant:
-    """A clip in another way.
+    """A variant of a clip.
 
     Attributes
     ----------
     name : for tables.
-    look : what is done to each image, if anything.
+    look : applied to each image, if given.
     step : 1 for every image, 2 for every second one; -1 for all of them in reverse.
-    start : share of the clip that is left out at its beginning.
+    start : share of the clip to skip at its beginning.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Variant:
     start: float = 0.0
 
     def __call__(self, clip: Sequence[RealImage]) -> Iterator[tuple[int, RealImage]]:
-        """Its images, each with the number of images of the clip since the first one."""
+        """Its images, each with its distance from the first one, in images of the clip."""
         numbers = range(round(self.start * len(clip)), len(clip))[:: self.step]
         for i in numbers:
             yield abs(i - numbers[0]), clip[i] if self.look is None else self.look(clip[i])
