@@ -1,4 +1,4 @@
-"""The outlier gate: holds back for one image what jumps as nothing moves."""
+"""The outlier gate: holds back implausible jumps for one image."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class SmoothingSettings:
     min_cutoff_hz, beta : of the filter, see `filters.OneEuro`; speeds are in object sizes per
         second, see `scale.object_size`. An infinite min_cutoff_hz leaves measured joints as they
         are.
-    gate : hold back for one image what jumps as nothing moves; see `gate.Gate`.
+    gate : hold back implausible jumps for one image; see `gate.Gate`.
     hold_s : a joint that is not measured is predicted for so long, its score falling to 0, and is
         absent afterwards.
 
@@ -69,7 +69,7 @@ PRESETS = {
 `responsive` follows within 12 ms, for teleoperation; `balanced` within 23 ms, for most uses;
 `steady` within 60 ms, for slow arms and for reading a held pose. These are lags on the held-out
 half of recordings of a real hand (docs/smoothing.md), in the image and in metres. They were tuned
-on the other half: beta is the smallest one that keeps the lag there within 10, 20 and 50 ms.
+on the other half, to lags of at most 11, 19 and 51 ms.
 """
 
 

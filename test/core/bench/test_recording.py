@@ -106,7 +106,7 @@ def test_the_truth_is_that_of_the_scene_at_the_stamps(played):
             assert hand.time_s[image] == pytest.approx(image / RATE_HZ)
 
 
-def test_every_image_is_told(played):
+def test_progress_is_reported_for_every_image(played):
     pipeline, _, seen = played
     assert [done for done, _, _ in seen] == list(range(1, len(pipeline.stamps) + 1))
     assert seen[-1] == (len(pipeline.stamps), len(pipeline.stamps), "cross, seed 3")

@@ -55,7 +55,7 @@ def test_what_is_lost_is_held_and_then_left_out():
 
 
 @pytest.mark.parametrize("horizon_s", [0.05, 0.1])
-def test_a_horizon_carries_measured_joints_on_and_marks_them(horizon_s):
+def test_a_horizon_predicts_measured_joints_and_marks_them(horizon_s):
     given, now = run(InstanceSmoother((HAND21,), preset("responsive")))
     _, later = run(InstanceSmoother((HAND21,), preset("responsive"), horizon_s=horizon_s))
     way = (later.keypoints.uv - now.keypoints.uv)[:, 0]
@@ -66,7 +66,7 @@ def test_a_horizon_carries_measured_joints_on_and_marks_them(horizon_s):
     assert later.raw is given.raw or np.array_equal(later.raw.uv, given.raw.uv)
 
 
-def test_what_is_held_is_not_carried_on_by_a_horizon():
+def test_predicted_joints_are_not_moved_by_a_horizon():
     smoothers = [InstanceSmoother((HAND21,), preset("balanced"), horizon_s=h) for h in (0.0, 0.1)]
     given, _ = [run(smoother)[0] for smoother in smoothers]
     gone = Keypoints.absent(HAND21)
