@@ -154,22 +154,29 @@ def test_missing_material_is_named(tmp_path):
 
 
 def test_hands_of_photographs_are_where_they_were_seen(test_data):
-    folder = test_data / "real"
+    folder, row = test_data / "real", ROWS["report"][1]
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
-    row = ROWS["report"][1]
-
-    def read(image):
-        places = next(shown)
-        return [
-            np.asarray(p, np.float32) + np.random.default_rng(0).uniform(-60, 60, (21, 2))
-            for p in places
-        ]
-
     shown = iter(row.hands)
+    shape = np.random.default_rng(0).uniform(-60, 60, (21, 2))
+
+    def read(image):  # in an order of its own, and one that is no hand
+        return [(np.asarray(p) + shape).astype(np.float32) for p in ((50, 50), *next(shown)[::-1])]
+
     window = WindowScene(folder, row, read, seed=0)
     seen = [window.render(number) for number in range(0, len(window), 5)]
-    assert {hand.side for hand in seen[0].hands} == {Side.LEFT, Side.RIGHT}
-    inside = [any(image.hands[1].inside) for image in seen]
+    for image in seen:
+        left, right = image.hands
+        assert (left.side, right.side) == (Side.LEFT, Side.RIGHT)
+        assert left.uv[:, 0].mean() + 100 < right.uv[:, 0].mean()
+    inside = [image.hands[1].inside.any() for image in seen]
     assert any(inside)
     assert not all(inside)
+
+
+def test_a_photograph_in_which_the_model_finds_no_hand_is_named(test_data):
+    folder, row = test_data / "real", ROWS["report"][1]
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    with pytest.raises(BenchError, match=r"ego_gen2_0\.jpg: the hand model finds no hand at"):
+        WindowScene(folder, row, lambda image: [], seed=0)

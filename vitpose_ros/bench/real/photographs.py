@@ -162,8 +162,12 @@ def _joints(
         if place is None:
             joints.append(None)
             continue
-        at = [uv for uv in found if np.linalg.norm(np.median(uv, axis=0) - place) < np.ptp(uv)]
-        if not at:
+        near = min(found, key=lambda uv: _distance(uv, place), default=None)
+        if near is None or _distance(near, place) > np.ptp(near, axis=0).max():
             raise BenchError(f"{name}: the hand model finds no hand at {place}")
-        joints.append(at[0])
+        joints.append(near)
     return joints
+
+
+def _distance(uv: FloatArray, place: tuple[float, float]) -> float:
+    return float(np.linalg.norm(np.median(uv, axis=0) - place))
