@@ -29,7 +29,7 @@ class Hand:
     x: float
     y: float
     size: float = 50.0
-    presence: float = 0.9
+    presence: float = 0.98
     right: float = 0.8
     broken: bool = False
 

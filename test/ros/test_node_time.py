@@ -72,7 +72,7 @@ class Networks:
         right = 0.9 if uv[:, 0].mean() > 320 else 0.1
         shape = np.c_[uv - uv.mean(axis=0), np.zeros(21)].astype(np.float32) * 0.0015
         score = np.full(21, 0.9, np.float32)
-        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.9, right)
+        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.98, right)
 
 
 class PlayedPalms:

@@ -27,7 +27,7 @@ HAND_FARTHEST from it; dt is the time since it was last seen. 30 palms/s are abo
 HAND_LOST = 0.5
 """Extra cost of a lost hand, in palms: hands seen in the previous image take precedence."""
 
-SIDE_WEIGHT = 0.3
+SIDE_WEIGHT = 0.6
 """Palms for each nat of disagreement about the side."""
 
 SIDE_VETO = 0.2

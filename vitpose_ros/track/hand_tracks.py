@@ -13,7 +13,7 @@ from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.settings import HANDS_OF_A_PERSON, HandSettings
 from vitpose_ros.track.arms import Arm, arm_is_hidden, arms_of_hands
 from vitpose_ros.track.assign import HAND_FARTHEST, assign, hand_costs
-from vitpose_ros.track.sides import MOST, Sides, evidence_weight, log_odds
+from vitpose_ros.track.sides import MOST, Sides, side_evidence
 from vitpose_ros.track.tracks import Reading, Track, Tracks, as_lost
 from vitpose_ros.types import NO_ID, Frame, Instance, Region, Side, TrackState
 
@@ -76,8 +76,7 @@ class HandTracks:
                 for hand, arm in zip(hands, arms, strict=True)
             ]
             return (alone if bodies is None else _bounded(alone, most)), []
-        one_person = bodies is None and most <= HANDS_OF_A_PERSON
-        identities, missed = self._update(frame, hands, arms, bodies, one_person)
+        identities, missed = self._update(frame, hands, arms, bodies, most)
         found = zip(hands, identities, strict=True)
         seen = [_instance(frame, hand, model, identity) for hand, identity in found]
         seen = _bounded(sorted(seen, key=lambda hand: hand.track_id), most)
@@ -100,24 +99,29 @@ class HandTracks:
         hands: Sequence[HandMeasurement],
         arms: Arms,
         bodies: Sequence[Instance] | None,
-        one_person: bool,
+        most: int,
     ) -> tuple[list[dict[str, Any]], list[Region]]:
         """For each hand the fields of Instance that say who it is, and the regions of hands that
         were seen in the previous image and are not now.
-
-        With `one_person`, two hands of no body are the left and the right one of one person.
         """
         known, stamp_ns = self._tracks.all, frame.stamp_ns
         readings = [_reading(hand) for hand in hands]
-        weights = [evidence_weight(r.uv, frame.width, frame.height) for r in readings]
-        pairs = assign(self._costs(known, hands, arms, readings, weights, stamp_ns))
+        evidence = [_evidence(hand, frame) for hand in hands]
+        pairs = assign(self._costs(known, arms, readings, evidence, stamp_ns))
         tracks, missed = self._tracks.update(readings, pairs, stamp_ns)
         self._keep_arms(tracks, arms, bodies)
-        for track, hand, arm, weight in zip(tracks, hands, arms, weights, strict=True):
-            self._sides.observe(track.track_id, stamp_ns, hand.right, weight)
+        for track, arm, odds in zip(tracks, arms, evidence, strict=True):
+            self._sides.observe(track.track_id, stamp_ns, odds)
             if arm is not None:
                 self._sides.fix(track.track_id, arm.side, arm.score)
-        self._sides.decide(self._persons(tracks, one_person))
+        owned, free = self._persons(tracks)
+        wearer = bodies is None and len(free) == HANDS_OF_A_PERSON
+        # More hands may be other persons': then two of one side stay what they clearly are.
+        if wearer and (most <= HANDS_OF_A_PERSON or not self._sides.clearly_alike(*free)):
+            owned.append(free)
+        else:
+            owned += [[i] for i in free]
+        self._sides.decide(owned)
         self._forget()
         identities = [self._identity(track, stamp_ns) for track in tracks]
         return identities, [track.region for track in missed]
@@ -125,14 +129,13 @@ class HandTracks:
     def _costs(
         self,
         known: Sequence[Track],
-        hands: Sequence[HandMeasurement],
         arms: Arms,
         readings: Sequence[Reading],
-        weights: Sequence[float],
+        evidence: Sequence[float],
         stamp_ns: int,
     ) -> Any:
         sides = [self._sides.odds(track.track_id) for track in known]
-        measured = [_odds(*one) for one in zip(hands, arms, weights, strict=True)]
+        measured = [_odds(*one) for one in zip(arms, evidence, strict=True)]
         costs = hand_costs(known, readings, stamp_ns, sides, measured)
         for i, track in enumerate(known):
             own = self._arms.get(track.track_id)
@@ -160,14 +163,14 @@ class HandTracks:
             if not hidden or any(arm.same(other) for other in taken):
                 del self._arms[i]
 
-    def _persons(self, tracks: Sequence[Track], one_person: bool) -> list[list[int]]:
-        """Ids of the hands, grouped by the person they belong to."""
+    def _persons(self, tracks: Sequence[Track]) -> tuple[list[list[int]], list[int]]:
+        """Ids of the hands, grouped by the body they belong to; and those of no body."""
         groups: dict[int, list[int]] = {}
         for track in tracks:
             arm = self._arms.get(track.track_id)
             groups.setdefault(NO_ID if arm is None else arm.body_id, []).append(track.track_id)
         free = groups.pop(NO_ID, [])
-        return [*groups.values(), *([free] if one_person else [[i] for i in free])]
+        return list(groups.values()), free
 
     def _identity(self, track: Track, stamp_ns: int) -> dict[str, Any]:
         side, side_score = self._sides.of(track.track_id)
@@ -214,11 +217,17 @@ def _side_of_one_image(hand: HandMeasurement, arm: Arm | None) -> dict[str, Any]
     return {"side": side, "side_score": max(hand.right, 1.0 - hand.right)}
 
 
-def _odds(hand: HandMeasurement, arm: Arm | None, weight: float) -> float:
-    """Log odds that a measured hand is a right one."""
-    if arm is not None:
-        return MOST if arm.side is Side.RIGHT else -MOST
-    return 0.0 if math.isnan(hand.right) else weight * log_odds(hand.right)
+def _evidence(hand: HandMeasurement, frame: Frame) -> float:
+    """Log odds that a measured hand is a right one, by its appearance."""
+    inside = float(hand.inside(frame.width, frame.height).mean())
+    return side_evidence(hand.right, hand.presence, inside)
+
+
+def _odds(arm: Arm | None, evidence: float) -> float:
+    """Log odds that a measured hand is a right one, by its arm where it has one."""
+    if arm is None:
+        return evidence
+    return MOST if arm.side is Side.RIGHT else -MOST
 
 
 def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:

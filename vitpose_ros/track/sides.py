@@ -1,10 +1,22 @@
-"""Which hand is the left one: evidence gathered over time, and decided for both hands of a person
-at once.
+"""Which hand is the left one: evidence gathered over time, in ten lines.
 
-Each hand has a belief, the log odds that it is a right hand. What one image says of it counts less
-where a network can not know: a palm seen edge-on looks the same from both sides, a hand that is cut
-by the image's edge or is small shows little. It counts by time, not by images, since neighbouring
-images err together.
+1. Each tracked hand has a belief: the log odds that it is a right hand.
+2. An image's evidence is what the hand network says of the side, in log odds up to EVIDENCE_MOST.
+3. It counts in full only where the network is sure that it sees a hand, and sees all of it: below
+   UNSURE of presence, and where the image's edge cuts the hand, the network's side is a guess.
+4. A belief moves by its own evidence alone, by GAIN_PER_S for each second that the evidence lasts.
+5. A belief is bounded by MOST, so that lasting contrary evidence turns it within half a second.
+6. A side is reported once the log odds for it exceed REPORTED; until then it is UNKNOWN.
+7. A reported side flips when the log odds against it exceed FLIPPED.
+8. Two hands of one person are decided together, by the difference of their beliefs: one is the
+   right hand, the other one the left. The only two hands of a first-person view are one person's;
+   where more hands are allowed, unless both beliefs exceed CLEAR for the same side.
+9. The wrist of a body overrules the appearance of the hand at its arm.
+10. A lost hand keeps its belief, and is not found again in a hand that looks like the other side.
+
+Why presence: on real hands that hold something, the network is sure of a wrong side, but not of the
+hand. `benchmarks/real_hands.py` measures these rules; how far the palm is turned from the camera,
+or how small it is, says nothing there about whether the network's side is right.
 """
 
 from __future__ import annotations
@@ -13,73 +25,52 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from vitpose_ros.layouts import INDEX_MCP, PINKY_MCP, WRIST
 from vitpose_ros.types import Side
 
-MOST = 6.0
-"""Beliefs stay within so many log odds: 6 is 0.9975."""
+MOST = 3.0
+"""Beliefs stay within this many log odds: 3 is 0.953."""
 
 EVIDENCE_MOST = 3.0
-"""What one image says is believed up to so many log odds (0.95), whatever the network claims."""
+"""One image's evidence stays within this many log odds, whatever the network claims."""
+
+UNSURE, SURE = 0.90, 0.97
+"""Presence up to which the network's side is a guess, and from which it counts in full."""
+
+CUT, WHOLE = 0.7, 1.0
+"""Share of the joints inside the image, in the same way."""
 
 FIRST_GAIN = 0.5
-"""Of the first image's evidence, so much goes into the belief."""
+"""Share of the first image's evidence that enters the belief."""
 
-GAIN_PER_S = 3.0
-"""Of the evidence of later images, so much for each second that it lasts."""
+GAIN_PER_S = 3.5
+"""Share of later evidence that enters the belief, for each second that it lasts."""
 
-PARTNER_PER_S = 1.5
-"""Log odds per second by which two hands of a person that are decided drive each other apart."""
+REPORTED = 0.2
+"""Log odds from which a side is reported (0.55)."""
 
-TOLD = 0.4
-"""A side is told from so many log odds on (0.6); before it is UNKNOWN."""
+FLIPPED = 0.7
+"""Log odds against a reported side at which it flips."""
 
-SWITCH_S, SWITCH_IMAGES = 0.2, 5
-"""A side that was told changes when the contrary was more likely for so long, and in so many images
-in a row."""
+CLEAR = 1.5
+"""Log odds from which a hand is clearly of one side (0.82)."""
 
-_LONGEST_STEP_S = 0.1  # what an image says does not hold for longer
-_EDGE_ON, _FACE_ON = 0.10, 0.26  # area of the palm's triangle over its longest side squared
-_SMALL_PX, _LARGE_PX = 8.0, 24.0  # longest side of the palm's triangle
-_EVEN = 1e-9
+_LONGEST_STEP_S = 0.1  # an image's evidence does not last longer
 
 
-def evidence_weight(uv: npt.NDArray, width: int, height: int) -> float:
-    """How much an image can tell of a hand's side, 0 .. 1.
+def side_evidence(right: float, presence: float, inside: float) -> float:
+    """Log odds that a hand is a right one, as one image shows it.
 
     Parameters
     ----------
-    uv : (21, 2) px, joints of the hand; NaN where unknown.
-    width, height : of the image, px.
-
-    Returns
-    -------
-    The product of three: the palm faces the camera (area of the triangle of wrist, index MCP and
-    pinky MCP over its longest side squared), the hand is large enough, and it lies in the image.
+    right : the network's probability of a right hand; NaN from networks that do not tell.
+    presence : the network's probability of a hand, 0 .. 1.
+    inside : share of its joints inside the image, 0 .. 1.
     """
-    wrist, index, pinky = (uv[joint].astype(np.float64) for joint in (WRIST, INDEX_MCP, PINKY_MCP))
-    a, b = index - wrist, pinky - wrist
-    longest = max(math.hypot(*a), math.hypot(*b), math.hypot(*(a - b)))
-    if not (np.isfinite((a, b)).all() and longest > 0):
+    if math.isnan(right):
         return 0.0
-    facing = _ramp(abs(a[0] * b[1] - a[1] * b[0]) / 2 / longest**2, _EDGE_ON, _FACE_ON)
-    large = _ramp(longest, _SMALL_PX, _LARGE_PX)
-    u, v = uv.T
-    inside = ((u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)).mean()
-    return facing * large * _ramp(float(inside), 0.5, 1.0)
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
-def log_odds(probability: float) -> float:
-    """Of a probability, within EVIDENCE_MOST."""
-    p = min(max(probability, 1e-6), 1 - 1e-6)
-    return min(max(math.log(p / (1 - p)), -EVIDENCE_MOST), EVIDENCE_MOST)
+    p = min(max(right, 1e-6), 1 - 1e-6)
+    odds = min(max(math.log(p / (1 - p)), -EVIDENCE_MOST), EVIDENCE_MOST)
+    return odds * _ramp(presence, UNSURE, SURE) * _ramp(inside, CUT, WHOLE)
 
 
 def probability(odds: float) -> float:
@@ -87,19 +78,41 @@ def probability(odds: float) -> float:
     return 1.0 / (1.0 + math.exp(-odds))
 
 
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
 @dataclass
 class _Belief:
+    """What is known of one hand.
+
+    Attributes
+    ----------
+    odds : log odds that it is a right hand.
+    stamp_ns : of its last image.
+    side : as reported.
+    decided_by : the log odds for a right hand that decided: its own, or the pair's difference.
+    fixed_by : the score of a body's wrist that decides in this image; NaN without one.
+    """
+
     odds: float
     stamp_ns: int
     side: Side = Side.UNKNOWN
-    contrary_since_ns: int = 0
-    contrary_images: int = 0
-    dt_s: float = 0.0
-    decided_by: float = 0.0  # log odds for the right: its own, or the pair's
-    fixed_by: float = math.nan  # the body's wrist says it, with this probability, in this image
+    decided_by: float = 0.0
+    fixed_by: float = math.nan
 
-    def add(self, odds: float) -> None:
-        self.odds = min(max(self.odds + odds, -MOST), MOST)
+    def decide(self, odds: float, taken: Side = Side.UNKNOWN) -> None:
+        """Report a side by these log odds for a right hand, unless the partner has it."""
+        self.decided_by = odds
+        likely = Side.RIGHT if odds > 0 else Side.LEFT
+        if self.side is not Side.UNKNOWN:
+            if abs(odds) > FLIPPED:
+                self.side = likely
+        elif taken is Side.UNKNOWN:
+            if abs(odds) > REPORTED:
+                self.side = likely
+        elif likely is not taken or abs(odds) <= REPORTED:
+            self.side = Side.LEFT if taken is Side.RIGHT else Side.RIGHT
 
 
 class Sides:
@@ -121,46 +134,42 @@ class Sides:
         belief = self._beliefs.get(track_id)
         return 0.0 if belief is None else belief.odds
 
-    def observe(self, track_id: int, stamp_ns: int, right: float, weight: float) -> None:
-        """What one image says of a hand.
+    def clearly_alike(self, one: int, other: int) -> bool:
+        """Whether two hands are clearly of the same side."""
+        a, b = self.odds(one), self.odds(other)
+        return min(a, b) > CLEAR or max(a, b) < -CLEAR
 
-        Parameters
-        ----------
-        right : probability that it is a right hand; NaN from networks that do not tell.
-        weight : how much the image can tell, 0 .. 1; see `evidence_weight`.
-        """
-        odds = 0.0 if math.isnan(right) else weight * log_odds(right)
+    def observe(self, track_id: int, stamp_ns: int, evidence: float) -> None:
+        """Add one image's evidence on a hand; see `side_evidence`."""
         belief = self._beliefs.get(track_id)
         if belief is None:
-            self._beliefs[track_id] = _Belief(FIRST_GAIN * odds, stamp_ns)
+            self._beliefs[track_id] = _Belief(FIRST_GAIN * evidence, stamp_ns)
             return
-        belief.dt_s = min((stamp_ns - belief.stamp_ns) * 1e-9, _LONGEST_STEP_S)
-        belief.stamp_ns = stamp_ns
-        belief.fixed_by = math.nan
-        belief.add(GAIN_PER_S * belief.dt_s * odds)
+        dt_s = min((stamp_ns - belief.stamp_ns) * 1e-9, _LONGEST_STEP_S)
+        belief.stamp_ns, belief.fixed_by = stamp_ns, math.nan
+        belief.odds = min(max(belief.odds + GAIN_PER_S * dt_s * evidence, -MOST), MOST)
 
-    def fix(self, track_id: int, side: Side, probability: float) -> None:
-        """The wrist of the hand's body says in this image whose hand it is: this decides."""
+    def fix(self, track_id: int, side: Side, score: float) -> None:
+        """Let the wrist of a body decide in this image."""
         belief = self._beliefs[track_id]
         belief.odds = MOST if side is Side.RIGHT else -MOST
-        belief.side, belief.fixed_by = side, probability
-        belief.contrary_images = 0
+        belief.side, belief.fixed_by = side, score
 
     def decide(self, groups: Iterable[Sequence[int]]) -> None:
         """Choose sides after all hands of an image were observed.
 
         Parameters
         ----------
-        groups : track ids; each hand once. Those of a group of two are one person's: they are never
-            both left or both right.
+        groups : track ids, each hand once. Two hands in a group are one person's, and never have
+            the same side.
         """
         for group in groups:
             hands = [self._beliefs[i] for i in group]
             if len(hands) == 2:
-                self._decide_pair(*hands)
+                _decide_pair(*hands)
             else:
                 for hand in hands:
-                    _take(hand, hand.odds)
+                    hand.decide(hand.odds)
 
     def of(self, track_id: int) -> tuple[Side, float]:
         """The side of a hand and its probability, at least 0.5; NaN for UNKNOWN."""
@@ -170,37 +179,15 @@ class Sides:
         if not math.isnan(belief.fixed_by):
             return belief.side, belief.fixed_by
         odds = belief.decided_by if belief.side is Side.RIGHT else -belief.decided_by
-        return belief.side, max(0.5, probability(min(odds, MOST)))
-
-    def _decide_pair(self, a: _Belief, b: _Belief) -> None:
-        margin = a.odds - b.odds  # for a being the right and b the left one
-        if abs(margin) > TOLD:
-            pull = math.copysign(PARTNER_PER_S, margin)
-            a.add(pull * a.dt_s)
-            b.add(-pull * b.dt_s)
-            margin = a.odds - b.odds
-        # One that is told changes slowly, and the other one never takes its side meanwhile.
-        pairs = ((a, margin, b), (b, -margin, a))
-        for hand, odds, other in sorted(pairs, key=lambda pair: pair[0].side is Side.UNKNOWN):
-            _take(hand, odds, other.side)
-        if a.side is b.side:  # one was told when it was alone: the less sure one waits
-            doubtful = a if abs(a.odds) < abs(b.odds) else b
-            doubtful.side = Side.UNKNOWN
+        return belief.side, max(0.5, probability(odds))
 
 
-def _take(hand: _Belief, odds: float, taken: Side = Side.UNKNOWN) -> None:
-    """Tell a side, unless it is taken, or change the one that is told, where log odds suffice."""
-    hand.decided_by = odds
-    likely = Side.RIGHT if odds > 0 else Side.LEFT
-    if hand.side is Side.UNKNOWN:
-        if abs(odds) > TOLD and likely is not taken:
-            hand.side = likely
-    elif likely is hand.side or abs(odds) < _EVEN:
-        hand.contrary_images = 0
-    else:
-        if hand.contrary_images == 0:
-            hand.contrary_since_ns = hand.stamp_ns
-        hand.contrary_images += 1
-        lasted_s = (hand.stamp_ns - hand.contrary_since_ns) * 1e-9
-        if hand.contrary_images >= SWITCH_IMAGES and lasted_s >= SWITCH_S:
-            hand.side, hand.contrary_images = likely, 0
+def _decide_pair(a: _Belief, b: _Belief) -> None:
+    margin = a.odds - b.odds  # for a as the right and b as the left hand
+    pairs = ((a, margin, b), (b, -margin, a))
+    # A reported side comes first: the other hand never takes it meanwhile.
+    for hand, odds, other in sorted(pairs, key=lambda pair: pair[0].side is Side.UNKNOWN):
+        hand.decide(odds, other.side)
+    if a.side is b.side:  # one was reported when it was alone: the less certain one waits
+        doubtful = a if abs(a.odds) < abs(b.odds) else b
+        doubtful.side = Side.UNKNOWN

@@ -79,7 +79,7 @@ class HandWorld:
             return None
         score = np.full(21, self.score, np.float32)
         shape = np.full((21, 3), np.nan, np.float32)
-        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.9, self.right)
+        return HandMeasurement(uv, score, np.ones(21, bool), shape, 0.98, self.right)
 
 
 class Camera:

@@ -62,8 +62,9 @@ def test_an_id_is_always_the_same_hands_and_has_its_side(film):
         for hand, one in owners(true, found):
             if one is not None:
                 assert hand_of.setdefault(one.track_id, hand.side) is hand.side
+                assert one.side in (hand.side, Side.UNKNOWN)
                 sides.append(one.side is hand.side)
-    assert np.mean(sides) >= 0.99
+    assert np.mean(sides) >= 0.97, "a new hand that is half hidden has no side at first"
 
 
 def test_no_side_changes_and_two_hands_never_have_the_same(film):
