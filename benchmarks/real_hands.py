@@ -1,4 +1,4 @@
-"""Sides, identity and false hands on real hands, beside MediaPipe's own Hands API.
+"""Sides, identity, false hands and smoothing on real hands, beside MediaPipe's own Hands API.
 
 The material lies in the folder `real` of the test data (VITPOSE_ROS_TEST_DATA or ../shared/data):
 a filmed hand, which is cut out and moved, with its mirror image as the other hand, over
@@ -14,13 +14,17 @@ begun later.
 - coverage: true hands in view at which a hand is published.
 - wrong_s: the longest time for which a hand had the wrong side.
 
+Smoothing is that of `vitpose_ros bench smoothing --real`, on the held-out half of its recordings:
+acceleration over that of the raw joints, and lag, of each preset and published filter.
+
 MediaPipe runs in an environment of its own, which the first use makes; where that fails, its row is
 left out.
 
 JSON: side_right, id_moves, false_hands, coverage, sided, side_moves, wrong_s of the part "report";
 the same for each variant under "variants", for the other part under "tune", and for MediaPipe, on
-the variants that it was shown, under "mediapipe".
-Targets: side_right at least 0.97, id_moves at most 1, false_hands 0.
+the variants that it was shown, under "mediapipe". {accel_ratio, lag_ms} of each smoothing in metres
+(`balanced`, `ema_0.5`, ...) and in the image (`balanced_px`, ...).
+Targets: side_right at least 0.97, id_moves at most 1, false_hands 0; those of `smoothing.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ from typing import Any
 from _mediapipe_peer import MEDIAPIPE, MediaPipe, data_folder, mediapipe_python
 from common import machine, parser, report, write_json
 
+from vitpose_ros.bench import real_joints
 from vitpose_ros.bench.errors import BenchError
+from vitpose_ros.bench.methods import methods
 from vitpose_ros.bench.real.clips import clips, follow
 from vitpose_ros.bench.real.material import CLIP, PARTS, JointsReader
 from vitpose_ros.bench.real.scene import RATE_HZ, RealImage
@@ -138,6 +144,20 @@ def tables(part: str, scores: dict[str, dict[str, RealScore]]) -> dict[str, Any]
     return result
 
 
+def smoothing(store: ModelStore, folder: Path) -> dict[str, Any]:
+    """Print the table of smoothings on the held-out half; {accel_ratio, lag_ms} of each."""
+    hands = real_joints.load(folder, load_pipeline(store)).held_out
+    figures: dict[str, Any] = {}
+    for row in real_joints.measure(hands, methods(hands.rate_hz)):
+        for suffix, found in (("", row.metres), ("_px", row.image)):
+            if found is not None:
+                of_row = {"accel_ratio": found.accel_ratio, "lag_ms": found.lag_ms}
+                figures[row.name + suffix] = of_row
+    rows = [[name, one["accel_ratio"], one["lag_ms"]] for name, one in figures.items()]
+    report("Smoothing on a real hand, held-out half", ("", "accel_ratio", "lag_ms"), rows)
+    return figures
+
+
 def _peer(folder: Path, python: Path | None) -> MediaPipe | None:
     try:
         return MediaPipe(mediapipe_python(python), "_mediapipe_hands.py", folder)
@@ -181,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 scores = measure(answers, clips(folder, part, read, chosen.seeds))
                 found = tables(part, scores)
                 figures.update(found if part == "report" else {part: found})
+            figures.update(smoothing(store, folder))
         except (ModelError, EngineError, BenchError) as error:
             raise SystemExit(str(error)) from error
         finally:
