@@ -109,7 +109,7 @@ class VideoDevice:
     ----------
     path : such as /dev/video0.
     wait : waits for a number of seconds; True ends the attempts to get an image.
-    tell : told once when the device stops delivering, and once when it goes on.
+    tell : called with a sentence when the device stops delivering, and when it continues.
 
     Raises
     ------

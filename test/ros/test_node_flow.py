@@ -39,7 +39,7 @@ def test_while_an_image_is_in_work_only_the_newest_waits_and_the_others_are_coun
     pipeline = fakes[0]
     pipeline.held = True
     first = send_and_wait(graph, camera, node, camera.image())
-    graph.wait_for(lambda: pipeline.frames, "the first image to be in work")
+    graph.wait_for(lambda: pipeline.frames, "the first image to be processed")
     later = [send_and_wait(graph, camera, node, camera.image()) for _ in range(5)]
     pipeline.go_on.release(2)
     camera.skeletons.wait(
@@ -145,7 +145,7 @@ def test_a_deactivation_waits_for_the_image_in_work_and_publishes_nothing_after_
     pipeline = fakes[0]
     pipeline.held = True
     first = send_and_wait(graph, camera, node, camera.image())
-    graph.wait_for(lambda: pipeline.frames, "the first image to be in work")
+    graph.wait_for(lambda: pipeline.frames, "the first image to be processed")
     send_and_wait(graph, camera, node, camera.image())  # waits, and is dropped
     pipeline.go_on.release(5)
     assert graph.change_state("deactivate", "activate")

@@ -47,7 +47,7 @@ def hang(graph: Any, camera: Any, pipeline: Any) -> None:
     pipeline.held = True
     before = len(pipeline.frames)
     camera.send(camera.image())
-    graph.wait_for(lambda: len(pipeline.frames) > before, "the image to be in work")
+    graph.wait_for(lambda: len(pipeline.frames) > before, "the image to be processed")
 
 
 def test_while_the_pipeline_hangs_every_transition_is_refused_and_the_node_goes_on_afterwards(
@@ -63,7 +63,7 @@ def test_while_the_pipeline_hangs_every_transition_is_refused_and_the_node_goes_
         assert not graph.change_state(name), name
         assert state(graph) == State.PRIMARY_STATE_ACTIVE
     text = graph.wait_for_log("deactivate refused")
-    assert "the image in work has not finished" in text
+    assert "the current image has not finished" in text
     assert "The node is still active." in text
     pipeline.held = False
     pipeline.go_on.release()
@@ -88,7 +88,7 @@ def test_a_pipeline_that_hangs_is_an_error_in_diagnostics_and_logged_once(
     fakes[0].held = False
     fakes[0].go_on.release()
     graph.wait_for_status(lambda v: "hangs" not in v["message"], "no hang")
-    assert len([text for text in graph.logged() if "has been in work for" in text]) == 1
+    assert len([text for text in graph.logged() if "has been processed for" in text]) == 1
 
 
 def test_a_shutdown_while_the_pipeline_hangs_is_final_and_says_what_is_left(
@@ -99,7 +99,7 @@ def test_a_shutdown_while_the_pipeline_hangs_is_final_and_says_what_is_left(
     hang(graph, camera, fakes[0])
     assert not ask(graph, Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert state(graph) == State.PRIMARY_STATE_FINALIZED
-    assert "the image in work has not finished" in graph.wait_for_log("shutdown refused")
+    assert "the current image has not finished" in graph.wait_for_log("shutdown refused")
     graph.wait_for(
         lambda: camera.publisher.get_subscription_count() == 0, "the camera to be let go"
     )

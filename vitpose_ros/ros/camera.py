@@ -73,9 +73,9 @@ class Timed(Generic[Shot]):
 
 
 class CameraNode(Node, ABC, Generic[Shot]):
-    """A camera that publishes image_raw and whatever its kind adds.
+    """A camera that publishes image_raw.
 
-    A kind of camera defines how to take a shot and what to publish of it.
+    Subclasses define how to take a shot, and what else to publish.
 
     Attributes
     ----------

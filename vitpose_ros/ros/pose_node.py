@@ -50,13 +50,13 @@ ADJUSTABLE = ("skeletons", "skeleton_markers", "~/debug_image")
 """Topics published by the node whose QoS may be overridden."""
 IMAGE_CLASSES = {"raw": Image, "compressed": CompressedImage}
 STOP_S = 10.0
-"""How long a deactivation waits for the image in work."""
+"""How long a deactivation waits for the current image."""
 
 
 class PoseNode(LifecycleNode):
     """Hand and body skeletons from a camera topic.
 
-    Subscribes to `image` (or `image`/compressed) and to the `camera_info` beside it. Publishes
+    Subscribes to `image` (or `image`/compressed) and to its `camera_info`. Publishes
     `skeletons`, `skeleton_layouts` (latched), `skeleton_markers` and `~/debug_image` (both only
     while subscribed), and /diagnostics once a second. All parameters are in parameters.py.
     """
@@ -253,8 +253,8 @@ class PoseNode(LifecycleNode):
         """
         if self._worker is not None and not self._worker.stop(STOP_S):
             raise RefusalError(
-                f"the image in work has not finished for {self._worker.busy_s:.0f} s; the node "
-                "goes on with it. Try again later, or end the process"
+                f"the current image has not finished for {self._worker.busy_s:.0f} s; the node "
+                "continues with it. Try again later, or end the process"
             )
         self._worker = None
         self._unsubscribe()

@@ -21,9 +21,9 @@ from vitpose_ros.ros.offers import Wanted, explain_silence, publisher_names
 from vitpose_ros.ros.worker import Worker
 
 STUCK_S = 10.0
-"""An image in work for longer than this is reported: the pipeline hangs."""
+"""If an image takes longer than this, the pipeline is reported to hang."""
 GRAPH_EVERY = 5
-"""Every so many seconds the graph is asked for nodes of the same name."""
+"""Interval of the check for nodes with the same name, s."""
 
 
 class Supervisor:
@@ -91,13 +91,13 @@ class Supervisor:
 
         Parameters
         ----------
-        silence_timeout_s : after so long without an image the topic is reported as silent.
-        busy_s : how long the image in work has been in work.
+        silence_timeout_s : after this time without an image, the topic is reported as silent.
+        busy_s : how long the current image has been processed.
         """
         if busy_s > STUCK_S >= self._stuck_s:
             self._node.get_logger().error(
-                f"{self._topic}: an image has been in work for {busy_s:.0f} s; until it finishes, "
-                "no other image is processed and the node cannot be deactivated"
+                f"{self._topic}: an image has been processed for {busy_s:.0f} s; until it "
+                "finishes, no other image is processed and the node cannot be deactivated"
             )
         self._stuck_s = busy_s
         self._publishers = publisher_names(self._node, self._topic)
@@ -162,7 +162,7 @@ class Supervisor:
 
     def _failure(self) -> str:
         if not self.failure and self._stuck_s > STUCK_S:
-            return f"an image has been in work for {self._stuck_s:.0f} s: the pipeline hangs"
+            return f"an image has been processed for {self._stuck_s:.0f} s: the pipeline hangs"
         return self.failure
 
     def _warnings(self, flow: FlowReport, active: bool) -> list[str]:

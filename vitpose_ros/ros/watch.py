@@ -1,4 +1,4 @@
-"""Watches a camera's topic for some seconds, as the node would, and reports what came."""
+"""Watches a camera's topic for some seconds, like the node, and reports what arrived."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECTION = "Camera"
 FIND_S = 5.0
 """Discovery takes up to this long; it is slowest with ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST."""
 CLOCK_TOLERANCE_S = 0.001
-"""Clocks of two machines are at best this close: images stamped so little ahead are no finding."""
+"""Best agreement of two machines' clocks: stamps ahead by less are not reported."""
 
 _KINDS = {
     "sensor_msgs/msg/Image": ("raw", Image),
@@ -275,7 +275,7 @@ def _calibration(infos: Sequence[Any], size: tuple[int, int] | None, topic: str)
             SECTION,
             "camera_info",
             Level.NOTE,
-            "none arrived beside it: markers are placed by an assumed field of view",
+            "none arrived: markers are placed with an assumed field of view",
         )
     info = infos[-1]
     rectified = is_rectified("auto", topic)

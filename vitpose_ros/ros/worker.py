@@ -61,7 +61,7 @@ class Worker(Generic[Item]):
 
     @property
     def busy_s(self) -> float:
-        """How long the current item has been in work; 0.0 while the thread is idle."""
+        """How long the current item has been processed, s; 0.0 while the thread is idle."""
         with self._condition:
             return time.monotonic() - self._began_s if self._began_s is not None else 0.0
 

@@ -1,4 +1,4 @@
-"""Who the bodies of an image are, and when the person detector runs."""
+"""The identity of bodies from image to image, and when the person detector runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BodyTracks:
         self._since_detection = 0
 
     def reset(self) -> None:
-        """Follow nothing any more."""
+        """Drop all tracks."""
         self._tracks.clear()
         self._since_detection = 0
 

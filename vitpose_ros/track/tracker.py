@@ -21,7 +21,7 @@ from vitpose_ros.track.whole_body import refine_hands
 from vitpose_ros.types import Frame, Instance, Region, View
 
 MOST_CROPS = 64
-"""Tracked hands of bodies that are looked at in one image."""
+"""Maximum number of tracked hands of bodies to read per image."""
 
 
 class Tracker:

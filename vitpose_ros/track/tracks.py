@@ -36,7 +36,7 @@ class Reading:
     uv : (K, 2), px; NaN where unknown.
     sure : (K,) which joints count when two objects are compared; their uv is known.
     size : of the object, px: the palm's longest side, or the root of a body's area.
-    region : where to look for it in the next image, were it to stand still.
+    region : where to look for it in the next image if it does not move.
     """
 
     uv: FloatArray
@@ -136,11 +136,11 @@ class Tracks:
         return [track.region_at(stamp_ns) for track in (*self.live, *just_lost)[:most]]
 
     def clear(self) -> None:
-        """Follow nothing any more."""
+        """Drop all tracks."""
         self._tracks.clear()
 
     def keep_only(self, ids: Collection[int]) -> None:
-        """Follow only the tracks with these ids."""
+        """Drop all tracks except those with these ids."""
         self._tracks = [track for track in self._tracks if track.track_id in ids]
 
     def update(

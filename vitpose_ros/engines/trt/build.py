@@ -156,7 +156,7 @@ def _watched_build(
     torch = require()
     results: list[bytes] = []
     failures: list[BaseException] = []
-    over = threading.Event()  # an interrupted Thread.join takes a running thread for ended
+    over = threading.Event()  # an interrupted Thread.join may report a running thread as ended
     begin = threading.Event()  # set once Ctrl-C is handled, which it is not while a thread starts
 
     def work() -> None:
