@@ -1,4 +1,4 @@
-"""Body networks as readers: from crops to measurements of bodies."""
+"""Body readers: from crops to measurements of bodies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vitpose_ros.layouts import MEDIAPIPE33
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.types import ByteArray, Crop, Keypoints, Region
 
-_JOINT_SCORE = 0.3  # joints of a lower score do not count in a body's score
+_JOINT_SCORE = 0.3  # joints with a lower score do not count in a body's score
 
 
 class MediaPipeBodies:
-    """Bodies by MediaPipe's landmarks: 33 joints, crops rotated along the body."""
+    """Reads bodies with MediaPipe's landmarks: 33 joints, crops rotated along the body."""
 
     layout = MEDIAPIPE33
 
@@ -46,19 +46,19 @@ class MediaPipeBodies:
 
 
 class TopDownBodies:
-    """Bodies by a top-down model (ViTPose, RTMPose): upright crops, any layout of bodies."""
+    """Reads bodies with a top-down model (ViTPose, RTMPose): upright crops, any body layout."""
 
     def __init__(self, model: TopDown) -> None:
         self.name, self.engine, self.layout = model.name, model.engine, model.layout
         self._model = model
 
     def regions(self, detector: PersonDetector, image: ByteArray, threshold: float) -> list[Region]:
-        """The detector's boxes; the model pads them itself."""
+        """The detector's boxes; the model adds the padding."""
         return detector(image, threshold)
 
     def __call__(self, crops: Sequence[Crop]) -> list[BodyMeasurement | None]:
         """One measurement for each crop, in their order; None for no body. A body's score is the
-        mean of its joints' scores, without joints of a low score.
+        mean score of its joints, without those with a low score.
         """
         return [_measurement(keypoints) for keypoints in self._model(crops)]
 
@@ -67,6 +67,6 @@ def _measurement(keypoints: Keypoints) -> BodyMeasurement | None:
     counted = keypoints.score[keypoints.score >= _JOINT_SCORE]
     if counted.size == 0:
         return None
-    # The model pads regions itself: here only the joints' extent matters.
+    # The model adds its own padding: here only the joints' extent matters.
     region = body_region(keypoints, _JOINT_SCORE, padding=1.1)
     return BodyMeasurement(keypoints, float(min(counted.mean(), 1.0)), region)

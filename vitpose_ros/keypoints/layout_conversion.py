@@ -9,16 +9,16 @@ from vitpose_ros.types import Keypoints
 
 
 def convert_layout(keypoints: Keypoints, layout: Layout) -> Keypoints:
-    """The same joints in another layout, e.g. a whole body or MediaPipe's 33 points as COCO's 17.
+    """Convert keypoints to another layout, e.g. a whole body or MediaPipe's 33 points to COCO's 17.
 
     Parameters
     ----------
-    keypoints : of a layout that has every joint of `layout`, by name; other joints are dropped.
+    keypoints : in a layout that has every joint of `layout`, by name; other joints are dropped.
     layout : the target layout.
 
     Raises
     ------
-    ValueError : the source layout lacks joints; they are named.
+    ValueError : joints are missing in the source layout; the text names them.
     """
     order = list(_order(keypoints.layout, layout))
     return Keypoints(

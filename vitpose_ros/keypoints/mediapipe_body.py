@@ -1,10 +1,10 @@
-"""MediaPipe's body landmark network: rotated square crops in, 33 joints each out.
+"""MediaPipe's body landmark network: from rotated square crops to 33 joints each.
 
-Source of numbers: MediaPipe's graphs pose_landmark_by_roi_cpu and
-tensors_to_pose_landmarks_and_segmentation. The network sees 256x256 pixels and gives 39 points in
-those pixels with logits of visibility and of presence in the image, heatmaps that refine them, the
-presence of a body as a probability, and points in metres around the middle of the hips. Points 33
-and 34 give the crop for the next image. The segmentation mask is not used.
+Constants are those of MediaPipe's graphs pose_landmark_by_roi_cpu and
+tensors_to_pose_landmarks_and_segmentation. The network has an input of 256x256 pixels. It outputs
+39 points in these pixels with logits of visibility and of presence in the image, heatmaps that
+refine them, the probability that there is a body, and points in metres around the mid-hip. Points
+33 and 34 define the crop for the next image. The segmentation mask is not used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vitpose_ros.types import Crop, FloatArray, JointState, Keypoints, Region
 INPUT_PX = 256
 JOINTS = 33
 SEEN = 0.5
-"""A joint of lower visibility or presence is inferred, not seen."""
+"""A joint with a lower visibility or presence is inferred, not seen."""
 
 _POINTS, _VALUES = 39, 5  # x, y, z in input px, logits of visibility and presence
 _AUXILIARY = slice(33, 35)
@@ -49,11 +49,11 @@ class BodyEstimate:
     uv : (33, 2) float32, px of the image.
     visibility : (33,) float32, probability that the joint is in the image and not hidden.
     joint_presence : (33,) float32, probability that it is in the image.
-    shape_xyz : (33, 3) float32, metres around the middle of the hips, axes of the optical frame (x
-        right, y down, z forward).
-    presence : probability that the region holds a body, 0 .. 1.
-    next_region : where to look for it in the next image; None when the network gave none. It comes
-        from this image alone; in a video MediaPipe smooths the two points behind it.
+    shape_xyz : (33, 3) float32, metres around the mid-hip, axes of the optical frame (x right, y
+        down, z forward).
+    presence : probability that the region shows a body, 0 .. 1.
+    next_region : where to look for it in the next image, from this image alone (in a video,
+        MediaPipe smooths the two points that define it); None if these points coincide.
     """
 
     uv: FloatArray
@@ -93,7 +93,7 @@ class BodyLandmarks:
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -107,12 +107,12 @@ class BodyLandmarks:
 
         Parameters
         ----------
-        crops : rotated squares around bodies; beyond an image its edge pixels are repeated.
+        crops : rotated squares around bodies; edge pixels are repeated beyond the image.
 
         Returns
         -------
-        One estimate for each crop, in their order, px of its image; None where the network gave a
-        value that is not finite.
+        One estimate for each crop, in their order, px of its image; None if an output is not
+        finite.
         """
         if not crops:
             return []
@@ -128,11 +128,11 @@ class BodyLandmarks:
 
 
 def refine(xy: FloatArray, heatmap: FloatArray) -> FloatArray:
-    """Points moved to the weighted mean of their heatmap nearby.
+    """Move points to the weighted mean of their heatmap's neighbourhood.
 
-    Source: MediaPipe's RefineLandmarksFromHeatmapCalculator with a kernel of 7. A cell stands for
-    its upper left corner there, so that refined points are up to half a cell off; this is kept for
-    parity with MediaPipe.
+    Source: MediaPipe's RefineLandmarksFromHeatmapCalculator with a kernel of 7. It uses the upper
+    left corner of each cell, so refined points are up to half a cell off. This is kept for parity
+    with MediaPipe.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def refine(xy: FloatArray, heatmap: FloatArray) -> FloatArray:
 
     Returns
     -------
-    (P, 2) float32: points outside the crop, and those whose heatmap is nowhere confident, as given.
+    (P, 2) float32; points outside the crop, or without a confident cell nearby, are unchanged.
     """
     height, width, _ = heatmap.shape
     reach = _KERNEL // 2
@@ -199,7 +199,7 @@ def _sigmoid(logits: npt.NDArray) -> npt.NDArray[np.float64]:
 
 
 def _names(engine: Engine, name: str) -> dict[str, str]:
-    """The outputs' names by what they hold."""
+    """The names of the outputs, by their keys in `_SHAPES`."""
     inputs = [spec.shape[1:] for spec in engine.inputs]
     named = {
         key: [spec.name for spec in engine.outputs if spec.shape[1:] == shape]

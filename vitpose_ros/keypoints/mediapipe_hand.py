@@ -1,8 +1,8 @@
-"""MediaPipe's hand landmark network: crops in, 21 joints each out.
+"""MediaPipe's hand landmark network: from crops to 21 joints each.
 
-Source of numbers: MediaPipe's graph hand_landmark_cpu. The network sees 224x224 pixels of the
-rotated region and gives joints in those pixels, the presence of a hand and its handedness as
-probabilities, and joints in metres around the hand's centre.
+Constants are those of MediaPipe's graph hand_landmark_cpu. The network has an input of 224x224
+pixels of the rotated region. It outputs joints in these pixels, the probabilities of a hand and of
+a right hand, and joints in metres around the hand's centre.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INPUT_PX = 224
 JOINTS = 21
 
 _OUTPUT_SIZES = (3 * JOINTS, 1, 1, 3 * JOINTS)
-"""Sizes of the outputs in their order: joints in px, presence, handedness, joints in metres."""
+"""Sizes of the outputs, in order: joints in px, presence, handedness, joints in metres."""
 
 
 class HandLandmarks:
@@ -35,7 +35,7 @@ class HandLandmarks:
 
     Raises
     ------
-    EngineError : when the network has other inputs or outputs.
+    EngineError : the network's inputs or outputs do not fit.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -49,12 +49,12 @@ class HandLandmarks:
 
         Parameters
         ----------
-        crops : rotated squares around hands; beyond an image its edge pixels are repeated.
+        crops : rotated squares around hands; edge pixels are repeated beyond the image.
 
         Returns
         -------
-        One measurement for each crop, in their order, px of its image; None where the network gave
-        a value that is not finite.
+        One measurement for each crop, in their order, px of its image; None if an output is not
+        finite.
         """
         if not crops:
             return []
@@ -88,7 +88,7 @@ def _measurement(
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     return HandMeasurement(
         uv=uv.astype(np.float32),
-        # The network scores neither joints nor their visibility: the hand's presence stands in.
+        # The network has no scores per joint: use the hand's presence.
         score=np.full(JOINTS, min(max(presence, 0.0), 1.0), np.float32),
         supported=np.ones(JOINTS, np.bool_),
         shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),

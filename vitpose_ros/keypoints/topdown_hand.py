@@ -1,5 +1,5 @@
-"""Hands by a top-down model (ViTPose, RTMPose), which scores each joint, but tells neither whether
-a crop shows a hand at all, nor its side.
+"""Reads hands with a top-down model (ViTPose, RTMPose). Such a model scores each joint, but outputs
+neither the probability of a hand nor its side.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from vitpose_ros.types import Crop, JointState, Keypoints
 
 
 class TopDownHands:
-    """Measures the joints of hands with a top-down model of the layout hand21.
+    """Measures the joints of hands with a top-down model.
 
-    The presence of a hand is taken from the joints: the median of their scores.
+    The presence of a hand is the median score of its joints.
 
     Parameters
     ----------
-    model : gives hand21.
+    model : with the layout hand21.
     turned : whether the model was trained on crops rotated so that the hand points up; otherwise
         crops are upright.
 
     Raises
     ------
-    EngineError : when the model gives another layout.
+    EngineError : the model has another layout.
     """
 
     def __init__(self, model: TopDown, turned: bool) -> None:
         if model.layout is not HAND21:
             raise EngineError(
-                f"'{model.name}' gives the layout '{model.layout.name}'; a hand model must give "
-                f"'{HAND21.name}'"
+                f"'{model.name}' has the layout '{model.layout.name}'; a hand model needs "
+                f"'{HAND21.name}'. Choose another model"
             )
         self.name, self.engine = model.name, model.engine
         self._model = model
@@ -51,7 +51,7 @@ class TopDownHands:
 
         Returns
         -------
-        One measurement for each crop, in their order; None where no joint was found.
+        One measurement for each crop, in their order; None if no joint was found.
         """
         if not self._turned:
             crops = [replace(c, region=replace(c.region, rotation_rad=0.0)) for c in crops]
