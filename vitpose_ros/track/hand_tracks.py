@@ -1,4 +1,4 @@
-"""Who the hands of an image are: their tracks, their sides, and the bodies that they belong to."""
+"""The identity of hands from image to image: their tracks, sides, and bodies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HandTracks:
         self._last: dict[int, Instance] = {}
 
     def reset(self) -> None:
-        """Follow nothing any more."""
+        """Drop all tracks."""
         self._tracks.clear()
         self._forget()
 
@@ -101,8 +101,8 @@ class HandTracks:
         bodies: Sequence[Instance] | None,
         most: int,
     ) -> tuple[list[dict[str, Any]], list[Region]]:
-        """For each hand the fields of Instance that say who it is, and the regions of hands that
-        were seen in the previous image and are not now.
+        """For each hand the fields of Instance that give its identity, and the regions of hands
+        that were seen in the previous image but not in this one.
         """
         known, stamp_ns = self._tracks.all, frame.stamp_ns
         readings = [_reading(hand) for hand in hands]
@@ -151,7 +151,7 @@ class HandTracks:
     def _keep_arms(
         self, tracks: Sequence[Track], arms: Arms, bodies: Sequence[Instance] | None
     ) -> None:
-        """Note whose hands are seen; a hand whose arm is hidden keeps it."""
+        """Update the arms of hands; a hand whose arm is hidden keeps it."""
         seen = {track.track_id: arm for track, arm in zip(tracks, arms, strict=True)}
         taken = [arm for arm in arms if arm is not None]
         self._arms.update((i, arm) for i, arm in seen.items() if arm is not None)
@@ -183,7 +183,7 @@ class HandTracks:
         }
 
     def _forget(self) -> None:
-        """Drop what is known of tracks that have ended."""
+        """Forget tracks that have ended."""
         ids = {track.track_id for track in self._tracks.all}
         self._sides.keep_only(ids)
         self._arms = {i: arm for i, arm in self._arms.items() if i in ids}
@@ -208,7 +208,7 @@ def _instance(
 
 
 def _side_of_one_image(hand: HandMeasurement, arm: Arm | None) -> dict[str, Any]:
-    """What one image alone says of whose hand it is."""
+    """The fields of Instance for side and body, from this image alone."""
     if arm is not None:
         return {"side": arm.side, "side_score": arm.score, "parent_id": arm.body_id}
     if math.isnan(hand.right):
@@ -238,9 +238,9 @@ def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:
 
 
 def _with_room(lost: Sequence[Instance], seen: Sequence[Instance], most: int) -> list[Instance]:
-    """The lost hands that can still be somewhere, in the given order: of a body, those of a side
-    that is not seen; of the others, at most `most` with those that are seen, and no side twice
-    where `most` is that of one person.
+    """The lost hands to keep, in the given order: of a body, those whose side is not seen; of the
+    others, at most `most` together with those that are seen, and no side twice if `most` is that of
+    one person.
     """
     kept: list[Instance] = []
     for hand in lost:

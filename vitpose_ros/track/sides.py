@@ -122,7 +122,7 @@ class Sides:
         self._beliefs: dict[int, _Belief] = {}
 
     def clear(self) -> None:
-        """Know nothing any more."""
+        """Forget all hands."""
         self._beliefs.clear()
 
     def keep_only(self, ids: Collection[int]) -> None:
@@ -130,7 +130,7 @@ class Sides:
         self._beliefs = {i: belief for i, belief in self._beliefs.items() if i in ids}
 
     def odds(self, track_id: int) -> float:
-        """Log odds that a hand is a right one; 0 when nothing is known of it."""
+        """Log odds that a hand is a right one; 0 if it is unknown."""
         belief = self._beliefs.get(track_id)
         return 0.0 if belief is None else belief.odds
 
