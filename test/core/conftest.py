@@ -119,7 +119,7 @@ class Person:
         uv = np.full((len(layout), 2), np.nan, np.float32)
         for i in np.flatnonzero(known):
             uv[i] = self.joint(layout.joints[i])
-        state = np.where(known, JointState.VISIBLE, JointState.ABSENT).astype(np.uint8)
+        state = np.where(known, JointState.MEASURED, JointState.ABSENT).astype(np.uint8)
         return Keypoints(layout, uv, np.where(known, self.score, 0).astype(np.float32), state)
 
     def region(self) -> Region:
