@@ -47,6 +47,7 @@ class Supervisor:
         self._clock = SimClock()
         self._seconds = 0
         self._namesakes = 0
+        self._said_of_node: set[str] = set()
         self._begin("", "", reliable=False)
 
     def start(self, topic: str, kind: str, reliable: bool) -> None:
@@ -69,7 +70,7 @@ class Supervisor:
         self._stuck_s = 0.0
         self._reported_lost = 0
         self._publishers: list[str] = []
-        self._said: set[str] = set()
+        self._said_of_topic: set[str] = set()
 
     def received(self, message: Any) -> None:
         """Note that an image came."""
@@ -170,7 +171,8 @@ class Supervisor:
         sim_time = bool(self._node.get_parameter("use_sim_time").value)
         now_ns = self._node.get_clock().now().nanoseconds
         clock = self._clock.problem(sim_time, now_ns, time.monotonic())
-        warnings = [clock, self._same_name()]
+        of_node = [clock, self._same_name()]
+        warnings: list[str] = []
         if active:
             loss = loss_warning(flow.recent, Middleware.here(), self._topic)
             warnings += [self._several_publishers(), loss]
@@ -182,13 +184,17 @@ class Supervisor:
                     f"{self._topic}: the images' frame_id is empty, so markers and 3D positions "
                     "have no frame: set the driver's frame id to the camera's optical frame"
                 )
-        warnings = [text for text in warnings if text]
-        for text in warnings:
+        self._log_once(of_node, self._said_of_node)
+        self._log_once(warnings, self._said_of_topic)
+        return [text for text in (*of_node, *warnings) if text]
+
+    def _log_once(self, warnings: list[str], said: set[str]) -> None:
+        """Log those that were not logged before, whatever their numbers."""
+        for text in filter(None, warnings):
             key = "".join(letter for letter in text if not letter.isdecimal())
-            if key not in self._said:
-                self._said.add(key)
+            if key not in said:
+                said.add(key)
                 self._node.get_logger().warning(text)
-        return warnings
 
     def _same_name(self) -> str:
         if self._seconds % GRAPH_EVERY == 0:
