@@ -73,7 +73,7 @@ PALM_PLACE = palm_region(Palms.palm)
 
 @pytest.mark.parametrize("layout", [COCO17, COCO_WHOLEBODY133], ids=lambda layout: layout.name)
 def test_a_model_of_another_layout_is_refused_with_both_layouts_named(layout):
-    with pytest.raises(EngineError, match=f"'played-hand' gives .* '{layout.name}'.* 'hand21'"):
+    with pytest.raises(EngineError, match=f"'played-hand' has .* '{layout.name}'.* 'hand21'"):
         TopDownHands(Model(layout), turned=True)
 
 
