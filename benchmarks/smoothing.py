@@ -3,6 +3,7 @@
 
 JSON: on the held-out half of the recordings of a real hand {accel_ratio, lag_ms, offset_palm} of
 each preset and published filter, in metres (`balanced`, ...) and in the image (`balanced_px`, ...);
+the same of these joints with reaches of the whole hand added (`balanced_reach`, ...);
 `rejected_joints`; and `rendered`: {accel_ratio, lag_ms, error_ratio} of each on rendered hands.
 Targets: `balanced` at most 0.32 at 23 ms and `balanced_px` at most 0.40 at 23 ms; `responsive` at
 most 12 ms and `steady` at most 60 ms of lag; no rejected joint.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vitpose_ros.filters import OneEuro
+from vitpose_ros.filters import COMMON_BETA, COMMON_SPEED, OneEuro
 
 NUMBERS = 0.5, 2.0, 3.0
 
@@ -51,6 +51,55 @@ def test_it_is_its_formula_written_out_at_irregular_times():
         expected.append(expected[-1] + share * (points[i] - expected[-1]))
     found = run(make(minimum, beta, d_cutoff), times, points, scale)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def spread(bank, times, points):
+    """(T, K, 2) filtered points (T, K, 2) of an object of size 1."""
+    there = np.ones((1, points.shape[1]), bool)
+    return np.array(
+        [bank.step(x[None], there, t, np.ones(1))[0] for t, x in zip(times, points, strict=True)]
+    )
+
+
+def still_hand():
+    """Times, and five points at rest."""
+    times = grid(2.0)
+    return times, np.tile(np.arange(10.0).reshape(5, 2), (len(times), 1, 1))
+
+
+def test_common_motion_of_the_root_opens_the_filter_of_every_joint():
+    times, points = still_hand()
+    points = points + 3.0 * times[:, None, None] * (1.0, 0.0)  # 3 sizes/s
+    late = [
+        np.abs(points - spread(OneEuro(0.5, 0.1, 3.0, root), times, points))[-1, :, 0]
+        for root in ((), (0, 1, 2))
+    ]
+    cutoffs = [0.5 + 0.1 * 3.0 + COMMON_BETA * excess for excess in (0.0, 3.0 - COMMON_SPEED)]
+    for found, cutoff in zip(late, cutoffs, strict=True):
+        share = 1 - math.exp(-2 * math.pi * cutoff / 30)
+        assert found == pytest.approx(np.full(5, 3.0 / 30 * (1 - share) / share), rel=0.02)
+
+
+@pytest.mark.parametrize("moving", [[3, 4], [0], [2, 4]], ids=["fingers", "one root", "both"])
+def test_joints_that_move_alone_open_no_other_ones_filter(moving):
+    times, points = still_hand()
+    points[:, moving, 0] += 3.0 * times[:, None]
+    rng = np.random.default_rng(0)
+    points += rng.normal(0, 0.01, points.shape)
+    plain, rooted = (
+        spread(OneEuro(0.5, 0.1, 3.0, root), times, points) for root in ((), (0, 1, 2))
+    )
+    np.testing.assert_allclose(rooted, plain, rtol=1e-12)
+
+
+def test_a_root_that_is_not_known_opens_nothing():
+    times, points = still_hand()
+    points = points + 3.0 * times[:, None, None]
+    there = np.array([[False, False, False, True, True]])
+    banks = OneEuro(0.5, 0.1, 3.0), OneEuro(0.5, 0.1, 3.0, (0, 1, 2))
+    for t, x in zip(times, points, strict=True):
+        plain, rooted = (bank.step(x[None], there, t, np.ones(1)) for bank in banks)
+        np.testing.assert_array_equal(plain, rooted)
 
 
 def test_it_begins_with_no_speed_so_that_one_step_does_not_open_it():

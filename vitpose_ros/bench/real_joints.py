@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vitpose_ros.bench import metrics
 from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.bench.methods import Method, moving_average, one_euro
-from vitpose_ros.bench.metrics import Curve
+from vitpose_ros.bench.metrics import Array, Curve
 from vitpose_ros.bench.recording import ARRAYS, HandRecording, Report
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.pipeline import Pipeline
@@ -95,6 +95,13 @@ class RealHands:
     def held_out(self) -> RealHands:
         """The second half."""
         return self._part(lambda count: slice(count // 2, count))
+
+    def reaching(self, seed: int = 0) -> RealHands:
+        """The same joints, of a hand that also moves as a whole: reaches of 0.5 to 5 palms in 0.5
+        to 1.5 s (minimum jerk, Flash and Hogan 1985), with rests between them. In the image this
+        is a camera that pans over the recording.
+        """
+        return RealHands(_moved(self.metres, seed), _moved(self.image, seed), self.rate_hz)
 
     def _part(self, which: Callable[[int], slice]) -> RealHands:
         metres, image = self.metres, self.image
@@ -206,9 +213,7 @@ def _figures(method: Method, hand: HandRecording, space: str) -> Figures | None:
     )
 
 
-def _read(
-    path: Path, pipeline: Pipeline, report: Report | None
-) -> tuple[HandRecording, float]:
+def _read(path: Path, pipeline: Pipeline, report: Report | None) -> tuple[HandRecording, float]:
     """The hand of a video, and the video's rate."""
     video = cv2.VideoCapture(str(path))
     rate_hz = video.get(cv2.CAP_PROP_FPS)
@@ -255,6 +260,39 @@ def _hand(name: str, stamps: npt.NDArray, uv: FloatArray, xyz: FloatArray) -> Ha
         found_side=np.full(count, Side.RIGHT, np.uint8),
         track_id=np.ones(count, np.int64),
     )
+
+
+def _moved(hand: HandRecording, seed: int) -> HandRecording:
+    uv, xyz = (
+        (joints + _reaches(hand.time_s, object_size(HAND21, joints), joints.shape[2], seed)).astype(
+            np.float32
+        )
+        for joints in (hand.uv, hand.shape_xyz)
+    )
+    return replace(hand, uv=uv, true_uv=uv, shape_xyz=xyz, true_xyz=xyz)
+
+
+def _reaches(time_s: Array, size: Array, axes: int, seed: int) -> Array:
+    """(T, 1, axes) how far a hand has moved, in the unit of its size; it stays within a few palms
+    of where it began.
+    """
+    rng, palm = np.random.default_rng(seed), float(np.median(size))
+    moved, place = np.zeros((len(time_s), axes)), np.zeros(axes)
+    start_s = float(time_s[0]) + 0.3
+    while start_s < time_s[-1]:
+        length, duration_s, direction = (
+            rng.uniform(0.5, 5.0),
+            rng.uniform(0.5, 1.5),
+            rng.normal(size=axes),
+        )
+        if np.linalg.norm(place) > 4.0:
+            direction = -place
+        step = length * direction / np.linalg.norm(direction)
+        share = np.clip((time_s - start_s) / duration_s, 0.0, 1.0)
+        moved += (10 * share**3 - 15 * share**4 + 6 * share**5)[:, None] * step
+        place = place + step
+        start_s += duration_s + rng.uniform(0.2, 0.8)
+    return palm * moved[:, None]
 
 
 def _cut(hand: HandRecording, part: slice) -> HandRecording:

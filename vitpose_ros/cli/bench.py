@@ -106,8 +106,13 @@ def _on_real_joints(options: argparse.Namespace) -> dict[str, Any]:
     ways = methods(hands.rate_hz)
     figures: dict[str, Any] = {}
     trades = []
-    halves = {"reported": hands.held_out, "tuned on": hands.tuning}
-    for half, part in halves.items():
+    parts = {
+        "reported": hands.held_out,
+        "reported, reaching": hands.held_out.reaching(),
+        "tuned on": hands.tuning,
+        "tuned on, reaching": hands.tuning.reaching(),
+    }
+    for half, part in parts.items():
         rows = real.measure(part, ways)
         for space, suffix in ((real.METRES, ""), (real.IMAGE, "_px")):
             found = [(row, row.metres if space == real.METRES else row.image) for row in rows]
@@ -132,6 +137,8 @@ def _on_real_joints(options: argparse.Namespace) -> dict[str, Any]:
                 ],
             )
             print()
+            if half == "reported, reaching":
+                figures |= {f"{row.name}_reach{suffix}": vars(figure) for row, figure in known}
             if half == "reported":
                 figures |= {row.name + suffix: vars(figure) for row, figure in known}
                 points = [(r.name, f.lag_ms, f.accel_ratio, r.of_package) for r, f in known]

@@ -9,7 +9,7 @@ from vitpose_ros.filters import Array, Mask, planar
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.gate import Gate, median
 from vitpose_ros.smooth.predict import coasting_s
-from vitpose_ros.smooth.scale import object_size
+from vitpose_ros.smooth.scale import object_size, root_joints
 from vitpose_ros.smooth.settings import SmoothingSettings
 
 MEMORY_S = 0.5
@@ -28,7 +28,7 @@ class Channel:
 
     def __init__(self, layout: Layout, settings: SmoothingSettings, usual_size: float) -> None:
         self._layout, self._settings = layout, settings
-        self._filter = settings.make_filter()
+        self._filter = settings.make_filter(root_joints(layout))
         self._gate = Gate(layout)
         self._usual_size = usual_size
         self._size = np.empty(0)  # (N,) of the objects as last known

@@ -57,6 +57,12 @@ def object_size(layout: Layout, points: npt.NDArray) -> Array:
     return np.where(size > 0, size, np.nan)
 
 
+def root_joints(layout: Layout) -> list[int]:
+    """The joints that move only with the object as a whole: those of the palm or the trunk."""
+    starts, ends, _ = _distances(layout)
+    return sorted({*starts.tolist(), *ends.tolist()})
+
+
 def _long_side(points: npt.NDArray) -> Array:
     extent = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)
     return np.fmax.reduce(extent.astype(np.float64), axis=1)

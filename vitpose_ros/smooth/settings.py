@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vitpose_ros.filters import OneEuro
@@ -29,8 +30,8 @@ class SmoothingSettings:
     ValueError : naming the field, what was given and what is accepted.
     """
 
-    min_cutoff_hz: float = 0.1
-    beta: float = 0.82
+    min_cutoff_hz: float = 1.0
+    beta: float = 0.62
     gate: bool = True
     hold_s: float = 0.5
 
@@ -53,23 +54,23 @@ class SmoothingSettings:
         """Joints are published as they were measured, and those that were not are absent."""
         return math.isinf(self.min_cutoff_hz) and not self.gate and self.hold_s == 0
 
-    def make_filter(self) -> OneEuro:
-        """A new filter of these settings."""
-        return OneEuro(self.min_cutoff_hz, self.beta, D_CUTOFF_HZ)
+    def make_filter(self, root: Sequence[int] = ()) -> OneEuro:
+        """A new filter of these settings; see `filters.OneEuro` for the root joints."""
+        return OneEuro(self.min_cutoff_hz, self.beta, D_CUTOFF_HZ, root)
 
 
 PRESETS = {
     "none": SmoothingSettings(min_cutoff_hz=math.inf, beta=0.0, gate=False, hold_s=0.0),
-    "responsive": SmoothingSettings(beta=1.8),
+    "responsive": SmoothingSettings(beta=1.4),
     "balanced": SmoothingSettings(),
-    "steady": SmoothingSettings(beta=0.35),
+    "steady": SmoothingSettings(min_cutoff_hz=0.6, beta=0.25),
 }
 """Settings by name, from the least smooth to the smoothest.
 
 `responsive` follows within 12 ms, for teleoperation; `balanced` within 23 ms, for most uses;
 `steady` within 60 ms, for slow arms and for reading a held pose. These are lags on the held-out
-half of recordings of a real hand (docs/smoothing.md), in the image and in metres. They were tuned
-on the other half, to lags of at most 11, 19 and 51 ms.
+half of recordings of a real hand, in the image and in metres; docs/smoothing.md says how the
+numbers were chosen.
 """
 
 

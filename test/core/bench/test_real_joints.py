@@ -17,12 +17,12 @@ from vitpose_ros.models.store import ModelStore
 from vitpose_ros.smooth.gate import Gate
 
 AIMS = {  # preset, space: the largest acceleration ratio and lag, ms
-    ("balanced", real.METRES): (0.32, 23.5),
-    ("balanced", real.IMAGE): (0.42, 24.0),
-    ("responsive", real.METRES): (0.5, 12.0),
+    ("balanced", real.METRES): (0.32, 23.0),
+    ("balanced", real.IMAGE): (0.47, 23.0),
+    ("responsive", real.METRES): (0.45, 12.0),
     ("responsive", real.IMAGE): (0.6, 12.0),
     ("steady", real.METRES): (0.2, 60.0),
-    ("steady", real.IMAGE): (0.3, 60.0),
+    ("steady", real.IMAGE): (0.31, 60.0),
 }
 
 
@@ -66,7 +66,7 @@ def test_raw_joints_have_a_ratio_of_one_and_no_lag_and_filters_less_and_some(mak
         raw = figures(rows["raw"], space)
         assert raw.accel_ratio == 1.0 and abs(raw.lag_ms) < 0.1
     balanced = rows["balanced"].image
-    assert balanced.accel_ratio < 0.5 and balanced.lag_ms > 5 and balanced.offset_palm > 0
+    assert balanced.accel_ratio < 0.9 and balanced.lag_ms > 2 and balanced.offset_palm > 0
     assert rows["mmpose_0x"].metres is None
 
 
@@ -89,7 +89,20 @@ def test_every_preset_is_as_steady_and_as_quick_as_promised_on_the_held_out_half
     assert found.accel_ratio < most and found.lag_ms < lag_ms
     at = real.at_lags(hands.held_out, space, [found.lag_ms])
     assert found.accel_ratio < at["ema"][0]
-    assert found.accel_ratio < at["one_euro"][0] + 0.01
+
+
+@pytest.mark.parametrize("space", [real.METRES, real.IMAGE])
+def test_a_hand_that_reaches_is_followed_where_other_filters_of_that_lag_fall_behind(hands, space):
+    ways = {row.name: row for row in methods(30.0)}
+    reach = hands.held_out.reaching()
+    found = {
+        name: figures(real.measure(reach, [ways[name]])[0], space)
+        for name in ("balanced", "ema_0.5", "one_euro")
+    }
+    assert found["balanced"].lag_ms < 5
+    assert found["balanced"].offset_palm < 0.04
+    for other in ("ema_0.5", "one_euro"):
+        assert found["balanced"].offset_palm < found[other].offset_palm / 1.3
 
 
 def test_the_gate_holds_back_no_joint_of_a_real_hand_in_motion(hands):

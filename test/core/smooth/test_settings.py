@@ -39,13 +39,15 @@ def test_only_the_preset_none_does_nothing():
         assert not replace(none, **more).does_nothing
 
 
-def test_presets_go_from_the_least_smooth_to_the_smoothest_and_differ_in_beta_alone():
+def test_presets_go_from_the_least_smooth_to_the_smoothest_and_differ_in_the_filter_alone():
     names = ("responsive", "balanced", "steady")
     assert tuple(PRESETS) == ("none", *names)
-    betas = [PRESETS[name].beta for name in names]
-    assert betas == sorted(betas, reverse=True)
+    for number in ("min_cutoff_hz", "beta"):
+        values = [getattr(PRESETS[name], number) for name in names]
+        assert values == sorted(values, reverse=True)
+    same = {"min_cutoff_hz": 1.0, "beta": 1.0}
     for name in names:
-        assert replace(PRESETS[name], beta=1.0) == replace(PRESETS["balanced"], beta=1.0)
+        assert replace(PRESETS[name], **same) == replace(PRESETS["balanced"], **same)
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
