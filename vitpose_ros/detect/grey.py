@@ -54,6 +54,7 @@ def looks_grey(image: ByteArray) -> bool:
     """
     height, width = image.shape[:2]
     step = max(1, height // _SAMPLES), max(1, width // _SAMPLES)
-    samples = image[:: step[0], :: step[1]].reshape(-1, 3)
-    spread = samples.max(axis=1) - samples.min(axis=1)
-    return bool(np.count_nonzero(spread > _SPREAD) <= _COLOURED * len(spread))
+    # Channel by channel: reductions over an axis of three take ten times as long.
+    b, g, r = np.ascontiguousarray(image[:: step[0], :: step[1]].transpose(2, 0, 1))
+    spread = np.maximum(np.maximum(b, g), r) - np.minimum(np.minimum(b, g), r)
+    return bool(np.count_nonzero(spread > _SPREAD) <= _COLOURED * spread.size)
