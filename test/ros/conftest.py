@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -358,6 +359,7 @@ class FakePipeline:
 
     layouts = (HAND21,)
     models = ("fake",)
+    networks = SimpleNamespace(hand_detector=None)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

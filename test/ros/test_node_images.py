@@ -181,6 +181,23 @@ def test_a_grey_camera_is_named_once_and_in_diagnostics(
     assert said[0].startswith(f"{graph.namespace}/image: ")
 
 
+def test_exchanged_colours_are_named_once_and_in_diagnostics(
+    graph: Any, camera: Any, fakes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitpose_ros.ros.processor.hand_if_exchanged", lambda networks, image: True)
+    graph.start_pose_node()
+    colours = np.random.default_rng(4).integers(0, 255, (48, 64, 3), np.uint8)
+    for _ in range(30):
+        camera.process(camera.image(colours))
+    for _ in range(12):
+        camera.stamp_ns += 400_000_000
+        camera.process(camera.image(colours))
+    graph.wait_for_status(lambda v: "exchanged" in v["image colour"], "exchanged colours")
+    said = [text for text in graph.logged() if "red and blue are exchanged" in text]
+    assert len(said) == 1
+    assert said[0].startswith(f"{graph.namespace}/image: ")
+
+
 def test_an_image_without_hands_gives_an_empty_array_not_silence(graph: Any, camera: Any) -> None:
     graph.start_pose_node()
     wall = np.full((480, 640, 3), 128, np.uint8)

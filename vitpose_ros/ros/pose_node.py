@@ -353,7 +353,7 @@ class PoseNode(LifecycleNode):
             "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
             "engine": processor.pipeline.engine if processor else "not loaded",
             "smoothing": self._settings.smoothing_text,
-            "image colour": processor.colours.state if processor else UNKNOWN,
+            "image colour": processor.image_colour if processor else UNKNOWN,
             "camera_info": processor.calibration.state if processor else "not subscribed",
         }
         self._supervisor.publish(state, self._reason, details)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 
 from vitpose_ros.draw import draw_instances
+from vitpose_ros.measure.exchanged import hand_if_exchanged
 from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.advice import restart_cause
 from vitpose_ros.ros.camera_info import Calibration
-from vitpose_ros.ros.colour import ColourWatch
+from vitpose_ros.ros.colour import COLOUR, EXCHANGED, ColourWatch, ExchangeWatch
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.images import ImageError, ImageReader
 from vitpose_ros.ros.markers import marker_array
@@ -57,7 +59,6 @@ class Processor:
     pipeline : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
     calibration : what camera_info tells about the camera.
-    colours : whether the images have colour.
     images, topic : the reader of the messages, and where they come from; set by the node when it
         subscribes.
     """
@@ -76,7 +77,7 @@ class Processor:
         self.images: ImageReader
         self.topic = ""
         self._node, self._outputs, self._flow = node, outputs, flow
-        self.colours = ColourWatch(self._warn)
+        self._watch_colours()
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
         self._before: tuple[int, tuple[int, int]] | None = None
@@ -90,10 +91,20 @@ class Processor:
         topic, camera_info : resolved names.
         """
         self.images, self.topic = images, topic
-        self.colours = ColourWatch(self._warn)
+        self._watch_colours()
         self.calibration.start(camera_info, topic)
         self._before = None
         self.pipeline.reset()
+
+    @property
+    def image_colour(self) -> str:
+        """What the images' colours are, for people."""
+        return EXCHANGED if self._exchanged.suspected else self._colours.state
+
+    def _watch_colours(self) -> None:
+        networks = self.pipeline.networks
+        self._colours = ColourWatch(self._warn)
+        self._exchanged = ExchangeWatch(partial(hand_if_exchanged, networks), self._warn)
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(f"{self.topic}: {text}")
@@ -129,7 +140,7 @@ class Processor:
             self._apply(parameters)
         message = arrival.message
         image = self.images.decode(message)
-        self.colours.look(image)
+        self._colours.look(image)
         camera = self.calibration.model_for(
             (image.shape[1], image.shape[0]), parameters.image_rectified, parameters.input_mirrored
         )
@@ -154,6 +165,8 @@ class Processor:
         age_s = 1e-9 * (now_ns - frame.stamp_ns) if now_ns else None
         self._flow.processed(age_s, inference_s, processing_s - inference_s)
         self._count_restart(frame, result)
+        if self._colours.state == COLOUR:
+            self._exchanged.look(image, frame.stamp_ns, bool(result.instances))
         self._publish_views(message, frame, result, parameters)
 
     def _count_restart(self, frame: Frame, result: Result) -> None:
