@@ -15,9 +15,9 @@ EXCHANGED = "red and blue may be exchanged"
 
 EXCHANGED_ADVICE = (
     "hands are found only after red and blue are exchanged. Look at ~/debug_image: where skin is "
-    "blue, the driver names the wrong encoding (rgb8 instead of bgr8, or the reverse); correct it there. "
-    "If hands in blue gloves are in view, ignore this (docs/troubleshooting.md, 'Images and "
-    "cameras')"
+    "blue, the driver names the wrong encoding (rgb8 instead of bgr8, or the reverse): correct it "
+    "there. If hands in blue gloves are in view, ignore this (docs/troubleshooting.md, 'Images "
+    "and cameras')"
 )
 
 GREY_ADVICE = (
