@@ -11,8 +11,9 @@ Private memory, threads and file descriptors are read from /proc once a second. 
 the median of private memory from the first to the last tenth of the time after the warm-up (a fifth
 of each half); of both transports the greater.
 
-JSON: crashes, wrong, answered_share, growth_percent; answered_hands_share (good images whose
-skeletons have both hands), threads_change and descriptors_change (greatest less smallest number
+JSON: crashes, wrong, answered_share, growth_percent; flat_s (for how long at the end private memory
+stayed within 0.1 %: a leak has no such time, steps of the allocator have); answered_hands_share
+(good images whose skeletons have both hands), threads_change and descriptors_change (greatest less smallest number
 after the warm-up), kinds, malformed, refused, good, rate_hz.
 """
 
@@ -76,6 +77,16 @@ class Figures:
         tenth = max(1, len(private) // 10)
         first, last = median(private[:tenth]), median(private[-tenth:])
         return 100 * (last - first) / first
+
+    def flat_s(self) -> float:
+        """For how long at the end private memory stayed within 0.1 % of its last value."""
+        last = self.samples[-1][0]
+        flat = 0
+        for private, _, _ in reversed(self.samples):
+            if abs(private - last) > 0.001 * last:
+                break
+            flat += 1
+        return flat / len(self.samples) * self.seconds
 
     def change(self, column: int) -> int:
         """Greatest less smallest value after the warm-up."""
@@ -257,6 +268,7 @@ def main() -> None:
         "answered_share": sum(run.answered for run in both) / good,
         "answered_hands_share": sum(run.with_hands for run in both) / good,
         "growth_percent": max(run.growth_percent() for run in both),
+        "flat_s": min(run.flat_s() for run in both),
         "threads_change": max(run.change(1) for run in both),
         "descriptors_change": max(run.change(2) for run in both),
         "kinds": sum(len(run.malformed) for run in both),
@@ -280,6 +292,7 @@ def main() -> None:
             ("crashes", *(run.crashes for run in both)),
             ("private memory, MB", *(run.samples[-1][0] / 1e3 for run in both)),
             ("its growth, %", *(run.growth_percent() for run in both)),
+            ("flat at the end, s", *(run.flat_s() for run in both)),
             ("change of threads", *(run.change(1) for run in both)),
             ("change of descriptors", *(run.change(2) for run in both)),
         ],
