@@ -11,10 +11,11 @@ Private memory, threads and file descriptors are read from /proc once a second. 
 the median of private memory from the first to the last tenth of the time after the warm-up (a fifth
 of each half); of both transports the greater.
 
-JSON: crashes, wrong, answered_share, growth_percent; flat_s (for how long at the end private memory
-stayed within 0.1 %: a leak has no such time, steps of the allocator have); answered_hands_share
-(good images whose skeletons have both hands), threads_change and descriptors_change (greatest less smallest number
-after the warm-up), kinds, malformed, refused, good, rate_hz.
+JSON: crashes, wrong, answered_share, growth_percent; flat_s (for how long at the end private
+memory stayed within 0.1 %: steps of the allocator leave such a time, a leak does not);
+answered_hands_share (good images whose skeletons have both hands), threads_change and
+descriptors_change (greatest less smallest number after the warm-up), kinds, malformed, refused,
+good, rate_hz.
 """
 
 from __future__ import annotations
