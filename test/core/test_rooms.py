@@ -16,6 +16,7 @@ FORBIDDEN = {
     "smooth": ("detect", "engines", "keypoints", "measure", "track"),
     "detect": ("keypoints", "measure", "track", "smooth"),
     "engines": ("detect", "measure", "track", "smooth"),
+    "retarget": ("detect", "engines", "keypoints", "measure", "models", "track"),
 }
 EDGES = ("cli", "doctor", "ros")
 

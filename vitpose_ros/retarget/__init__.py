@@ -1,0 +1,1 @@
+"""From joints to what robots understand: frames, angles, pinches. No ROS."""
