@@ -138,19 +138,12 @@ class BodyMeasurement:
         """The same body, had the image not been mirrored: left and right joints are exchanged, and
         x in metres changes sign. In the image every point stays where it is.
         """
-        joints = self.keypoints
-        order = list(joints.layout.flip_permutation())
+        layout = self.keypoints.layout
+        joints = self.keypoints.pick(layout.flip_permutation(), layout)
         return replace(
             self,
             keypoints=replace(
-                joints,
-                uv=joints.uv[order],
-                score=joints.score[order],
-                state=joints.state[order],
-                xyz=joints.xyz[order] * _MIRROR_X,
-                z_source=joints.z_source[order],
-                shape_xyz=joints.shape_xyz[order] * _MIRROR_X,
-                corrected=joints.corrected[order],
+                joints, xyz=joints.xyz * _MIRROR_X, shape_xyz=joints.shape_xyz * _MIRROR_X
             ),
         )
 

@@ -9,7 +9,8 @@ Arrays inside these objects are not to be written to.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum, IntFlag
 from typing import Any
 
@@ -250,6 +251,8 @@ class Keypoints:
         frame, origin at the object's centre; NaN where the model gives none.
     corrected : (K,) uint8, values of Correction: OUTLIER where this image's own joint was not
         believed, BONE_LENGTH and JOINT_LIMIT where the joint was moved to what a skeleton can do.
+    uv_std : (K,) float32, px, the standard deviation of u and of v, each on its own: 0 only for the
+        exact truth of a rendered scene, NaN where unknown, and always where the joint is absent.
     """
 
     layout: Layout
@@ -260,6 +263,7 @@ class Keypoints:
     z_source: ByteArray = _NOT_GIVEN
     shape_xyz: FloatArray = _NOT_GIVEN
     corrected: ByteArray = _NOT_GIVEN
+    uv_std: FloatArray = _NOT_GIVEN
 
     def __post_init__(self) -> None:
         count = len(self.layout)
@@ -270,6 +274,8 @@ class Keypoints:
             object.__setattr__(self, "z_source", np.zeros(count, np.uint8))
         if self.corrected is _NOT_GIVEN:
             object.__setattr__(self, "corrected", np.zeros(count, np.uint8))
+        if self.uv_std is _NOT_GIVEN:
+            object.__setattr__(self, "uv_std", np.full(count, np.nan, np.float32))
         _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
         _check_shape("Keypoints", "score", self.score, (count,), np.float32)
         _check_shape("Keypoints", "state", self.state, (count,), np.uint8)
@@ -277,6 +283,7 @@ class Keypoints:
         _check_shape("Keypoints", "z_source", self.z_source, (count,), np.uint8)
         _check_shape("Keypoints", "shape_xyz", self.shape_xyz, (count, 3), np.float32)
         _check_shape("Keypoints", "corrected", self.corrected, (count,), np.uint8)
+        _check_shape("Keypoints", "uv_std", self.uv_std, (count,), np.float32)
         absent = self.state == JointState.ABSENT
         if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
             raise ValueError(
@@ -287,6 +294,12 @@ class Keypoints:
             raise ValueError(
                 "Keypoints: a joint's xyz is NaN exactly where its z_source is NONE; here they "
                 "disagree"
+            )
+        known = ~np.isnan(self.uv_std)
+        if (absent & known).any() or not (self.uv_std[known] >= 0).all():
+            raise ValueError(
+                "Keypoints: a joint's uv_std is NaN where its state is ABSENT, and elsewhere NaN "
+                "or at least 0 px"
             )
 
     @classmethod
@@ -299,6 +312,12 @@ class Keypoints:
             np.zeros(count, np.float32),
             np.full(count, JointState.ABSENT, np.uint8),
         )
+
+    def pick(self, joints: Sequence[int], layout: Layout) -> Keypoints:
+        """The joints with these indices, in this order, as the joints of another layout."""
+        order = list(joints)
+        arrays = (f.name for f in fields(self) if f.name != "layout")
+        return Keypoints(layout, **{name: getattr(self, name)[order] for name in arrays})
 
     def box(self) -> tuple[float, float, float, float]:
         """(x, y, width, height) in px of the smallest upright box around the joints; NaN when

@@ -161,6 +161,7 @@ WRONG_SHAPES = [
     ("state", np.zeros(21, np.int64), r"state: expected uint8 \(21,\), got int64"),
     ("xyz", np.zeros((21, 2), np.float32), r"xyz: expected float32 \(21, 3\)"),
     ("z_source", np.zeros(20, np.uint8), r"z_source: expected uint8 \(21,\)"),
+    ("uv_std", np.zeros((21, 2), np.float32), r"uv_std: expected float32 \(21,\)"),
     ("shape_xyz", np.zeros((21, 3)), r"shape_xyz: expected float32 \(21, 3\), got float64"),
 ]
 
@@ -211,6 +212,23 @@ def test_metric_positions_that_nobody_gave_are_unknown_not_zero() -> None:
     assert np.isnan(joints.xyz).all()
     assert np.isnan(joints.shape_xyz).all()
     assert (joints.z_source == ZSource.NONE).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"uv_std": np.full(21, -1, np.float32)},
+        {"uv_std": np.ones(21, np.float32), "state": ABSENT_5, "uv": nan_at((21, 2), 5)},
+    ],
+    ids=["negative", "of an absent joint"],
+)
+def test_a_standard_deviation_is_not_negative_and_an_absent_joint_has_none(
+    change: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="uv_std is NaN where its state is ABSENT"):
+        hand(**change)
+    assert np.isnan(hand().uv_std).all()
+    assert (hand(uv_std=np.zeros(21, np.float32)).uv_std == 0).all()
 
 
 def test_the_box_goes_around_the_joints_that_are_not_absent() -> None:

@@ -26,11 +26,12 @@ from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, Trac
 PER_JOINT = (
     *("state", "joint_score", "u", "v", "raw_u", "raw_v", "x", "y", "z", "raw_x", "raw_y", "raw_z"),
     *("z_source", "shape_x", "shape_y", "shape_z", "raw_shape_x", "raw_shape_y", "raw_shape_z"),
-    *("raw_state", "corrected"),
+    *("raw_state", "corrected", "uv_std"),
 )
-WORDS = ("state", "raw_state", "joint_score", "z_source", "corrected")
+WORDS = ("state", "raw_state", "joint_score", "z_source", "corrected", "uv_std")
 COORDINATES = tuple(name for name in PER_JOINT if name not in WORDS)
 NOTHING = np.zeros(200, np.uint8)
+NAN = np.float32(np.nan)
 HEADER = Header(stamp=Time(sec=1_700_000_000, nanosec=123_456_789), frame_id="wrist_optical_frame")
 
 
@@ -47,7 +48,9 @@ def keypoints(layout: Layout, seed: int, absent: tuple[int, ...] = ()) -> Keypoi
     shape = random.normal(0, 0.05, (count, 3)).astype(np.float32)
     shape[gone] = np.nan
     corrected = random.integers(0, 8, count).astype(np.uint8)
-    return Keypoints(layout, uv, score, state, xyz, z_source, shape, corrected)
+    uv_std = random.uniform(0.5, 20, count).astype(np.float32)
+    uv_std[[*gone, 7]] = np.nan
+    return Keypoints(layout, uv, score, state, xyz, z_source, shape, corrected, uv_std)
 
 
 def full(layout: Layout = HAND21, absent: tuple[int, ...] = ()) -> Instance:
@@ -60,6 +63,7 @@ def full(layout: Layout = HAND21, absent: tuple[int, ...] = ()) -> Instance:
             score=published.score,
             z_source=published.z_source,
             corrected=NOTHING[: len(layout)],
+            uv_std=np.where(published.state == JointState.PREDICTED, NAN, published.uv_std),
         ),
         score=0.875,
         model="a-model",
@@ -137,6 +141,13 @@ def test_an_absent_joint_is_nan_in_every_coordinate_and_keeps_its_place() -> Non
     assert [message.state[i] for i in (3, 20)] == [Skeleton.STATE_ABSENT] * 2
     assert [message.joint_score[i] for i in (3, 20)] == [0.0, 0.0]
     assert [message.z_source[i] for i in (3, 20)] == [Skeleton.Z_NONE] * 2
+
+
+def test_an_unknown_standard_deviation_is_nan_and_never_a_default() -> None:
+    message = skeleton_message(full(absent=(3, 20)))
+    values = np.array(message.uv_std)
+    assert np.flatnonzero(np.isnan(values)).tolist() == [3, 7, 20]
+    assert (values[~np.isnan(values)] >= 0.5).all()
 
 
 def test_unknown_depth_is_nan_and_never_zero() -> None:

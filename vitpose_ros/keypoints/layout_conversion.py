@@ -20,17 +20,7 @@ def convert_layout(keypoints: Keypoints, layout: Layout) -> Keypoints:
     ------
     ValueError : joints are missing in the source layout; the text names them.
     """
-    order = list(_order(keypoints.layout, layout))
-    return Keypoints(
-        layout=layout,
-        uv=keypoints.uv[order],
-        score=keypoints.score[order],
-        state=keypoints.state[order],
-        xyz=keypoints.xyz[order],
-        z_source=keypoints.z_source[order],
-        shape_xyz=keypoints.shape_xyz[order],
-        corrected=keypoints.corrected[order],
-    )
+    return keypoints.pick(_order(keypoints.layout, layout), layout)
 
 
 @lru_cache(maxsize=32)

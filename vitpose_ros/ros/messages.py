@@ -53,6 +53,7 @@ def skeleton_message(instance: Instance) -> Skeleton:
         v=_floats(now.uv[:, 1]),
         raw_u=_floats(raw.uv[:, 0]),
         raw_v=_floats(raw.uv[:, 1]),
+        uv_std=_floats(now.uv_std),
         x=_floats(now.xyz[:, 0]),
         y=_floats(now.xyz[:, 1]),
         z=_floats(now.xyz[:, 2]),
@@ -72,8 +73,9 @@ def skeleton_message(instance: Instance) -> Skeleton:
 def instance_from_message(message: Skeleton) -> Instance:
     """An Instance from a published skeleton: the inverse of skeleton_message.
 
-    The message has scores and depth sources only once, for the smoothed joints. The raw joints get
-    the same, where they are known.
+    The message has scores, standard deviations and depth sources only once, for the smoothed
+    joints. The raw joints get the same, where they are known; a PREDICTED joint's standard
+    deviation is not that of its raw joint.
 
     Raises
     ------
@@ -81,7 +83,9 @@ def instance_from_message(message: Skeleton) -> Instance:
     """
     layout = get_layout(message.layout)
     score = np.array(message.joint_score, np.float32)
-    raw_state = np.array(message.raw_state, np.uint8)
+    state, raw_state = np.array(message.state, np.uint8), np.array(message.raw_state, np.uint8)
+    uv_std = np.array(message.uv_std, np.float32)
+    raw_has_none = (raw_state == JointState.ABSENT) | (state == JointState.PREDICTED)
     raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
     z_source = np.array(message.z_source, np.uint8)
     return Instance(
@@ -89,11 +93,12 @@ def instance_from_message(message: Skeleton) -> Instance:
             layout=layout,
             uv=_points(message.u, message.v),
             score=score,
-            state=np.array(message.state, np.uint8),
+            state=state,
             xyz=_points(message.x, message.y, message.z),
             z_source=z_source,
             shape_xyz=_points(message.shape_x, message.shape_y, message.shape_z),
             corrected=np.array(message.corrected, np.uint8),
+            uv_std=uv_std,
         ),
         raw=Keypoints(
             layout=layout,
@@ -105,6 +110,7 @@ def instance_from_message(message: Skeleton) -> Instance:
                 np.uint8
             ),
             shape_xyz=_points(message.raw_shape_x, message.raw_shape_y, message.raw_shape_z),
+            uv_std=np.where(raw_has_none, np.float32(np.nan), uv_std),
         ),
         score=message.score,
         model=message.model,

@@ -51,8 +51,8 @@ def check_horizon(horizon_s: float) -> None:
 def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoints:
     """The joints as they will be a little later.
 
-    Measured joints move on by their velocity, damped, and are marked PREDICTED. Joints that are
-    predicted already stay.
+    Measured joints move on by their velocity, damped, and are marked PREDICTED; their uv_std is
+    then unknown. Joints that are predicted already stay.
 
     Parameters
     ----------
@@ -78,4 +78,5 @@ def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoin
         state=np.where(seen, JointState.PREDICTED, keypoints.state).astype(np.uint8),
         xyz=moved(keypoints.xyz, velocity.xyz),
         shape_xyz=moved(keypoints.shape_xyz, velocity.shape_xyz),
+        uv_std=np.where(seen, np.float32(np.nan), keypoints.uv_std),
     )

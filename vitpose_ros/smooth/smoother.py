@@ -113,6 +113,7 @@ class Smoother:
             "uv": np.ascontiguousarray(np.where(known[..., None], points, np.nan), np.float32),
             "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
             "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
+            "uv_std": np.where(used, _stack(given, "uv_std"), np.float32(np.nan)),
         }
         outlier |= self._add_metres(rows, given, used, known, time_s)
         corrected = _stack(given, "corrected") | (Correction.OUTLIER * outlier).astype(np.uint8)

@@ -22,6 +22,7 @@ def numbered(layout: Layout) -> Keypoints:
         z_source=np.full(count, ZSource.MEASURED, np.uint8),
         shape_xyz=np.stack([-number] * 3, axis=1),
         corrected=np.arange(count, dtype=np.uint8),
+        uv_std=np.where(absent, np.nan, number).astype(np.float32),
     )
 
 
@@ -38,6 +39,7 @@ def test_every_joint_keeps_its_name_and_all_that_is_known_of_it(layout):
         assert (converted.xyz[i] == j).all()
         assert (converted.shape_xyz[i] == -j).all()
         assert converted.corrected[i] == j
+        assert np.array_equal(converted.uv_std[i], source.uv_std[j], equal_nan=True)
 
 
 def test_joints_of_mediapipe_in_cocos_order():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,14 @@ def test_what_is_predicted_or_absent_stays():
     out = ahead(hand(states), velocity(), 0.05)
     assert out.uv[3].tolist() == [100.0, 100.0] and np.isnan(out.uv[4]).all()
     assert out.state[[3, 4]].tolist() == [JointState.PREDICTED, JointState.ABSENT]
+
+
+def test_a_joint_that_moved_ahead_has_an_unknown_standard_deviation():
+    states = np.full(21, JointState.MEASURED, np.uint8)
+    states[3] = JointState.PREDICTED
+    given = replace(hand(states), uv_std=np.full(21, 2.0, np.float32))
+    std = ahead(given, velocity(), 0.05).uv_std
+    assert std[3] == 2.0 and np.isnan(np.delete(std, 3)).all()
 
 
 @pytest.mark.parametrize("horizon_s", [0.0, -0.1])

@@ -212,6 +212,18 @@ def test_a_single_image_with_a_spike_of_65_px_changes_nothing_visible_and_is_mar
     assert out[30].state[8] == JointState.PREDICTED and out[31].state[8] == JointState.VISIBLE
 
 
+def test_a_joint_keeps_its_standard_deviation_and_one_that_was_not_used_has_none():
+    times, points = still(3)
+    points[2] = points[2] + 110 * (np.arange(21) == 8)[:, None]
+    smoother = hand_smoother()
+    given = [replace(joints(uv), uv_std=np.arange(1, 22, dtype=np.float32)) for uv in points]
+    before, after = [
+        smoother(ns(t), [(7, k)])[0].uv_std for t, k in zip(times, given, strict=True)
+    ][1:]
+    assert before.tolist() == list(range(1, 22))
+    assert np.flatnonzero(np.isnan(after)).tolist() == [8]
+
+
 def test_a_joint_that_jumps_and_stays_is_followed_from_the_second_image_on():
     times, points = still(40)
     for uv in (jumped := [uv.copy() for uv in points])[30:]:
