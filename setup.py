@@ -20,19 +20,24 @@ setup(
     description="Body and hand skeletons from images, and the ROS 2 node around them",
     license="Apache-2.0",
     python_requires=">=3.10",
-    # vitpose_ros.ros is of use only in a ROS workspace, where colcon installs it.
+    # vitpose_ros.ros is of use only in a ROS workspace, where colcon installs it. vitpose_ros.msg
+    # here has the definitions alone, for bags.
     packages=[
         *find_packages(include=["vitpose_ros", "vitpose_ros.*"], exclude=["vitpose_ros.ros*"]),
         "vitpose_ros.config",
         "vitpose_ros.assets",
+        "vitpose_ros.msg",
     ],
-    package_dir={"vitpose_ros.config": "config", "vitpose_ros.assets": "assets"},
+    package_dir={f"vitpose_ros.{folder}": folder for folder in ("config", "assets", "msg")},
     package_data={
         "vitpose_ros": ["py.typed"],
         "vitpose_ros.config": ["models.yaml"],
         "vitpose_ros.assets": ["*/model.onnx"],
+        "vitpose_ros.msg": ["*.msg"],
     },
     install_requires=requirements("core"),
-    extras_require={name: requirements(name) for name in ("bench", "convert", "hub", "test")},
+    extras_require={
+        name: requirements(name) for name in ("bench", "convert", "hub", "offline", "test")
+    },
     entry_points={"console_scripts": ["vitpose_ros = vitpose_ros.cli.main:main"]},
 )

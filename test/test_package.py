@@ -123,6 +123,7 @@ def test_pip_installs_a_core_that_imports_without_ros(workspace, tmp_path):
     assert "vitpose_ros.layouts" in names
     assert not [name for name in names if name.startswith(("vitpose_ros.ros", "vitpose_ros.msg"))]
     assert (site / "vitpose_ros" / "config" / "models.yaml").is_file()
+    assert (site / "vitpose_ros" / "msg" / "Skeleton.msg").is_file()
     assert "models" in run([site / "bin" / "vitpose_ros", "--help"], tmp_path, PYTHONPATH=str(site))
 
 

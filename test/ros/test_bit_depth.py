@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.ros.images.bit_depth import BitDepth
+from vitpose_ros.ingest.images.bit_depth import BitDepth
 
 
 def image(brightest: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from vitpose_ros.camera import CameraModel
-from vitpose_ros.ros.camera_info import Calibration, camera_model, is_rectified
+from vitpose_ros.ingest.camera_info import Calibration, camera_model, is_rectified
 
 SIZE = (1280, 720)
 K = (700.0, 0.0, 643.0, 0.0, 690.0, 355.0, 0.0, 0.0, 1.0)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, ImageError
-from vitpose_ros.ros.images.compressed import CompressedImages
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, ImageError
+from vitpose_ros.ingest.images.compressed import CompressedImages
 
 Array = npt.NDArray[np.uint8]
 END = b"\xff\xd9"

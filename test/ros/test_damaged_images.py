@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, ImageError
-from vitpose_ros.ros.images.compressed import CompressedImages
-from vitpose_ros.ros.images.jpeg import MAX_SCANS
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, ImageError
+from vitpose_ros.ingest.images.compressed import CompressedImages
+from vitpose_ros.ingest.images.jpeg import MAX_SCANS
 
 END = b"\xff\xd9"
 
@@ -121,7 +121,7 @@ def test_the_libraries_print_nothing_about_damage() -> None:
     ]
     script = (
         "import sys; from types import SimpleNamespace\n"
-        "from vitpose_ros.ros.images import READERS, ImageError\n"
+        "from vitpose_ros.ingest.images import READERS, ImageError\n"
         "images = READERS['compressed'](50.0, print)\n"
         f"for data in {data!r}:\n"
         "    try: images.decode(SimpleNamespace(format='jpeg', data=data))\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from vitpose_ros.ingest.losses import Losses
 from vitpose_ros.ros.flow import Flow
-from vitpose_ros.ros.losses import Losses
 
 
 def test_before_the_first_image_times_are_unknown_and_rates_zero() -> None:

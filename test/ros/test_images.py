@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, ImageError
-from vitpose_ros.ros.images.encodings import ENCODINGS
-from vitpose_ros.ros.images.raw import RawImages
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, ImageError
+from vitpose_ros.ingest.images.encodings import ENCODINGS
+from vitpose_ros.ingest.images.raw import RawImages
 
 Array = npt.NDArray[np.uint8]
 Encode = Callable[..., Array]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vitpose_ros.ros.losses import LossCounter, Losses
+from vitpose_ros.ingest.losses import LossCounter, Losses
 
 MS = 1_000_000
 PERIOD_MS = 100 / 3

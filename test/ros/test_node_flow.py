@@ -8,8 +8,8 @@ import numpy as np
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, READERS
 from vitpose_ros.ros import processor
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS
 from vitpose_ros.types import Instance
 
 PERIOD_NS = 33_333_333

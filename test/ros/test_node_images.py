@@ -11,9 +11,9 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
 from vitpose_ros.evaluate import match_hands
+from vitpose_ros.ingest.images.encodings import ENCODINGS
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray
-from vitpose_ros.ros.images.encodings import ENCODINGS
 from vitpose_ros.ros.messages import image_message, instance_from_message
 from vitpose_ros.synthetic.scene import Rendering, Scene
 from vitpose_ros.types import JointState

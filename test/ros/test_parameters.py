@@ -11,10 +11,11 @@ import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
+from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE
+from vitpose_ros.parameters.spec import CONFIGURE, RUN, START, ParameterSpec
+from vitpose_ros.parameters.table import TABLE, Parameters
 from vitpose_ros.pipeline import Settings
-from vitpose_ros.ros.declare import CONFIGURE, RUN, START, ParameterSpec
-from vitpose_ros.ros.parameters import TABLE, Parameters
-from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE
+from vitpose_ros.ros.declare import descriptor_of
 from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 
@@ -178,7 +179,7 @@ def test_a_declaration_shows_range_and_when_the_parameter_may_change() -> None:
         RUN: "may change at any time",
     }
     for name, spec in TABLE.items():
-        descriptor = spec.descriptor()
+        descriptor = descriptor_of(spec)
         assert descriptor.description, name
         assert descriptor.read_only == (spec.changes == START), name
         assert descriptor.additional_constraints.endswith(remarks[spec.changes]), name

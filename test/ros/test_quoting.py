@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitpose_ros.ros.quoting import LIMIT, quoted
+from vitpose_ros.ingest.quoting import LIMIT, quoted
 
 QUOTED = [
     ("", "''"),

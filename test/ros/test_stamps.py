@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vitpose_ros.ros.images import ImageError
-from vitpose_ros.ros.losses import NS, Losses
-from vitpose_ros.ros.stamps import Arrival, StampGate
+from vitpose_ros.ingest.images import ImageError
+from vitpose_ros.ingest.losses import NS, Losses
+from vitpose_ros.ingest.stamps import Arrival, StampGate
 
 PERIOD = NS // 30
 START = 1_700_000_000 * NS

@@ -29,7 +29,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from vitpose_ros.ros.declare import START, DeclaredParameters, ParameterSpec
+from vitpose_ros.parameters.spec import START, ParameterSpec
+from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.messages import image_message
 from vitpose_ros.ros.start import StartError, end_ros, start_ros
 

@@ -7,98 +7,13 @@ valid value that is set later clears it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-START, CONFIGURE, RUN = "start", "configure", "run"
-"""When a parameter may change: only before the start (read-only), while the node is unconfigured,
-or at any time.
-"""
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """A row of a parameter table.
-
-    Attributes
-    ----------
-    default : its type is the parameter's type.
-    description : what it does, with its unit.
-    low, high : range of a number, both ends included.
-    choices : the strings to choose from; empty for any string.
-    changes : START, CONFIGURE or RUN.
-    """
-
-    default: bool | int | float | str
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    changes: str = CONFIGURE
-
-    def accepted(self) -> str:
-        """The valid values, in words."""
-        if self.choices:
-            return " or ".join(f"'{choice}'" for choice in self.choices)
-        kind = _KINDS[type(self.default)]
-        if self.low is None or self.high is None:
-            return kind
-        return f"{kind} from {self.low:g} to {self.high:g}"
-
-    def problem(self, value: Any) -> str | None:
-        """Why `value` is not valid, or None.
-
-        As in ROS, 1 is not a floating-point number and true is not a whole number.
-        """
-        if type(value) is not type(self.default):
-            hint = ""
-            if isinstance(self.default, float) and type(value) is int:
-                hint = f"; write {float(value)}"
-            return f"expected {self.accepted()}, got {value!r}{hint}"
-        if self.choices and value not in self.choices:
-            return f"expected {self.accepted()}, got {value!r}"
-        if (
-            self.low is not None
-            and self.high is not None
-            and not self.low <= float(value) <= self.high
-        ):
-            return f"expected {self.accepted()}, got {value!r}"
-        return None
-
-    def descriptor(self) -> ParameterDescriptor:
-        """The declaration that ROS enforces and `ros2 param describe` shows."""
-        remark = {
-            START: "read-only: restart the node to change it",
-            CONFIGURE: "may change while the node is unconfigured",
-            RUN: "may change at any time",
-        }[self.changes]
-        descriptor = ParameterDescriptor(
-            description=self.description,
-            additional_constraints=f"{self.accepted()}; {remark}",
-            read_only=self.changes == START,
-        )
-        if self.low is not None and self.high is not None:
-            if isinstance(self.default, float):
-                descriptor.floating_point_range = [
-                    FloatingPointRange(from_value=float(self.low), to_value=float(self.high))
-                ]
-            else:
-                descriptor.integer_range = [
-                    IntegerRange(from_value=int(self.low), to_value=int(self.high), step=1)
-                ]
-        return descriptor
-
-
-_KINDS: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number with a decimal point",
-    str: "a string",
-}
+from vitpose_ros.parameters.spec import CONFIGURE, RUN, START, ParameterSpec
 
 _ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -131,7 +46,7 @@ class DeclaredParameters:
             if problem is not None:
                 self.problems[name] = self._error(name, problem)
             node.declare_parameter(
-                name, spec.default, spec.descriptor(), ignore_override=problem is not None
+                name, spec.default, descriptor_of(spec), ignore_override=problem is not None
             )
 
     def _error(self, name: str, problem: str) -> str:
@@ -193,3 +108,27 @@ class DeclaredParameters:
         """Clear the errors of parameters that were set to valid values."""
         for parameter in changes:
             self.problems.pop(parameter.name, None)
+
+
+def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
+    """The declaration that ROS enforces and `ros2 param describe` shows."""
+    remark = {
+        START: "read-only: restart the node to change it",
+        CONFIGURE: "may change while the node is unconfigured",
+        RUN: "may change at any time",
+    }[spec.changes]
+    descriptor = ParameterDescriptor(
+        description=spec.description,
+        additional_constraints=f"{spec.accepted()}; {remark}",
+        read_only=spec.changes == START,
+    )
+    if spec.low is not None and spec.high is not None:
+        if isinstance(spec.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
+            ]
+        else:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)
+            ]
+    return descriptor

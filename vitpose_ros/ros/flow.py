@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vitpose_ros.ros.losses import Losses
+from vitpose_ros.ingest.losses import Losses
 
 _WINDOW = 300  # images that the percentiles cover
 _REPORTS = 10  # reports that the recent counts cover

@@ -5,69 +5,41 @@ publisher.
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from vitpose_ros.fields import layout_fields, skeleton_array_fields, skeleton_fields
 from vitpose_ros.layouts import Layout, get_layout
 from vitpose_ros.msg import Skeleton, SkeletonArray, SkeletonLayout, SkeletonLayoutArray
 from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, View, ZSource
 
-KINDS = {"body": Skeleton.KIND_BODY, "hand": Skeleton.KIND_HAND, "animal": Skeleton.KIND_ANIMAL}
+_TYPE_CODES = {"float32": "f", "uint8": "B", "uint16": "H"}
 
 
-def _floats(values: npt.NDArray) -> array.array:
-    """Values of a float32[] field, in a type that no distribution's rclpy checks by element."""
-    out = array.array("f")
-    out.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+def _converted(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with arrays of a type that no distribution's rclpy checks by element."""
+    return {
+        name: _array(value) if isinstance(value, np.ndarray) else value
+        for name, value in fields.items()
+    }
+
+
+def _array(values: npt.NDArray) -> array.array:
+    out = array.array(_TYPE_CODES[values.dtype.name])
+    out.frombytes(np.ascontiguousarray(values).tobytes())
     return out
-
-
-def _bytes(values: npt.NDArray) -> array.array:
-    return array.array("B", np.ascontiguousarray(values, np.uint8).tobytes())
 
 
 def skeleton_message(instance: Instance) -> Skeleton:
     """One skeleton of a SkeletonArray."""
-    now, raw = instance.keypoints, instance.raw
-    return Skeleton(
-        kind=KINDS[instance.layout.kind],
-        side=int(instance.side),
-        side_score=float(instance.side_score),
-        track_id=instance.track_id,
-        parent_id=instance.parent_id,
-        track_state=int(instance.track_state),
-        track_age=float(instance.track_age_s),
-        layout=instance.layout.name,
-        model=instance.model,
-        score=float(instance.score),
-        box=np.array(now.box(), np.float32),
-        state=_bytes(now.state),
-        raw_state=_bytes(raw.state),
-        corrected=_bytes(now.corrected),
-        joint_score=_floats(now.score),
-        u=_floats(now.uv[:, 0]),
-        v=_floats(now.uv[:, 1]),
-        raw_u=_floats(raw.uv[:, 0]),
-        raw_v=_floats(raw.uv[:, 1]),
-        uv_std=_floats(now.uv_std),
-        x=_floats(now.xyz[:, 0]),
-        y=_floats(now.xyz[:, 1]),
-        z=_floats(now.xyz[:, 2]),
-        raw_x=_floats(raw.xyz[:, 0]),
-        raw_y=_floats(raw.xyz[:, 1]),
-        raw_z=_floats(raw.xyz[:, 2]),
-        z_source=_bytes(now.z_source),
-        shape_x=_floats(now.shape_xyz[:, 0]),
-        shape_y=_floats(now.shape_xyz[:, 1]),
-        shape_z=_floats(now.shape_xyz[:, 2]),
-        raw_shape_x=_floats(raw.shape_xyz[:, 0]),
-        raw_shape_y=_floats(raw.shape_xyz[:, 1]),
-        raw_shape_z=_floats(raw.shape_xyz[:, 2]),
-    )
+    fields = skeleton_fields(instance)
+    box = fields.pop("box")  # of fixed length: rclpy wants numpy's array
+    return Skeleton(box=box, **_converted(fields))
 
 
 def instance_from_message(message: Skeleton) -> Instance:
@@ -152,29 +124,14 @@ def skeleton_array_message(
     """
     return SkeletonArray(
         header=header,
-        image_width=image_size[0],
-        image_height=image_size[1],
-        models=list(models),
-        view=int(view),
-        smoothing=smoothing,
-        prediction_horizon=horizon_s,
-        reset=reset,
         skeletons=[skeleton_message(instance) for instance in instances],
+        **skeleton_array_fields(image_size, models, reset, view, smoothing, horizon_s),
     )
 
 
 def layout_message(layout: Layout) -> SkeletonLayout:
     """The joints, bones and symmetries of a layout."""
-    return SkeletonLayout(
-        name=layout.name,
-        kind=KINDS[layout.kind],
-        joints=list(layout.joints),
-        edge_from=array.array("H", [a for a, _ in layout.edges]),
-        edge_to=array.array("H", [b for _, b in layout.edges]),
-        flip_left=array.array("H", [left for left, _ in layout.flip_pairs]),
-        flip_right=array.array("H", [right for _, right in layout.flip_pairs]),
-        sigma=_floats(np.array(layout.sigmas)),
-    )
+    return SkeletonLayout(**_converted(layout_fields(layout)))
 
 
 def layouts_message(layouts: Iterable[Layout]) -> SkeletonLayoutArray:

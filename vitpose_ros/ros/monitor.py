@@ -16,11 +16,11 @@ from sensor_msgs.msg import Image
 
 from vitpose_ros.draw import draw_caption, draw_instances
 from vitpose_ros.evaluate import HandScore
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, READERS
 from vitpose_ros.magnifier import Magnifier
 from vitpose_ros.msg import SkeletonArray
 from vitpose_ros.ros.camera import LEFT_OUT, PUBLISHED
 from vitpose_ros.ros.film import Film
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS
 from vitpose_ros.ros.messages import instance_from_message
 from vitpose_ros.ros.steadiness import Steadiness
 from vitpose_ros.types import Instance, JointState, TrackState

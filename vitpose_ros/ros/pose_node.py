@@ -2,7 +2,7 @@
 
 This module wires the life cycle, subscriptions, publishers and parameters. What happens to an image
 is in processor.py, what is checked once a second in supervisor.py, the contents of messages in
-messages.py, markers.py and diagnostics.py, the parameters in parameters.py.
+messages.py, markers.py and diagnostics.py, the parameters in vitpose_ros/parameters.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.factory import load_pipeline
+from vitpose_ros.ingest.images import READERS, ImageError, ImageReader
+from vitpose_ros.ingest.stamps import StampGate, stamp_ns
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
+from vitpose_ros.parameters.table import TABLE, Parameters
 from vitpose_ros.ros.colour import UNKNOWN
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
-from vitpose_ros.ros.images import READERS, ImageError, ImageReader
 from vitpose_ros.ros.messages import layouts_message
-from vitpose_ros.ros.parameters import TABLE, Parameters
-from vitpose_ros.ros.processor import Arrival, Outputs, Processor, stamp_ns
-from vitpose_ros.ros.stamps import StampGate
+from vitpose_ros.ros.processor import Arrival, Outputs, Processor
 from vitpose_ros.ros.start import StartError, end_ros, start_ros
 from vitpose_ros.ros.supervisor import Supervisor
 from vitpose_ros.ros.throttle import Throttle
@@ -58,7 +58,8 @@ class PoseNode(LifecycleNode):
 
     Subscribes to `image` (or `image`/compressed) and to its `camera_info`. Publishes
     `skeletons`, `skeleton_layouts` (latched), `skeleton_markers` and `~/debug_image` (both only
-    while subscribed), and /diagnostics once a second. All parameters are in parameters.py.
+    while subscribed), and /diagnostics once a second. All parameters are in
+    vitpose_ros/parameters.
     """
 
     def __init__(self, **node_arguments: Any) -> None:

@@ -12,16 +12,17 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 
 from vitpose_ros.draw import draw_instances
+from vitpose_ros.ingest.camera_info import Calibration
+from vitpose_ros.ingest.images import ImageError, ImageReader
+from vitpose_ros.ingest.stamps import stamp_ns
 from vitpose_ros.measure.exchanged import hand_if_exchanged
+from vitpose_ros.parameters.table import Parameters
 from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.advice import restart_cause
-from vitpose_ros.ros.camera_info import Calibration
 from vitpose_ros.ros.colour import COLOUR, EXCHANGED, ColourWatch, ExchangeWatch
 from vitpose_ros.ros.flow import Flow
-from vitpose_ros.ros.images import ImageError, ImageReader
 from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
-from vitpose_ros.ros.parameters import Parameters
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.types import Frame
 
@@ -197,9 +198,3 @@ class Processor:
         if self._outputs.debug_image.get_subscription_count() > 0:
             drawn = draw_instances(frame.image.copy(), result.instances)
             self._outputs.debug_image.publish(image_message(message.header, drawn, "bgr8"))
-
-
-def stamp_ns(message: Any) -> int:
-    """The time in a message's header, ns."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

@@ -14,8 +14,8 @@ from std_msgs.msg import Header
 
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
+from vitpose_ros.parameters.spec import START, ParameterSpec
 from vitpose_ros.ros.camera import LATEST, NS, CameraNode, Timed, run_camera
-from vitpose_ros.ros.declare import START, ParameterSpec
 from vitpose_ros.ros.messages import image_message, layouts_message, skeleton_array_message
 from vitpose_ros.synthetic.scene import SCRIPTS, Rendering, Scene, TrueHand
 from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, ZSource

@@ -10,6 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
+from vitpose_ros.ingest.camera_info import COMPRESSED, info_topic_beside
+
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
@@ -18,7 +20,6 @@ except ImportError:  # Humble
         UnsupportedEventTypeError,
     )
 
-COMPRESSED = "/compressed"
 PREFIX = "qos_overrides."
 
 
@@ -66,7 +67,7 @@ def camera_info_topic(node: Node, image: str) -> str:
     own = "camera_info"
     if node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True):
         return own
-    return f"{image.removesuffix(COMPRESSED).rpartition('/')[0]}/camera_info"
+    return info_topic_beside(image)
 
 
 def subscribe(

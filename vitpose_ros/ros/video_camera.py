@@ -12,8 +12,8 @@ from pathlib import Path
 
 from std_msgs.msg import Header
 
+from vitpose_ros.parameters.spec import START, ParameterSpec
 from vitpose_ros.ros.camera import CameraError, CameraNode, Timed, run_camera
-from vitpose_ros.ros.declare import START, ParameterSpec
 from vitpose_ros.types import ByteArray
 from vitpose_ros.video import VideoDevice, VideoError, VideoFile
 

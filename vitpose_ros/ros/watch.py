@@ -14,13 +14,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vitpose_ros.doctor.findings import Finding, Level
+from vitpose_ros.ingest.camera_info import camera_model, is_rectified
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
+from vitpose_ros.ingest.quoting import quoted
+from vitpose_ros.ingest.stamps import StampGate
 from vitpose_ros.ros.advice import Middleware, age_warning, loss_cause, loss_warning, lost_share
-from vitpose_ros.ros.camera_info import camera_model, is_rectified
 from vitpose_ros.ros.colour import COLOUR, GREY, GREY_ADVICE, colour_of
-from vitpose_ros.ros.images import MAX_MEGAPIXELS, READERS, ImageError, ImageReader
 from vitpose_ros.ros.offers import Wanted, explain_silence
-from vitpose_ros.ros.quoting import quoted
-from vitpose_ros.ros.stamps import StampGate
 from vitpose_ros.ros.topics import camera_info_topic, subscribe
 
 SECTION = "Camera"

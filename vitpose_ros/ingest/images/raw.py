@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.ros.images.bit_depth import BitDepth
-from vitpose_ros.ros.images.encodings import ENCODINGS, Encoding, nv24_to_bgr
-from vitpose_ros.ros.images.errors import ImageError, check_size
-from vitpose_ros.ros.quoting import quoted
+from vitpose_ros.ingest.images.bit_depth import BitDepth
+from vitpose_ros.ingest.images.encodings import ENCODINGS, Encoding, nv24_to_bgr
+from vitpose_ros.ingest.images.errors import ImageError, check_size
+from vitpose_ros.ingest.quoting import quoted
 from vitpose_ros.types import ByteArray
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vitpose_ros.ros.images.errors import ImageError
+from vitpose_ros.ingest.images.errors import ImageError
 
 START = b"\x89PNG\r\n\x1a\n"
 

@@ -11,7 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from vitpose_ros.camera import COEFFICIENTS, PLUMB_BOB, CameraModel
-from vitpose_ros.ros.quoting import quoted
+from vitpose_ros.ingest.quoting import quoted
+
+COMPRESSED = "/compressed"
+"""How image_transport names the topic of compressed images: the raw one's name, and this."""
 
 RECTIFIED_CHOICES = ("auto", "always", "never")
 """Whether images are rectified: by the topic's name, or as the user says."""
@@ -32,6 +35,11 @@ def is_rectified(choice: str, image_topic: str) -> bool:
     if choice == "auto":
         return _RECTIFIED_NAME.search(image_topic) is not None
     return choice == "always"
+
+
+def info_topic_beside(image_topic: str) -> str:
+    """The camera_info topic that belongs to an image topic: the one in the same namespace."""
+    return f"{image_topic.removesuffix(COMPRESSED).rpartition('/')[0]}/camera_info"
 
 
 def camera_model(

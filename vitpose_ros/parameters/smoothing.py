@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from vitpose_ros.ros.declare import RUN, ParameterSpec
+from vitpose_ros.parameters.spec import RUN, ParameterSpec
 from vitpose_ros.smooth.predict import MAX_HORIZON_S
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings, preset
 from vitpose_ros.track.tracks import LOST_S

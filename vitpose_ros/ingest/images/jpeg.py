@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vitpose_ros.ros.images.errors import ImageError
+from vitpose_ros.ingest.images.errors import ImageError
 from vitpose_ros.types import ByteArray
 
 START = b"\xff\xd8"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from vitpose_ros.ros.images.compressed import CompressedImages
-from vitpose_ros.ros.images.raw import RawImages
+from vitpose_ros.ingest.images.compressed import CompressedImages
+from vitpose_ros.ingest.images.raw import RawImages
 from vitpose_ros.types import ByteArray
 
 MAX_MEGAPIXELS = 50.0

@@ -6,9 +6,10 @@ Pure Python: no ROS, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from vitpose_ros.ros.images import ImageError
-from vitpose_ros.ros.losses import NS, LossCounter, Losses
+from vitpose_ros.ingest.images import ImageError
+from vitpose_ros.ingest.losses import NS, LossCounter, Losses
 
 JUMP_BACK_NS = NS
 """A stamp this far back is not a late image but a clock that was set back: a bag that restarts."""
@@ -71,6 +72,12 @@ class StampGate:
         """Note an image that arrived and was refused: it is not missing."""
         self._owed += self._counter.add(None, sequence)
         self._incomplete = True
+
+
+def stamp_ns(message: Any) -> int:
+    """The time in a message's header, ns."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * NS + int(stamp.nanosec)
 
 
 def _problem(stamp_ns: int, last_ns: int | None, refused_ns: int | None) -> str:

@@ -5,7 +5,7 @@ sensor_msgs/CompressedImage. Each reader has a `check` that reads no pixel, for 
 thread, so that a bad image is refused before it displaces a good one.
 """
 
-from vitpose_ros.ros.images.errors import ImageError
-from vitpose_ros.ros.images.readers import MAX_MEGAPIXELS, READERS, ImageReader
+from vitpose_ros.ingest.images.errors import ImageError
+from vitpose_ros.ingest.images.readers import MAX_MEGAPIXELS, READERS, ImageReader
 
 __all__ = ["MAX_MEGAPIXELS", "READERS", "ImageError", "ImageReader"]

@@ -8,12 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vitpose_ros.ros.images import jpeg, png
-from vitpose_ros.ros.images.bit_depth import BitDepth
-from vitpose_ros.ros.images.encodings import BAYER
-from vitpose_ros.ros.images.errors import ImageError, check_size
-from vitpose_ros.ros.images.raw import DEPTH_ENCODINGS, DEPTH_HINT
-from vitpose_ros.ros.quoting import quoted
+from vitpose_ros.ingest.images import jpeg, png
+from vitpose_ros.ingest.images.bit_depth import BitDepth
+from vitpose_ros.ingest.images.encodings import BAYER
+from vitpose_ros.ingest.images.errors import ImageError, check_size
+from vitpose_ros.ingest.images.raw import DEPTH_ENCODINGS, DEPTH_HINT
+from vitpose_ros.ingest.quoting import quoted
 from vitpose_ros.types import ByteArray
 
 COMPRESSED_FORMATS = ("jpeg", "jpg", "png")

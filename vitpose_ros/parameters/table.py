@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vitpose_ros.factory import Models
+from vitpose_ros.ingest.camera_info import RECTIFIED_CHOICES
+from vitpose_ros.ingest.images import MAX_MEGAPIXELS
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.engine_selection import ENGINES
 from vitpose_ros.keypoints.factory import TopDownOptions
+from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
+from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
 from vitpose_ros.pipeline import Settings
-from vitpose_ros.ros.camera_info import RECTIFIED_CHOICES
-from vitpose_ros.ros.declare import RUN, START, ParameterSpec
-from vitpose_ros.ros.images import MAX_MEGAPIXELS
-from vitpose_ros.ros.smoothing_parameters import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.track.views import MODES
 
