@@ -48,6 +48,7 @@ def skeleton_fields(instance: Instance) -> dict[str, Any]:
         "raw_x": raw.xyz[:, 0],
         "raw_y": raw.xyz[:, 1],
         "raw_z": raw.xyz[:, 2],
+        "xyz_std": now.xyz_std,
         "z_source": now.z_source,
         "shape_x": now.shape_xyz[:, 0],
         "shape_y": now.shape_xyz[:, 1],
@@ -66,7 +67,8 @@ def skeleton_array_fields(
     smoothing: str = "none",
     horizon_s: float = 0.0,
 ) -> dict[str, Any]:
-    """The fields of vitpose_ros/SkeletonArray but header, skeletons and processing_time.
+    """The fields of vitpose_ros/SkeletonArray but header, image_frame_id, skeletons and
+    processing_time.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
     plan       where to look, from the tracks         track/
     measure    this image's readings, by networks     measure/
     associate  who is who                             track/
+    lift       from pixels to metres                  lift/
     smooth     joints over time                       smooth/
 
 `process` is the page to read.
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vitpose_ros.layouts import Layout
+from vitpose_ros.lift import Lifter, lift
+from vitpose_ros.lift.settings import LiftSettings
 from vitpose_ros.measure import Networks, measure
 from vitpose_ros.measurements import FramePlan, Measurements
 from vitpose_ros.settings import HandSettings, PersonSettings, check_flags
@@ -30,7 +33,7 @@ class Settings:
 
     Attributes
     ----------
-    hands, persons, smoothing : see their classes.
+    hands, persons, lifting, smoothing : see their classes.
     biomechanics : keep bone lengths constant and joints within their limits, in metres.
     prediction_horizon_s : publish joints as expected this long after the image; at most
         predict.MAX_HORIZON_S.
@@ -43,6 +46,7 @@ class Settings:
 
     hands: HandSettings = field(default_factory=HandSettings)
     persons: PersonSettings = field(default_factory=PersonSettings)
+    lifting: LiftSettings = field(default_factory=LiftSettings)
     smoothing: SmoothingSettings = field(default_factory=SmoothingSettings)
     biomechanics: bool = False
     prediction_horizon_s: float = 0.0
@@ -108,6 +112,7 @@ class Pipeline:
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
         if view != "third_person" and networks.hand_detector is None:
             raise ValueError(f"the view '{view}' needs a hand detector")
+        self._lifter = Lifter(self._settings.lifting)
         self._smoother = InstanceSmoother(
             networks.layouts,
             self._settings.smoothing,
@@ -147,6 +152,7 @@ class Pipeline:
         if settings.hands.input_mirrored != self._settings.hands.input_mirrored:
             self.reset()
         self._settings = settings
+        self._lifter.update(settings.lifting)
         self._smoother.update(
             settings.smoothing, settings.biomechanics, settings.prediction_horizon_s
         )
@@ -163,6 +169,7 @@ class Pipeline:
     def reset(self) -> None:
         """Restart at the next image. Ids are never reused."""
         self._tracker.reset()
+        self._lifter.reset()
         self._smoother.reset()
 
     def __call__(self, frame: Frame) -> Result:
@@ -172,6 +179,7 @@ class Pipeline:
     def _plan(self, frame: Frame) -> FramePlan:
         plan = self._tracker.plan(frame, self._settings.hands, self._settings.persons)
         if plan.reset:
+            self._lifter.reset()
             self._smoother.reset()
         return plan
 
@@ -221,9 +229,11 @@ def process(pipelines: Sequence[Pipeline], frames: Sequence[Frame]) -> list[Resu
         )
     plans = [p._plan(frame) for p, frame in zip(pipelines, frames, strict=True)]
     measured = measure(networks, frames, plans)
+    cameras = list(zip(pipelines, frames, plans, measured, strict=True))
+    associated = [p._associate(frame, plan, found) for p, frame, plan, found in cameras]
+    lifted = lift([p._lifter for p in pipelines], frames, associated)
     results = []
-    for pipeline, frame, plan, found in zip(pipelines, frames, plans, measured, strict=True):
-        instances = pipeline._associate(frame, plan, found)
-        instances = pipeline._smooth(frame, instances)
-        results.append(Result(tuple(instances), found.models, plan.reset, found.stage_s, plan.view))
+    for (pipeline, frame, plan, found), instances in zip(cameras, lifted, strict=True):
+        smooth = tuple(pipeline._smooth(frame, instances))
+        results.append(Result(smooth, found.models, plan.reset, found.stage_s, plan.view))
     return results

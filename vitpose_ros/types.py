@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import Layout
+from vitpose_ros.transform import Transform
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -144,6 +145,8 @@ class Frame:
     frame_id : the camera's optical frame, in which metric positions are given; '' if not named.
     camera : its geometry, for images of this size; None if not known.
     depth : the depth image of the same moment and size; None if there is none.
+    to_target : from the camera's optical frame to the frame of all metric results; None: they are
+        in the optical frame. Where it is not known (`Transform.unknown`), nothing is metric.
     """
 
     image: ByteArray
@@ -151,6 +154,7 @@ class Frame:
     frame_id: str = ""
     camera: CameraModel | None = None
     depth: Depth | None = None
+    to_target: Transform | None = None
 
     def __post_init__(self) -> None:
         image = self.image
@@ -245,10 +249,13 @@ class Keypoints:
     uv : (K, 2) float32, px; NaN where the joint is absent.
     score : (K,) float32, 0 .. 1; 0 where absent.
     state : (K,) uint8, values of JointState.
-    xyz : (K, 3) float32, metres in the camera's optical frame; NaN where unknown.
+    xyz : (K, 3) float32, metres in the camera's optical frame, once lifted in the target frame
+        (`Frame.to_target`); NaN where unknown.
+    xyz_std : (K,) float32, m, standard deviation of xyz in the direction in which it is known
+        worst, mostly along the ray; NaN where xyz is NaN, or where it is not known.
     z_source : (K,) uint8, values of ZSource; NONE exactly where xyz is NaN.
-    shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes of the optical
-        frame, origin at the object's centre; NaN where the model gives none.
+    shape_xyz : (K, 3) float32, the model's own estimate of the shape: metres, axes as of xyz,
+        origin at the object's centre; NaN where the model gives none.
     corrected : (K,) uint8, values of Correction: OUTLIER where this image's own joint was not
         believed, BONE_LENGTH and JOINT_LIMIT where the joint was moved to what a skeleton can do.
     uv_std : (K,) float32, px, the standard deviation of u and of v, each on its own: 0 only for the
@@ -264,6 +271,7 @@ class Keypoints:
     shape_xyz: FloatArray = _NOT_GIVEN
     corrected: ByteArray = _NOT_GIVEN
     uv_std: FloatArray = _NOT_GIVEN
+    xyz_std: FloatArray = _NOT_GIVEN
 
     def __post_init__(self) -> None:
         count = len(self.layout)
@@ -276,6 +284,8 @@ class Keypoints:
             object.__setattr__(self, "corrected", np.zeros(count, np.uint8))
         if self.uv_std is _NOT_GIVEN:
             object.__setattr__(self, "uv_std", np.full(count, np.nan, np.float32))
+        if self.xyz_std is _NOT_GIVEN:
+            object.__setattr__(self, "xyz_std", np.full(count, np.nan, np.float32))
         _check_shape("Keypoints", "uv", self.uv, (count, 2), np.float32)
         _check_shape("Keypoints", "score", self.score, (count,), np.float32)
         _check_shape("Keypoints", "state", self.state, (count,), np.uint8)
@@ -284,13 +294,15 @@ class Keypoints:
         _check_shape("Keypoints", "shape_xyz", self.shape_xyz, (count, 3), np.float32)
         _check_shape("Keypoints", "corrected", self.corrected, (count,), np.uint8)
         _check_shape("Keypoints", "uv_std", self.uv_std, (count,), np.float32)
+        _check_shape("Keypoints", "xyz_std", self.xyz_std, (count,), np.float32)
         absent = self.state == JointState.ABSENT
         if not np.array_equal(absent, np.isnan(self.uv).any(axis=1)):
             raise ValueError(
                 "Keypoints: a joint's uv is NaN exactly where its state is ABSENT; here they "
                 "disagree"
             )
-        if not np.array_equal(self.z_source == ZSource.NONE, np.isnan(self.xyz).any(axis=1)):
+        unknown = np.isnan(self.xyz).any(axis=1)
+        if not np.array_equal(self.z_source == ZSource.NONE, unknown):
             raise ValueError(
                 "Keypoints: a joint's xyz is NaN exactly where its z_source is NONE; here they "
                 "disagree"
@@ -301,6 +313,8 @@ class Keypoints:
                 "Keypoints: a joint's uv_std is NaN where its state is ABSENT, and elsewhere NaN "
                 "or at least 0 px"
             )
+        if not np.isnan(self.xyz_std[unknown]).all():
+            raise ValueError("Keypoints: a joint's xyz_std is NaN where its xyz is")
 
     @classmethod
     def absent(cls, layout: Layout) -> Keypoints:

@@ -11,12 +11,13 @@ import vitpose_ros.types
 
 ROOT = Path(vitpose_ros.types.__file__).parent
 FORBIDDEN = {
-    "track": ("detect", "engines", "keypoints", "measure", "models", "smooth"),
-    "measure": ("track", "smooth"),
-    "smooth": ("detect", "engines", "keypoints", "measure", "track"),
-    "detect": ("keypoints", "measure", "track", "smooth"),
-    "engines": ("detect", "measure", "track", "smooth"),
-    "retarget": ("detect", "engines", "keypoints", "measure", "models", "track"),
+    "track": ("detect", "engines", "keypoints", "lift", "measure", "models", "smooth"),
+    "lift": ("detect", "engines", "keypoints", "measure", "models", "smooth", "track"),
+    "measure": ("lift", "track", "smooth"),
+    "smooth": ("detect", "engines", "keypoints", "lift", "measure", "track"),
+    "detect": ("keypoints", "lift", "measure", "track", "smooth"),
+    "engines": ("detect", "lift", "measure", "track", "smooth"),
+    "retarget": ("detect", "engines", "keypoints", "lift", "measure", "models", "track"),
 }
 EDGES = ("cli", "doctor", "ros")
 

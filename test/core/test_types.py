@@ -162,6 +162,7 @@ WRONG_SHAPES = [
     ("xyz", np.zeros((21, 2), np.float32), r"xyz: expected float32 \(21, 3\)"),
     ("z_source", np.zeros(20, np.uint8), r"z_source: expected uint8 \(21,\)"),
     ("uv_std", np.zeros((21, 2), np.float32), r"uv_std: expected float32 \(21,\)"),
+    ("xyz_std", np.zeros(21), r"xyz_std: expected float32 \(21,\), got float64"),
     ("shape_xyz", np.zeros((21, 3)), r"shape_xyz: expected float32 \(21, 3\), got float64"),
 ]
 
@@ -205,6 +206,13 @@ def test_uv_is_nan_exactly_where_the_joint_is_absent(change: dict[str, Any]) -> 
 def test_xyz_is_nan_exactly_where_its_source_is_none(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="xyz is NaN exactly where its z_source is NONE"):
         hand(**change)
+
+
+def test_a_joint_without_a_position_in_metres_has_no_standard_deviation_in_metres() -> None:
+    with pytest.raises(ValueError, match="xyz_std is NaN where its xyz is"):
+        hand(xyz_std=np.ones(21, np.float32))
+    known = hand(xyz=np.ones((21, 3), np.float32), z_source=np.full(21, 1, np.uint8))
+    assert np.isnan(known.xyz_std).all()
 
 
 def test_metric_positions_that_nobody_gave_are_unknown_not_zero() -> None:

@@ -26,9 +26,9 @@ from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, Trac
 PER_JOINT = (
     *("state", "joint_score", "u", "v", "raw_u", "raw_v", "x", "y", "z", "raw_x", "raw_y", "raw_z"),
     *("z_source", "shape_x", "shape_y", "shape_z", "raw_shape_x", "raw_shape_y", "raw_shape_z"),
-    *("raw_state", "corrected", "uv_std"),
+    *("raw_state", "corrected", "uv_std", "xyz_std"),
 )
-WORDS = ("state", "raw_state", "joint_score", "z_source", "corrected", "uv_std")
+WORDS = ("state", "raw_state", "joint_score", "z_source", "corrected", "uv_std", "xyz_std")
 COORDINATES = tuple(name for name in PER_JOINT if name not in WORDS)
 NOTHING = np.zeros(200, np.uint8)
 NAN = np.float32(np.nan)
@@ -50,7 +50,11 @@ def keypoints(layout: Layout, seed: int, absent: tuple[int, ...] = ()) -> Keypoi
     corrected = random.integers(0, 8, count).astype(np.uint8)
     uv_std = random.uniform(0.5, 20, count).astype(np.float32)
     uv_std[[*gone, 7]] = np.nan
-    return Keypoints(layout, uv, score, state, xyz, z_source, shape, corrected, uv_std)
+    xyz_std = random.uniform(0.001, 0.1, count).astype(np.float32)
+    xyz_std[gone] = np.nan
+    return Keypoints(
+        layout, uv, score, state, xyz, z_source, shape, corrected, uv_std, xyz_std=xyz_std
+    )
 
 
 def full(layout: Layout = HAND21, absent: tuple[int, ...] = ()) -> Instance:
@@ -62,6 +66,7 @@ def full(layout: Layout = HAND21, absent: tuple[int, ...] = ()) -> Instance:
             model,
             score=published.score,
             z_source=published.z_source,
+            xyz_std=published.xyz_std,
             corrected=NOTHING[: len(layout)],
             uv_std=np.where(published.state == JointState.PREDICTED, NAN, published.uv_std),
         ),
@@ -226,10 +231,17 @@ def test_no_id_is_the_constant_of_the_message() -> None:
     assert NO_ID == Skeleton.NO_ID
 
 
+def test_in_another_frame_the_header_names_it_and_the_images_own_stays_known() -> None:
+    message = skeleton_array_message(HEADER, (640, 480), [], [], frame_id="base_link")
+    assert message.header == Header(stamp=HEADER.stamp, frame_id="base_link")
+    assert message.image_frame_id == HEADER.frame_id == "wrist_optical_frame"
+
+
 def test_the_array_carries_the_images_header_and_what_ran() -> None:
     message = skeleton_array_message(HEADER, (640, 480), [full(), full()], ["a", "b"], reset=True)
     after = deserialize_message(serialize_message(message), SkeletonArray)
     assert after.header == HEADER
+    assert after.image_frame_id == HEADER.frame_id
     assert (after.image_width, after.image_height) == (640, 480)
     assert list(after.models) == ["a", "b"]
     assert after.reset is True

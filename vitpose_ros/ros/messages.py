@@ -59,7 +59,9 @@ def instance_from_message(message: Skeleton) -> Instance:
     uv_std = np.array(message.uv_std, np.float32)
     raw_has_none = (raw_state == JointState.ABSENT) | (state == JointState.PREDICTED)
     raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
+    xyz_std = np.array(message.xyz_std, np.float32)
     z_source = np.array(message.z_source, np.uint8)
+    raw_unknown = np.isnan(raw_xyz).any(axis=1)
     return Instance(
         keypoints=Keypoints(
             layout=layout,
@@ -68,6 +70,7 @@ def instance_from_message(message: Skeleton) -> Instance:
             state=state,
             xyz=_points(message.x, message.y, message.z),
             z_source=z_source,
+            xyz_std=xyz_std,
             shape_xyz=_points(message.shape_x, message.shape_y, message.shape_z),
             corrected=np.array(message.corrected, np.uint8),
             uv_std=uv_std,
@@ -78,9 +81,8 @@ def instance_from_message(message: Skeleton) -> Instance:
             score=np.where(raw_state == JointState.ABSENT, 0, score).astype(np.float32),
             state=raw_state,
             xyz=raw_xyz,
-            z_source=np.where(np.isnan(raw_xyz).any(axis=1), ZSource.NONE, z_source).astype(
-                np.uint8
-            ),
+            z_source=np.where(raw_unknown, ZSource.NONE, z_source).astype(np.uint8),
+            xyz_std=np.where(raw_unknown, np.float32(np.nan), xyz_std),
             shape_xyz=_points(message.raw_shape_x, message.raw_shape_y, message.raw_shape_z),
             uv_std=np.where(raw_has_none, np.float32(np.nan), uv_std),
         ),
@@ -108,12 +110,13 @@ def skeleton_array_message(
     view: View = View.EGOCENTRIC,
     smoothing: str = "none",
     horizon_s: float = 0.0,
+    frame_id: str | None = None,
 ) -> SkeletonArray:
     """All skeletons of one image.
 
     Parameters
     ----------
-    header : the image's own header; referenced, not copied.
+    header : the image's own header.
     image_size : (width, height) in px.
     instances : the skeletons found in the image.
     models : names of the networks that ran on this image.
@@ -121,9 +124,13 @@ def skeleton_array_message(
     view : how the image was searched.
     smoothing : the preset, or the filter with its numbers.
     horizon_s : how far beyond the header's stamp the joints were extrapolated.
+    frame_id : the frame of metric coordinates; None for that of the image.
     """
     return SkeletonArray(
-        header=header,
+        header=Header(
+            stamp=header.stamp, frame_id=header.frame_id if frame_id is None else frame_id
+        ),
+        image_frame_id=header.frame_id,
         skeletons=[skeleton_message(instance) for instance in instances],
         **skeleton_array_fields(image_size, models, reset, view, smoothing, horizon_s),
     )

@@ -19,6 +19,9 @@ _USUAL_PX = 12.0
 
 _USUAL_M = {"hand": 0.09, "body": 0.5, "animal": 0.5}
 
+_DRIFT_SIZES_S = 2.0
+"""How fast the standard deviation of predicted metres grows, object sizes per second."""
+
 _BRIDGE_S = 0.1
 """Metres that are missing while the joint is seen in the image are predicted for so long."""
 
@@ -65,6 +68,7 @@ class Smoother:
         shape = count, len(layout)
         self._score = np.zeros(shape)  # as last measured
         self._z_source = np.zeros(shape, np.uint8)
+        self._xyz_std = np.full(shape, np.nan, np.float32)
 
     @property
     def _channels(self) -> tuple[Channel, Channel, Channel]:
@@ -142,7 +146,7 @@ class Smoother:
         known: Mask,
         time_s: float,
     ) -> Mask:
-        """Add xyz, z_source and shape_xyz to what is published; returns the outliers among them.
+        """Add xyz, xyz_std, z_source and shape_xyz to what is published; returns the outliers.
 
         A joint without a 2D position gets no 3D position. Where a joint is seen but its metres are
         missing, they are predicted for 0.1 s at most: older ones would contradict the pixels.
@@ -153,7 +157,9 @@ class Smoother:
             valid = used & ~np.isnan(measured[..., 0] + measured[..., 1] + measured[..., 2])
             if not channel.alive and not valid.any():
                 rows[name] = np.full(measured.shape, np.nan, np.float32)
-                rows.setdefault("z_source", np.zeros(used.shape, np.uint8))
+                if name == "xyz":
+                    rows["z_source"] = np.zeros(used.shape, np.uint8)
+                    rows["xyz_std"] = np.full(used.shape, np.nan, np.float32)
                 continue
             x = np.where(valid[..., None], measured, np.nan).astype(np.float64)
             points, age, outlier = channel(x, valid, time_s)
@@ -162,8 +168,13 @@ class Smoother:
             kept = np.where(keep[..., None], points, np.nan)
             rows[name] = np.ascontiguousarray(kept, np.float32)
             if name == "xyz":
-                np.copyto(self._z_source, _stack(given, "z_source"), where=age == 0.0)
+                fresh = age == 0.0
+                np.copyto(self._z_source, _stack(given, "z_source"), where=fresh)
+                np.copyto(self._xyz_std, _stack(given, "xyz_std"), where=fresh)
                 rows["z_source"] = np.where(keep, self._z_source, ZSource.NONE).astype(np.uint8)
+                drift = _DRIFT_SIZES_S * _USUAL_M[self._layout.kind] * age
+                std = np.where(keep, np.hypot(self._xyz_std, drift), np.nan)
+                rows["xyz_std"] = std.astype(np.float32)
             outliers |= outlier
         return outliers
 
@@ -192,6 +203,7 @@ class Smoother:
             channel.take(rows)
         # A fresh track's are written before they are read.
         self._score, self._z_source = self._score[rows], self._z_source[rows]
+        self._xyz_std = self._xyz_std[rows]
 
 
 def _within(age: npt.NDArray[np.float64], hold_s: float) -> Mask:

@@ -52,9 +52,8 @@ def _with_hand(body: Keypoints, hand: Keypoints, side: str) -> Keypoints:
     sources, goals = np.flatnonzero(taken), targets[taken]
     if taken[WRIST]:
         sources, goals = np.append(sources, WRIST), np.append(goals, arm)
-    changed = {
-        name: getattr(body, name).copy() for name in ("uv", "score", "state", "xyz", "z_source")
-    }
+    joint_fields = ("uv", "score", "state", "xyz", "xyz_std", "z_source")
+    changed = {name: getattr(body, name).copy() for name in joint_fields}
     for name, values in changed.items():
         values[goals] = getattr(hand, name)[sources]
     shape = body.shape_xyz.copy()  # each about its own origin: joined at the wrist

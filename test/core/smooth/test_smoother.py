@@ -63,6 +63,7 @@ def joints(uv, score=1.0, xyz=None, shape_xyz=None, layout=HAND21):
         more["xyz"] = np.asarray(xyz, np.float32)
         missing = np.isnan(xyz).any(axis=1)
         more["z_source"] = np.where(missing, ZSource.NONE, ZSource.MEASURED).astype(np.uint8)
+        more["xyz_std"] = np.where(missing, np.nan, 0.003).astype(np.float32)
     if shape_xyz is not None:
         more["shape_xyz"] = np.asarray(shape_xyz, np.float32)
     state = np.where(absent, JointState.ABSENT, JointState.VISIBLE).astype(np.uint8)
@@ -328,6 +329,9 @@ def test_metres_that_are_missing_while_the_joint_is_seen_are_not_held():
     known = [bool((k.z_source == ZSource.MEASURED).all()) for k in seen]
     assert known == [True] * 13 + [False] * 7  # 0.1 s beyond the tenth image
     assert np.isnan(seen[13].xyz).all() and (seen[13].state == JointState.VISIBLE).all()
+    std = np.array([k.xyz_std for k in seen])
+    assert (std[:10] == np.float32(0.003)).all() and np.isnan(std[13:]).all()
+    assert (np.diff(std[9:13], axis=0) > 0.001).all()  # predictions are less certain
 
 
 def test_held_metres_keep_their_source_when_the_hand_is_lost():

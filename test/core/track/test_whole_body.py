@@ -97,12 +97,15 @@ def test_a_hand_far_from_the_visible_wrist_is_refused(whole_body, hand):
 
 def test_metres_of_the_hand_come_along(whole_body, hand):
     xyz = np.arange(63, dtype=np.float32).reshape(21, 3)
-    given = hand(xyz=xyz, z_source=np.full(21, ZSource.MEASURED, np.uint8), shape_xyz=xyz + 1)
+    std = np.arange(21, dtype=np.float32)
+    sources = np.full(21, ZSource.MEASURED, np.uint8)
+    given = hand(xyz=xyz, z_source=sources, xyz_std=std, shape_xyz=xyz + 1)
     shape = np.zeros((133, 3), np.float32)
     shape[COCO_WHOLEBODY133.index("left_wrist")] = 0.5, 0.25, 0
     found, points = refined(replace(whole_body, shape_xyz=shape), given), points_of("left")
     np.testing.assert_array_equal(found.xyz[points], xyz)
     assert (found.z_source[points] == ZSource.MEASURED).all()
+    np.testing.assert_array_equal(found.xyz_std[points], std)
     np.testing.assert_allclose(found.shape_xyz[points], xyz - xyz[WRIST] + (0.5, 0.25, 0))
     assert np.isnan(found.xyz[points_of("right")]).all()
 
