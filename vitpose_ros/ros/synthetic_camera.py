@@ -48,6 +48,7 @@ def _true_instance(hand: TrueHand) -> Instance:
         z_source=np.full(count, ZSource.TRUTH, np.uint8),
         shape_xyz=(hand.xyz - hand.xyz.mean(axis=0)).astype(np.float32),
         uv_std=np.zeros(count, np.float32),
+        xyz_std=np.zeros(count, np.float32),
     )
     return Instance(
         keypoints=keypoints,

@@ -52,7 +52,7 @@ def _with_hand(body: Keypoints, hand: Keypoints, side: str) -> Keypoints:
     sources, goals = np.flatnonzero(taken), targets[taken]
     if taken[WRIST]:
         sources, goals = np.append(sources, WRIST), np.append(goals, arm)
-    joint_fields = ("uv", "score", "state", "xyz", "xyz_std", "z_source")
+    joint_fields = ("uv", "uv_std", "score", "state", "xyz", "xyz_std", "z_source")
     changed = {name: getattr(body, name).copy() for name in joint_fields}
     for name, values in changed.items():
         values[goals] = getattr(hand, name)[sources]
