@@ -1,10 +1,8 @@
 """Joint limits of fingers.
 
-The palm (wrist, knuckles of index, middle and little finger) defines the axes: x towards the middle
-knuckle, y towards the thumb, z out of the back. In these axes a finger's first bone has a flexion
-and an abduction, and the thumb's metacarpal lies in a cone; the other joints are hinges about the
-finger's own lateral axis. A joint beyond its range and tolerance is rotated back to the limit,
-together with all joints beyond it, so that no length changes.
+Angles are those of `hand_axes`; the thumb's metacarpal lies in a cone. A joint beyond its range and
+tolerance is rotated back to the limit, together with all joints beyond it, so that no length
+changes.
 
 The side of the hand says where its back is. So do the hinges, since fingers bend only towards the
 palm: they decide where the side is unknown, and where they contradict the side, only overbending is
@@ -17,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros import limits
-from vitpose_ros.smooth.rotations import bend, beside, cross, dot, excess, ramp, rotated, unit
+from vitpose_ros.smooth.hand_axes import JOINTS, HandAxes, as_right
+from vitpose_ros.smooth.rotations import beside, cross, dot, excess, ramp, rotated, unit
 
 Array = npt.NDArray[np.float64]
-
-_JOINTS = 1 + np.arange(20).reshape(5, 4)  # of each digit, from the palm to the tip
 
 _AGREES_RAD = np.radians((-30.0, -10.0))
 """Flexion of a hand's hinges at which its known side gets no and full confidence."""
@@ -35,10 +32,9 @@ _PALM_M = (0.13, 0.11)
 _WITHIN = (0.25, 0.5)
 """The share of a bone in its hinge's plane at which its angle gets no and full confidence."""
 
-_COS, _SIN = (of(np.radians(limits.SPLAY_DEG))[:, None] for of in (np.cos, np.sin))
 _MCP_FLEXION, _MCP_ABDUCTION = limits.MCP_FLEXION.radians(), limits.MCP_ABDUCTION.radians()
 _CONE_RAD = np.radians(limits.THUMB_CONE_DEG + limits.TOLERANCE_DEG)
-_CENTRE, _THUMB_HINGE = unit(limits.THUMB_CENTRE), unit(limits.THUMB_HINGE)
+_CENTRE = unit(limits.THUMB_CENTRE)
 
 
 def _digits(thumb: limits.Ranges, fingers: limits.Ranges) -> tuple[Array, Array]:
@@ -75,62 +71,32 @@ def limit_hands(points: Array, right: npt.NDArray[np.int64]) -> Array:
     mirror = np.where(right < 0, -1.0, 1.0)
     unknown = right == 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        hands = _Hands(_as_right(points, mirror))
+        hands = _Hands(as_right(points, mirror))
         flexion = hands.flexion()
         confidence = ramp(flexion, *_AGREES_RAD)
         if unknown.any():
             confidence = np.where(unknown, ramp(np.abs(flexion), *_DECIDES_RAD), confidence)
             mirror = np.where(unknown & (flexion < 0), -1.0, mirror)
-            hands = _Hands(_as_right(points, mirror))
+            hands = _Hands(as_right(points, mirror))
         limited = hands.limited(np.nan_to_num(confidence)[:, None])
-    return points if limited is hands.points else _as_right(limited, mirror)
+    return points if limited is hands.points else as_right(limited, mirror)
 
 
-def _as_right(points: Array, mirror: Array) -> Array:
-    """Left hands, whose mirror is -1, as right ones, and back."""
-    mirrored = points.copy()
-    mirrored[..., 0] *= mirror[:, None]
-    return mirrored
-
-
-class _Hands:
-    """Right hands: their palms' axes, and how their digits are bent.
+class _Hands(HandAxes):
+    """Right hands that are brought within their limits.
 
     Rotating a joint moves the hinges beyond it along and keeps their angles. So all angles are
     measured first, and joints are rotated from the tips to the palm.
 
     Attributes
     ----------
-    points : (N, 21, 3).
-    ahead, aside, back : (N, 1, 3) the axes x, y, z; NaN where a joint of the palm is missing.
     plausible : (N, 1) 0 .. 1, whether the palm has the shape of one; 1 where it is not known. Where
         a network is lost, its palm shows it, and limits would only move the error.
-    neutral, lateral : (N, 4, 3) where the four fingers point in a flat hand, and the axes of their
-        flexion.
-    bones, directions : (N, 5, 3, 3) each digit's bones from the palm to the tip, as vectors, and
-        with length 1.
-    hinge : (N, 5, 2, 3) the axes of each digit's two hinges.
-    angle, within : (N, 5, 2) see `rotations.bend`.
     """
 
     def __init__(self, points: Array) -> None:
-        self.points = points
-        wrist, index, middle, little = (points[:, None, joint] for joint in (0, 5, 9, 17))
-        ray = middle - wrist
-        self.back = unit(cross(little - wrist, index - wrist))
-        self.ahead = beside(ray, self.back)
-        self.aside = cross(self.back, self.ahead)
-        self.plausible = _plausible(ray, self.back)
-        self.neutral = _COS * self.ahead + _SIN * self.aside
-        self.lateral = _COS * self.aside - _SIN * self.ahead
-        self.bones = points[:, _JOINTS[:, 1:]] - points[:, _JOINTS[:, :-1]]
-        self.directions = unit(self.bones)
-        first = self.directions[:, :, 0]
-        across = np.concatenate([self._thumb_hinge(first[:, :1]), self.lateral], axis=1)
-        near = beside(across, first)
-        self.hinge = np.stack([near, beside(near, self.directions[:, :, 1])], axis=2)
-        before, after = self.directions[:, :, :2], self.directions[:, :, 1:]
-        self.angle, self.within = bend(before, after, self.hinge)
+        super().__init__(points)
+        self.plausible = _plausible(points[:, None, 9] - points[:, None, 0], self.back)
 
     def flexion(self) -> Array:
         """(N,) the sum of a finger's hinge angles, the median of the four fingers; NaN where no
@@ -159,7 +125,7 @@ class _Hands:
             bones[:, :, start:] = np.where((turn != 0)[..., None, None], moved, bones[:, :, start:])
         shift = np.where(np.isfinite(bones), bones - self.bones, 0.0)
         limited = self.points.copy()
-        limited[:, _JOINTS[:, 1:]] += shift.cumsum(axis=2)
+        limited[:, JOINTS[:, 1:]] += shift.cumsum(axis=2)
         return limited
 
     def _hinges(self, confidence: Array) -> tuple[_Rotation, _Rotation]:
@@ -183,36 +149,19 @@ class _Hands:
         """Rotations into the thumb's cone and into the fingers' abduction: the angle out of the
         plane across the lateral axis.
         """
-        direction, centre = self.directions[:, :, 0], self._in_palm(_CENTRE)
+        direction, centre = self.directions[:, :, 0], self.in_palm(_CENTRE)
         far = np.arccos(np.clip(dot(direction[:, :1], centre), -1.0, 1.0)) - _CONE_RAD
-        wide = np.arcsin(np.clip(dot(direction[:, 1:], self.lateral), -1.0, 1.0))
         inward = beside(direction[:, 1:], self.lateral)
-        back = [np.maximum(far, 0.0), -excess(wide, *_MCP_ABDUCTION)]
+        back = [np.maximum(far, 0.0), -excess(self.mcp_abduction(), *_MCP_ABDUCTION)]
         axis = [unit(cross(direction[:, :1], centre)), cross(inward, self.lateral)]
         turn = np.nan_to_num(confidence * np.concatenate(back, axis=1))
         return np.concatenate(axis, axis=1), turn, 0
 
     def _flexions(self, confidence: Array) -> _Rotation:
-        """Rotations into the fingers' MCP flexion: the angle in the plane across the lateral axis,
-        which is defined at any abduction and does not change with it.
-        """
-        direction = self.directions[:, 1:, 0]
-        flexion = np.arctan2(-dot(direction, self.back), dot(direction, self.neutral))
+        """Rotations into the fingers' MCP flexion."""
         turn = np.zeros(self.angle.shape[:2])
-        turn[:, 1:] = -np.nan_to_num(confidence * excess(flexion, *_MCP_FLEXION))
+        turn[:, 1:] = -np.nan_to_num(confidence * excess(self.mcp_flexion(), *_MCP_FLEXION))
         return np.concatenate([self.back, self.lateral], axis=1), turn, 0  # the thumb has none
-
-    def _thumb_hinge(self, direction: Array) -> Array:
-        """(N, 1, 3): the axis of the thumb's flexion, carried from the cone's middle by the
-        shortest turn.
-        """
-        centre, hinge = self._in_palm(_CENTRE), self._in_palm(_THUMB_HINGE)
-        axis, cos = cross(centre, direction), dot(centre, direction)[..., None]
-        share = dot(axis, hinge)[..., None] / np.maximum(1.0 + cos, 0.1)
-        return cos * hinge + cross(axis, hinge) + share * axis
-
-    def _in_palm(self, vector: Array) -> Array:
-        return vector[0] * self.ahead + vector[1] * self.aside + vector[2] * self.back
 
 
 def _plausible(ray: Array, back: Array) -> Array:
