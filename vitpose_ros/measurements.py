@@ -71,7 +71,7 @@ class HandMeasurement:
     Attributes
     ----------
     uv : (21, 2) float32, px of the image; NaN where the network gave no joint.
-    score : (21,) float32, 0 .. 1; 0 where it gave none.
+    score : (21,) float32, 0 .. 1; 0 where it gave no joint, NaN if it gives no scores per joint.
     supported : (21,) bool, whether the joint's own score supports it; networks without scores per
         joint support all.
     shape_xyz : (21, 3) float32, metres around the hand's centre, axes of the optical frame (x

@@ -247,7 +247,7 @@ class Keypoints:
     ----------
     layout : the layout of the K joints.
     uv : (K, 2) float32, px; NaN where the joint is absent.
-    score : (K,) float32, 0 .. 1; 0 where absent.
+    score : (K,) float32, 0 .. 1; 0 where absent, NaN where the model gives no scores per joint.
     state : (K,) uint8, values of JointState.
     xyz : (K, 3) float32, metres in the camera's optical frame, once lifted in the target frame
         (`Frame.to_target`); NaN where unknown.

@@ -88,8 +88,7 @@ def _measurement(
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     return HandMeasurement(
         uv=uv.astype(np.float32),
-        # The network has no scores per joint: use the hand's presence.
-        score=np.full(JOINTS, min(max(presence, 0.0), 1.0), np.float32),
+        score=np.full(JOINTS, np.nan, np.float32),  # it gives no scores per joint
         supported=np.ones(JOINTS, np.bool_),
         shape_xyz=(world.reshape(JOINTS, 3) @ turn.T).astype(np.float32),
         presence=min(max(presence, 0.0), 1.0),

@@ -190,8 +190,9 @@ def _mates(bones: tuple[tuple[int, int], ...], layout: Layout) -> npt.NDArray[np
 
 
 def _weight(given: list[Keypoints]) -> Array:
-    """(M, K) weight of a joint's position: its squared score."""
+    """(M, K) weight of a joint's position: its squared score, 1 if the model gives none."""
     score = np.stack([joints.score for joints in given]).astype(np.float64)
+    score[np.isnan(score)] = 1.0
     state = np.stack([joints.state for joints in given])
     worth = np.where(state == JointState.OCCLUDED, _OCCLUDED_WORTH, state >= JointState.MEASURED)
     return worth * np.clip(score, 0.0, 1.0) ** 2

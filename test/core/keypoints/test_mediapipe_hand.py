@@ -53,6 +53,11 @@ def test_each_region_has_its_own_estimate_in_order():
     assert [hand.right for hand in hands] == pytest.approx(engine.values[2][:2, 0])
 
 
+def test_the_hands_presence_is_no_score_of_its_joints():
+    (hand,) = HandLandmarks(FakeEngine(), "hands")([Crop(IMAGE, Region(300, 200, 180, 180))])
+    assert np.isnan(hand.score).all() and np.isnan(hand.keypoints(640, 480).score).all()
+
+
 def test_no_region_needs_no_network():
     engine = FakeEngine()
     engine.run = None

@@ -177,6 +177,16 @@ def test_tracks_do_not_teach_each_other_and_their_order_plays_no_part(true_hands
         assert (result.corrected == 0).all()
 
 
+def test_joints_of_a_model_without_scores_teach_lengths_as_sure_ones_do(true_hands):
+    taught = []
+    for score in (1.0, np.nan):
+        biomechanics = Biomechanics(HAND21)
+        follow([true_hands()] * 90, biomechanics=biomechanics, score=score)
+        taught += follow([true_hands() * 1.2], biomechanics=biomechanics, start=90)
+    assert (taught[1].corrected > 0).any()
+    assert np.array_equal(taught[0].shape_xyz, taught[1].shape_xyz)
+
+
 @pytest.mark.parametrize(
     ("state", "score"), [(JointState.PREDICTED, 1.0), (JointState.VISIBLE, 0.0)]
 )

@@ -277,6 +277,14 @@ def test_a_gap_is_predicted_with_falling_speed_and_score_then_absent():
     assert (np.diff(scores) < 0).all() and scores[-1] < 0.1
 
 
+def test_a_model_without_scores_per_joint_gets_none_until_the_joint_is_absent():
+    times, points = moving(40)
+    points[20:] = [None] * 20
+    out = play(hand_smoother(), times, points, score=np.nan)
+    assert np.isnan(out[19].score).all() and np.isnan(out[25].score).all()
+    assert out[39] is None
+
+
 def test_a_joint_that_is_not_seen_goes_with_its_hand():
     times, points = moving(40)
     hidden = [uv.copy() for uv in points]
