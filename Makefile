@@ -3,6 +3,7 @@ PYTHON ?= python3
 CHOSEN = $(if $(filter-out file,$(origin PYTHON)),WORKSPACE_PYTHON_CHOSEN=1 )
 WORKSPACE = $(CHOSEN)$(PYTHON) tools/workspace.py
 ARGS ?= test
+TEST_MODELS = $(MODELS) shadow-hand
 MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full vitpose-tiny-synthetic
 
 .DEFAULT_GOAL := help
@@ -27,7 +28,7 @@ demo: models
 	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(HANDS),--hands "$(HANDS)") $(if $(SCRIPT),--script "$(SCRIPT)") $(if $(filter-out test,$(ARGS)),$(ARGS))
 
 test: lint
-	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(MODELS)
+	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(TEST_MODELS)
 	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert and not torch'
 
 test-convert:

@@ -128,7 +128,7 @@ def _as_json(store: ModelStore, status: Status) -> dict[str, Any]:
         "task": entry.task,
         "architecture": entry.architecture,
         "layout": entry.layout.name if entry.layout else None,
-        "input": [entry.input_width, entry.input_height],
+        "input": [entry.input_width, entry.input_height] if entry.input_width else None,
         "parameters": entry.parameters,
         "licence": {"name": entry.licence.name, "url": entry.licence.url},
         "origin": entry.origin,

@@ -41,8 +41,10 @@ TASKS: Mapping[str, tuple[str, ...]] = {
     "hand_keypoints": ("hand",),
     "person_detector": (),
     "body_keypoints": ("body", "animal"),
+    "robot_hand": (),
 }
-"""What a model is for, and the kinds of layout that it may have; a detector has none."""
+"""What a model is for, and the kinds of layout that it may have; a detector has none. A robot_hand
+is no network but the description of a robot, with its meshes."""
 
 CONVERSIONS = ("huggingface", "vitpose_pth")
 """Checkpoints that `vitpose_ros models convert` reads: a Hugging Face repository (config.json and
@@ -128,7 +130,7 @@ class Entry:
     task : one of TASKS.
     architecture : "mediapipe", "vitpose", ...; it determines preprocessing and decoding.
     layout : the joints it gives; None for a detector.
-    input_width, input_height : the network's input, px.
+    input_width, input_height : the network's input, px; 0 for a robot_hand, which has none.
     parameters : number of weights, None if not counted.
     licence, origin : the weights' terms, and their authors' page.
     accuracy : published figures, possibly none.
@@ -254,15 +256,15 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
             "'-', and starts with a letter or digit."
         )
     task = reader.choice("task", TASKS)
-    size = reader.child("input")
+    size = None if task == "robot_hand" else reader.child("input")
     convert = _read_conversion(reader)
     entry = Entry(
         name=name,
         task=task,
         architecture=reader.text("architecture"),
         layout=_read_layout(reader, task),
-        input_width=size.integer("width", least=1),
-        input_height=size.integer("height", least=1),
+        input_width=size.integer("width", least=1) if size else 0,
+        input_height=size.integer("height", least=1) if size else 0,
         parameters=reader.optional_integer("parameters", least=1),
         licence=_read_licence(reader.child("licence")),
         origin=reader.text("origin"),
@@ -272,7 +274,8 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
         convert=convert,
         settings=reader.settings("settings"),
     )
-    size.finish()
+    if size:
+        size.finish()
     reader.finish()
     _check_files(reader, entry)
     return entry

@@ -1,0 +1,104 @@
+"""Which hand a robot follows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitpose_ros.layouts import COCO17, HAND21
+from vitpose_ros.retarget.choice import HandChoice, finger_points
+from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState, ZSource
+
+
+def hand(
+    track_id=3, side=Side.RIGHT, track=TrackState.CONFIRMED, age_s=2.0, layout=HAND21, **joints
+):
+    count = len(layout)
+    keypoints = Keypoints(
+        layout,
+        np.zeros((count, 2), np.float32),
+        np.ones(count, np.float32),
+        joints.pop("state", np.full(count, JointState.MEASURED, np.uint8)),
+        **joints,
+    )
+    return Instance(
+        keypoints,
+        0.9,
+        "fake",
+        side=side,
+        side_score=0.9,
+        track_id=track_id,
+        track_state=track,
+        track_age_s=age_s,
+    )
+
+
+def test_the_usable_hand_that_was_tracked_longest_is_latched_and_no_other_followed():
+    choice = HandChoice(Side.RIGHT)
+    assert choice.latch([hand(1, age_s=1), hand(2, age_s=5), hand(4, Side.LEFT, age_s=9)]) == ""
+    assert choice.track_id == 2
+    picked, reason = choice.pick([hand(1, age_s=60), hand(2)], restarted=False)
+    assert picked is not None and picked.track_id == 2 and reason == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (hand(3, Side.LEFT), "reported as left, and the robot follows a right one"),
+        (hand(3, Side.UNKNOWN), "neither left nor right"),
+        (hand(3, track=TrackState.LOST), "hand 3 is lost"),
+        (hand(3, track=TrackState.TENTATIVE), "has only just been found"),
+        (hand(3, layout=COCO17), "no right hand is in view"),
+    ],
+)
+def test_a_hand_that_cannot_be_used_is_not_latched_and_the_reason_is_given(given, words):
+    choice = HandChoice(Side.RIGHT)
+    assert words in choice.latch([given])
+    assert choice.track_id == NO_ID
+    assert words in choice.pick([given], restarted=False)[1]
+
+
+def test_another_id_at_the_same_place_is_not_followed_until_the_clutch_closes_again():
+    choice = HandChoice(Side.RIGHT)
+    choice.latch([hand(3)])
+    picked, reason = choice.pick([hand(7)], restarted=False)
+    assert picked is None
+    assert reason == "hand 3 is not in view; hand 7 is in view: close the clutch again to follow it"
+    assert choice.pick([hand(3)], restarted=False)[0] is not None
+    choice.latch([hand(7)])
+    assert choice.pick([hand(7)], restarted=False)[0] is not None
+
+
+def test_after_tracking_restarted_the_same_id_means_another_hand():
+    choice = HandChoice(Side.RIGHT)
+    choice.latch([hand(3)])
+    assert "tracking restarted" in choice.pick([hand(3)], restarted=True)[1]
+    picked, reason = choice.pick([hand(3)], restarted=False)
+    assert picked is None and "close the clutch again" in reason
+    assert choice.latch([hand(3)]) == ""
+    assert choice.pick([hand(3)], restarted=False)[0] is not None
+
+
+def test_a_latched_hand_whose_side_changes_is_not_followed():
+    choice = HandChoice(Side.RIGHT)
+    choice.latch([hand(3)])
+    assert choice.pick([hand(3, Side.LEFT)], restarted=False)[0] is None
+
+
+def test_fingers_are_taken_from_the_shape_else_from_metric_joints_and_never_from_both():
+    shape = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
+    metric, source = shape + 1, np.full(21, ZSource.MEASURED, np.uint8)
+    both = hand(shape_xyz=shape, xyz=metric, z_source=source)
+    np.testing.assert_array_equal(finger_points(both, False)[0], shape)
+    np.testing.assert_array_equal(
+        finger_points(hand(xyz=metric, z_source=source), False)[0], metric
+    )
+    assert finger_points(hand(), False) is None
+
+
+def test_only_joints_that_were_measured_in_this_image_may_be_used():
+    shape = np.ones((21, 3), np.float32)
+    state = np.full(21, JointState.MEASURED, np.uint8)
+    state[4], state[8] = JointState.PREDICTED, JointState.OCCLUDED
+    _, known = finger_points(hand(shape_xyz=shape, state=state), False)
+    assert not known[[4, 8]].any() and known.sum() == 19

@@ -1,0 +1,124 @@
+"""Which of the hands in view the robot follows: by its track id, the one that was there when the
+clutch closed, and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState
+
+BoolArray = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
+
+_NAMES = {Side.LEFT: "left", Side.RIGHT: "right"}
+
+
+class HandChoice:
+    """Latches one hand.
+
+    Parameters
+    ----------
+    side : which hand the robot follows.
+
+    Attributes
+    ----------
+    track_id : of the latched hand; NO_ID for none.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self.track_id = NO_ID
+        self._lost_reason = ""
+
+    def latch(self, instances: Sequence[Instance]) -> str:
+        """Choose the usable hand that has been tracked longest. Why there is none, or ""."""
+        usable = [hand for hand in instances if not self.problem(hand)]
+        if not usable:
+            self.release()
+            return self._none(instances)
+        self.track_id = max(usable, key=lambda hand: hand.track_age_s).track_id
+        self._lost_reason = ""
+        return ""
+
+    def release(self) -> None:
+        """Forget the hand."""
+        self.track_id, self._lost_reason = NO_ID, ""
+
+    def pick(self, instances: Sequence[Instance], restarted: bool) -> tuple[Instance | None, str]:
+        """The hand to follow among those of an image, or None and the reason.
+
+        Before a hand is latched, the one that would be. A hand with another id is not followed,
+        wherever it is: it may be someone else's.
+
+        Parameters
+        ----------
+        instances : of the image.
+        restarted : tracking restarted, so that ids of earlier images mean nothing any more.
+        """
+        if self.track_id == NO_ID:
+            usable = [hand for hand in instances if not self.problem(hand)]
+            best = max(usable, key=lambda hand: hand.track_age_s, default=None)
+            return best, "" if best is not None else self._none(instances)
+        if restarted:
+            self._lost_reason = (
+                f"tracking restarted (the stamps jumped, or the camera changed), so hand "
+                f"{self.track_id} is gone: close the clutch again"
+            )
+        if self._lost_reason:
+            return None, self._lost_reason
+        own = next((hand for hand in instances if hand.track_id == self.track_id), None)
+        if own is None:
+            others = [hand.track_id for hand in instances if not self.problem(hand)]
+            more = (
+                f"; hand {others[0]} is in view: close the clutch again to follow it"
+                if others
+                else ""
+            )
+            return None, f"hand {self.track_id} is not in view{more}"
+        problem = self.problem(own)
+        return (None, problem) if problem else (own, "")
+
+    def problem(self, hand: Instance) -> str:
+        """Why a robot cannot follow this hand now; "" if it can."""
+        if hand.layout is not HAND21:
+            return f"it has the layout '{hand.layout.name}', not '{HAND21.name}'"
+        name = f"hand {hand.track_id}"
+        if hand.side is not self._side:
+            seen = _NAMES.get(hand.side, "neither left nor right")
+            return f"{name} is reported as {seen}, and the robot follows a {_NAMES[self._side]} one"
+        if hand.track_state is TrackState.LOST:
+            return f"{name} is lost"
+        if hand.track_state is not TrackState.CONFIRMED:
+            return f"{name} has only just been found"
+        return ""
+
+    def _none(self, instances: Sequence[Instance]) -> str:
+        problems = [self.problem(hand) for hand in instances if hand.layout is HAND21]
+        return problems[0] if problems else f"no {_NAMES[self._side]} hand is in view"
+
+
+def finger_points(hand: Instance, predicted: bool) -> tuple[Array, BoolArray] | None:
+    """The joints (21, 3) in metres from which fingers are taken, and which of them may be used.
+
+    The model's shape where it gives one: it is complete and does not depend on depth. Else metric
+    positions. None if neither is known. Joints that were not measured in this image cannot be used.
+
+    Parameters
+    ----------
+    hand : of the layout hand21.
+    predicted : joints are extrapolated to a later time (prediction_horizon), so that the raw ones
+        tell which were measured.
+    """
+    joints: Keypoints = hand.keypoints
+    states = hand.raw.state if predicted else joints.state
+    measured = states >= JointState.MEASURED
+    for points in (joints.shape_xyz, joints.xyz):
+        known = measured & np.isfinite(points).all(axis=1)
+        if known.any():
+            return points.astype(np.float64), known
+    return None
