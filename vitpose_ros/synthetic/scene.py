@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import MIDDLE_MCP
 from vitpose_ros.synthetic import setting
 from vitpose_ros.synthetic.anatomy import JOINT_RADIUS_MM, PALM, bone_maps, hand21_m
@@ -25,6 +26,7 @@ from vitpose_ros.synthetic.motion import SCRIPTS, Motion, elbow_m, grasp_pose
 from vitpose_ros.synthetic.raster import rasterise
 from vitpose_ros.synthetic.skin import make_skin
 from vitpose_ros.synthetic.truth import Rendering, TrueHand
+from vitpose_ros.transform import Transform
 from vitpose_ros.types import ByteArray, FloatArray, Side
 
 __all__ = ["SCRIPTS", "Rendering", "Scene", "TrueHand"]
@@ -61,6 +63,8 @@ class Scene:
     exposure_s : exposure time, centred on the requested time; it adds motion blur, 0 for none.
         Depth and joints are those of the centre.
     noise : standard deviation of the sensor noise, out of 255.
+    eye : where the camera is. Scenes that differ in nothing else show the same hands at the same
+        times from several places.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class Scene:
         blur_px: float = 0.7,
         exposure_s: float = 0.006,
         noise: float = 2.5,
+        eye: setting.Eye = setting.MIDDLE_EYE,
     ) -> None:
         _check(width, height, hands, horizontal_fov_deg, blur_px, exposure_s, noise)
         self._motion = Motion(script, seed)
@@ -92,7 +97,8 @@ class Scene:
         self._blur_px, self._exposure_s = float(blur_px), float(exposure_s)
 
         rng = np.random.default_rng((self.seed, 1))
-        self._rotation = setting.camera_rotation(rng.uniform(44.0, 47.0))
+        self._rotation = setting.camera_rotation(rng.uniform(44.0, 47.0), eye.yaw_deg)
+        self._position_m = np.array(eye.position_m, np.float64)
         self._light = setting.make_light(rng)
         self._to_sun = (self._rotation @ self._light.to_sun).astype(np.float32)
         self._up = self._rotation[:, 2].astype(np.float32)
@@ -101,12 +107,29 @@ class Scene:
         self._skin = make_skin(self._mesh, rng)
         self._plate, self._can = setting.make_plate(rng), setting.make_can(rng)
         self._table, self._table_inverse = setting.background(
-            self.camera_matrix, self._rotation, width, height, self._light, rng
+            self.camera_matrix,
+            self._rotation,
+            self._position_m,
+            width,
+            height,
+            self._light,
+            rng,
         )
         self._still_image = self._blurred(self._table)
         shape = (height + _NOISE_MARGIN_PX, width + _NOISE_MARGIN_PX, 3)
         self._grain = np.round(rng.normal(0.0, noise, shape)).astype(np.int16) if noise else None
         self._can_stands_m = self._can_in_hand(grasp_pose().to_vector())
+
+    @property
+    def camera(self) -> CameraModel:
+        """The camera's geometry."""
+        k = self.camera_matrix
+        return CameraModel(self.width, self.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+
+    @property
+    def pose(self) -> Transform:
+        """From the camera's optical frame to the world (x right, y forward, z up)."""
+        return Transform(self._rotation.T, self._position_m)
 
     def truth(self, time_s: float) -> tuple[TrueHand, ...]:
         """The hands at a time, without rendering; `visible` then ignores occlusion."""
@@ -147,7 +170,10 @@ class Scene:
         to_camera = self._rotation * (
             (1.0, 1.0, 1.0) if self._sides[index] is Side.RIGHT else (-1.0, 1.0, 1.0)
         )
-        return to_camera @ np.concatenate([bones, joints]), hand21_m(bones) @ to_camera.T
+        maps = to_camera @ np.concatenate([bones, joints])
+        shift = self._rotation @ self._position_m
+        maps[:, :, 3] -= shift
+        return maps, hand21_m(bones) @ to_camera.T - shift
 
     def _true_hand(
         self, index: int, joints: npt.NDArray[np.float64], depth: FloatArray | None
@@ -238,7 +264,8 @@ class Scene:
         self, solid: setting.Solid, place_m: npt.NDArray[np.float64], turn: npt.NDArray
     ) -> _Surface:
         to_camera = self._rotation @ turn
-        points = (solid.vertices_m @ to_camera.T + self._rotation @ place_m).astype(np.float32)
+        place = self._rotation @ (place_m - self._position_m)
+        points = (solid.vertices_m @ to_camera.T + place).astype(np.float32)
         normals = (solid.normals @ to_camera.T).astype(np.float32)
         colours = self._lit(
             solid.colours.astype(np.float32), normals, np.ones(len(points), np.float32), 0.0
@@ -260,9 +287,8 @@ class Scene:
         drawn = rasterise(uv, nearness, faces, inverse)
 
         sharp = self._table.copy()
-        changed = cast_shadows(
-            sharp, points, self._up, setting.TABLE_Z_M, self._to_sun, self.camera_matrix
-        )
+        table_m = setting.TABLE_Z_M - float(self._position_m[2])
+        changed = cast_shadows(sharp, points, self._up, table_m, self._to_sun, self.camera_matrix)
         corner = faces[drawn.face]
         colour = drawn.weights[:, :1] * colours[corner[:, 0]]
         colour += drawn.weights[:, 1:2] * colours[corner[:, 1]]

@@ -43,12 +43,31 @@ class Solid:
     colours: Array
 
 
-def camera_rotation(pitch_deg: float) -> Array:
+@dataclass(frozen=True)
+class Eye:
+    """Where a camera is beside the middle one, which is in the wearer's face.
+
+    Attributes
+    ----------
+    position_m : in the world: x right, y forward, z up, m.
+    yaw_deg : how far it is turned to the right.
+    """
+
+    position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw_deg: float = 0.0
+
+
+MIDDLE_EYE = Eye()
+
+
+def camera_rotation(pitch_deg: float, yaw_deg: float = 0.0) -> Array:
     """(3, 3) the rotation from the world (x right, y forward, z up) to the optical frame of a
-    camera pitched down by `pitch_deg`.
+    camera pitched down by `pitch_deg` and turned to the right by `yaw_deg`.
     """
     cos, sin = np.cos(np.radians(pitch_deg)), np.sin(np.radians(pitch_deg))
-    return np.array(((1.0, 0.0, 0.0), (0.0, -sin, -cos), (0.0, cos, -sin)))
+    down = np.array(((1.0, 0.0, 0.0), (0.0, -sin, -cos), (0.0, cos, -sin)))
+    cos, sin = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
+    return down @ np.array(((cos, -sin, 0.0), (sin, cos, 0.0), (0.0, 0.0, 1.0)))
 
 
 def make_light(rng: np.random.Generator) -> Light:
@@ -111,7 +130,13 @@ def _table_texture(rng: np.random.Generator) -> npt.NDArray[np.float32]:
 
 
 def background(
-    camera: Array, rotation: Array, width: int, height: int, light: Light, rng: np.random.Generator
+    camera: Array,
+    rotation: Array,
+    position_m: Array,
+    width: int,
+    height: int,
+    light: Light,
+    rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """The static scene: image (H, W, 3) and inverse depth (H, W), 1/m, 0 where no surface is."""
     v, u = np.mgrid[0:height, 0:width].astype(np.float64)
@@ -127,8 +152,8 @@ def background(
     colour = room * (1.0 + 0.25 * _noise(rng, (height, width), (9, 6))[..., None])
     inverse = np.zeros((height, width))
     with np.errstate(divide="ignore", invalid="ignore"):
-        depth = TABLE_Z_M / ray[..., 2]
-        place = ray * depth[..., None]
+        depth = (TABLE_Z_M - position_m[2]) / ray[..., 2]
+        place = position_m + ray * depth[..., None]
         on = (
             (depth > 0)
             & (np.abs(place[..., 0]) < _TABLE_EDGE_M[0])
@@ -145,7 +170,9 @@ def background(
     colour = np.where(on[..., None], table, colour)
     inverse = np.where(on, 1.0 / np.where(on, depth, 1.0), inverse)
     for centre, size, turn, paint in _things(rng):
-        colour, inverse = _add_box(colour, inverse, ray, centre, size, turn, paint, light)
+        colour, inverse = _add_box(
+            colour, inverse, ray, centre - position_m, size, turn, paint, light
+        )
     image = np.clip(colour * light.tint, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(image), np.ascontiguousarray(inverse, dtype=np.float32)
 
