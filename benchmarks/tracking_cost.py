@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from common import machine, parser, report, write_json
 
+from vitpose_ros.assignment import assign
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.layouts import COCO_WHOLEBODY133, FACE_START, LEFT_HAND_START, RIGHT_HAND_START
 from vitpose_ros.smooth.settings import preset
 from vitpose_ros.smooth.smoother import Smoother
-from vitpose_ros.track.assign import assign, body_costs
+from vitpose_ros.track.assign import body_costs
 from vitpose_ros.track.tracks import Reading, Tracks
 from vitpose_ros.types import JointState, Keypoints, ZSource
 

@@ -1,4 +1,4 @@
-"""Assigns readings to tracks: the costs, and the assignment with the lowest total cost.
+"""What it costs to assign readings to tracks; `assignment.assign` then finds the lowest total.
 
 A cost is infinite if the object cannot have moved from the track to the reading. Hands are compared
 by wrist and MCP joints, because boxes of clasped hands overlap. Bodies are compared by OKS.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from vitpose_ros.geometry import iou, known_median, unrotated_box
 from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, PINKY_MCP, RING_MCP, WRIST
@@ -47,23 +46,7 @@ FEW_JOINTS = 5
 """With fewer sure joints in common, the boxes of two bodies are compared, too."""
 
 _PALM = [WRIST, INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP]
-_FAR = 1e6
 _WIDEST, _OKS_ENDS = 0.25, 4.0  # every joint's sigma is below half of that; exp(-8) is about 0
-
-
-def assign(costs: Array) -> list[tuple[int, int]]:
-    """Pairs (row, column) with the lowest total cost, by SciPy's linear_sum_assignment: as many as
-    possible, none with an infinite cost.
-    """
-    if costs.size == 0:
-        return []
-    possible = np.isfinite(costs)
-    rows, columns = linear_sum_assignment(np.where(possible, costs, _FAR))
-    return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if possible[row, column]
-    ]
 
 
 def hand_costs(

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.assignment import assign
 from vitpose_ros.geometry import iou, unrotated_box
 from vitpose_ros.layouts import Layout
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.oks import pair_oks
 from vitpose_ros.settings import PersonSettings
-from vitpose_ros.track.assign import assign, body_costs
+from vitpose_ros.track.assign import body_costs
 from vitpose_ros.track.tracks import Reading, Tracks, as_lost
 from vitpose_ros.types import Instance, Region
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vitpose_ros.assignment import assign
 from vitpose_ros.hand_geometry import palm_size
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.settings import HANDS_OF_A_PERSON, HandSettings
 from vitpose_ros.track.arms import Arm, arm_is_hidden, arms_of_hands
-from vitpose_ros.track.assign import HAND_FARTHEST, assign, hand_costs
+from vitpose_ros.track.assign import HAND_FARTHEST, hand_costs
 from vitpose_ros.track.sides import MOST, Sides, side_evidence
 from vitpose_ros.track.tracks import Reading, Track, Tracks, as_lost
 from vitpose_ros.types import NO_ID, Frame, Instance, Region, Side, TrackState

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitpose_ros.assignment import assign
 from vitpose_ros.layouts import COCO17
 from vitpose_ros.track.assign import (
     HAND_FARTHEST,
-    assign,
     body_costs,
     hand_costs,
 )
