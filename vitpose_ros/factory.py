@@ -11,6 +11,7 @@ from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
+from vitpose_ros.keypoints.lifting_network import load_lifting_network
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
 from vitpose_ros.keypoints.recipes import TURNED
@@ -27,13 +28,14 @@ class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
     Only those that the view needs are loaded: hand_detector unless the view is "third_person",
-    person_detector and body_model unless it is "egocentric".
+    person_detector, body_model and lifting_model (none if empty) unless it is "egocentric".
     """
 
     hand_detector: str = "mediapipe-palm-full"
     hand_model: str = "mediapipe-hand-full"
     person_detector: str = "mediapipe-person"
     body_model: str = "mediapipe-body-full"
+    lifting_model: str = ""
 
 
 def load_pipeline(
@@ -84,14 +86,21 @@ def load_networks(
     """
     options = topdown or TopDownOptions()
     load = partial(create_top_down, store, threads=threads, options=options, report=tell)
-    palms = persons = bodies = None
+    palms = persons = bodies = shapes = None
     if view != "third_person":
         palms = _hand_detector(store, models.hand_detector, threads)
     hands = _hand_reader(store, models.hand_model, threads, load)
     if view != "egocentric":
         persons = load_person_detector(store, models.person_detector, threads)
         bodies = _body_reader(store, models.body_model, threads, load)
-    return Networks(hands, palms, persons, bodies)
+        if models.lifting_model:
+            shapes = load_lifting_network(store, models.lifting_model, bodies.layout, threads)
+            licence = store.catalogue.get(models.lifting_model).licence
+            tell(
+                f"{shapes.name}: shape of bodies {shapes.span_text}; "
+                f"licence of its weights: {licence.name} ({licence.url})"
+            )
+    return Networks(hands, palms, persons, bodies, shapes)
 
 
 def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:

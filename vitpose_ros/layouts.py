@@ -2,10 +2,10 @@
 
 A layout is the contract between a network's output and the rest of the package. Joint orders are
 those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI Challenger (Wu et al.,
-2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021) and APT-36K (Yang et
-al., NeurIPS 2022), and of MediaPipe's landmarks: 21 for a hand, in the same order as in
-COCO-WholeBody's hands, and 33 for a body. The sigmas of AI Challenger, MPII, AP-10K and APT-36K are
-those in MMPose's evaluation (configs/_base_/datasets).
+2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021), APT-36K (Yang et al.,
+NeurIPS 2022) and Human3.6M (Ionescu et al., PAMI 2014), and of MediaPipe's landmarks: 21 for a
+hand, in the same order as in COCO-WholeBody's hands, and 33 for a body. The sigmas of AI
+Challenger, MPII, AP-10K and APT-36K are those in MMPose's evaluation (configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -300,6 +300,29 @@ MEDIAPIPE33 = Layout(
     sigmas=tuple(_COCO_SIGMA.get(joint, float("nan")) for joint in _MEDIAPIPE_JOINTS),
 )
 
+# --- body: Human3.6M's 17, which lifting networks read and give
+
+H36M17 = Layout(
+    name="h36m17",
+    kind="body",
+    joints=(
+        *("pelvis", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle"),
+        *("spine", "thorax", "neck_base", "head"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    edges=(
+        _chain(0, 1, 2, 3)
+        + _chain(0, 4, 5, 6)
+        + _chain(0, 7, 8, 9, 10)
+        + _chain(8, 11, 12, 13)
+        + _chain(8, 14, 15, 16)
+    ),
+    flip_pairs=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
+    sigmas=(float("nan"),) * 17,
+)
+
 LAYOUTS = {
     layout.name: layout
     for layout in (
@@ -311,6 +334,7 @@ LAYOUTS = {
         MPII16,
         AP10K17,
         APT36K17,
+        H36M17,
     )
 }
 """Every layout by name."""

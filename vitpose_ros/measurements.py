@@ -6,9 +6,11 @@ alone: nothing in them is smoothed or averaged over time, and they have no ident
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -146,6 +148,44 @@ class BodyMeasurement:
                 joints, xyz=joints.xyz * _MIRROR_X, shape_xyz=joints.shape_xyz * _MIRROR_X
             ),
         )
+
+
+@dataclass(frozen=True)
+class JointWindow:
+    """A body's joints over time, for a lifting network.
+
+    Attributes
+    ----------
+    joints : (images, K, 3): px through a lens without distortion, and score; NaN where unknown.
+    width, height : of the images, px.
+    focal_px : the camera's focal length; NaN if not known.
+    """
+
+    joints: npt.NDArray[np.float64]
+    width: int
+    height: int
+    focal_px: float
+
+
+class ShapeReader(Protocol):
+    """Estimates the shape of bodies of one layout with K joints: a lifting network."""
+
+    name: str
+    """The network's name in the model catalogue."""
+    offsets_s: npt.NDArray[np.float64]
+    """(images,) the times of its window, relative to this image; none is later than it."""
+    needed: npt.NDArray[np.bool_]
+    """(K,) the joints that it reads."""
+
+    def __call__(self, windows: Sequence[JointWindow]) -> list[FloatArray]:
+        """Shapes (K, 3) float32, m, in the order of the windows; NaN for joints that the network
+        does not give.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Run the network once."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vitpose_ros.layouts import Layout
-from vitpose_ros.lift import Lifter, lift
+from vitpose_ros.lift import Across, Lifter, lift
+from vitpose_ros.lift.body_shapes import BodyShapes, lift_shapes
 from vitpose_ros.lift.settings import LiftSettings
 from vitpose_ros.measure import Networks, measure
 from vitpose_ros.measurements import FramePlan, Measurements
@@ -112,7 +113,7 @@ class Pipeline:
             raise ValueError(f"the view '{view}' needs a person detector and a body model")
         if view != "third_person" and networks.hand_detector is None:
             raise ValueError(f"the view '{view}' needs a hand detector")
-        self._lifter = Lifter(self._settings.lifting)
+        self._lifter, self._shapes = Lifter(self._settings.lifting), BodyShapes()
         self._smoother = InstanceSmoother(
             networks.layouts,
             self._settings.smoothing,
@@ -169,8 +170,7 @@ class Pipeline:
     def reset(self) -> None:
         """Restart at the next image. Ids are never reused."""
         self._tracker.reset()
-        self._lifter.reset()
-        self._smoother.reset()
+        self._forget_joints()
 
     def __call__(self, frame: Frame) -> Result:
         """Find what is in an image."""
@@ -179,9 +179,13 @@ class Pipeline:
     def _plan(self, frame: Frame) -> FramePlan:
         plan = self._tracker.plan(frame, self._settings.hands, self._settings.persons)
         if plan.reset:
-            self._lifter.reset()
-            self._smoother.reset()
+            self._forget_joints()
         return plan
+
+    def _forget_joints(self) -> None:
+        self._lifter.reset()
+        self._shapes.reset()
+        self._smoother.reset()
 
     def _associate(self, frame: Frame, plan: FramePlan, measured: Measurements) -> list[Instance]:
         bodies = self.networks.body_reader
@@ -201,15 +205,18 @@ class Pipeline:
             )
 
 
-def process(pipelines: Sequence[Pipeline], frames: Sequence[Frame]) -> list[Result]:
+def process(
+    pipelines: Sequence[Pipeline], frames: Sequence[Frame], across: Across | None = None
+) -> list[Result]:
     """Process one image of each of several cameras, with one run of each network for all of them.
 
-    The result for an image does not depend on the other images.
+    The result for an image does not depend on the other images, unless `across` is given.
 
     Parameters
     ----------
     pipelines : one per camera, each once; all with the same networks.
     frames : their images, in the same order.
+    across : what cameras know together; see `rig.Rig`.
 
     Returns
     -------
@@ -231,9 +238,30 @@ def process(pipelines: Sequence[Pipeline], frames: Sequence[Frame]) -> list[Resu
     measured = measure(networks, frames, plans)
     cameras = list(zip(pipelines, frames, plans, measured, strict=True))
     associated = [p._associate(frame, plan, found) for p, frame, plan, found in cameras]
-    lifted = lift([p._lifter for p in pipelines], frames, associated)
+    shaped, readers = _with_shapes(pipelines, frames, associated)
+    lifted = lift([p._lifter for p in pipelines], frames, shaped, across)
     results = []
-    for (pipeline, frame, plan, found), instances in zip(cameras, lifted, strict=True):
+    for (pipeline, frame, plan, found), reader, instances in zip(
+        cameras, readers, lifted, strict=True
+    ):
         smooth = tuple(pipeline._smooth(frame, instances))
-        results.append(Result(smooth, found.models, plan.reset, found.stage_s, plan.view))
+        models = (*found.models, *reader)
+        results.append(Result(smooth, models, plan.reset, found.stage_s, plan.view))
     return results
+
+
+def _with_shapes(
+    pipelines: Sequence[Pipeline], frames: Sequence[Frame], instances: list[list[Instance]]
+) -> tuple[list[list[Instance]], list[tuple[str, ...]]]:
+    """Bodies with their shape from the lifting network, if there is one, and for each image the
+    name of that network where it ran.
+    """
+    reader = pipelines[0].networks.shape_reader
+    if reader is None:
+        return instances, [()] * len(frames)
+    cameras = [
+        (p._shapes, frame, p.settings.hands.input_mirrored)
+        for p, frame in zip(pipelines, frames, strict=True)
+    ]
+    shaped, ran = lift_shapes(reader, cameras, instances)
+    return shaped, [(reader.name,) if each else () for each in ran]

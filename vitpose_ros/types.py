@@ -147,6 +147,8 @@ class Frame:
     depth : the depth image of the same moment and size; None if there is none.
     to_target : from the camera's optical frame to the frame of all metric results; None: they are
         in the optical frame. Where it is not known (`Transform.unknown`), nothing is metric.
+    to_rig : from the camera's optical frame to the frame that several calibrated cameras have in
+        common; None for a camera by itself.
     """
 
     image: ByteArray
@@ -155,6 +157,7 @@ class Frame:
     camera: CameraModel | None = None
     depth: Depth | None = None
     to_target: Transform | None = None
+    to_rig: Transform | None = None
 
     def __post_init__(self) -> None:
         image = self.image

@@ -15,6 +15,7 @@ COUNTS = {
     "mpii16": 16,
     "ap10k17": 17,
     "apt36k17": 17,
+    "h36m17": 17,
 }
 MIRRORED = [name for name in COUNTS if name != "hand21"]  # one hand has no other side
 

@@ -9,22 +9,28 @@ so that a moving camera does not blur them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vitpose_ros.lift.lifter import Lifter
 from vitpose_ros.lift.target import in_target_frame
 from vitpose_ros.types import Frame, Instance
 
-__all__ = ["Lifter", "lift"]
+__all__ = ["Across", "Lifter", "lift"]
+
+Across = Callable[[Sequence[Frame], list[list[Instance]]], list[list[Instance]]]
+"""Adds what several cameras know together to the instances of each; see `views.Views`."""
 
 
 def lift(
-    lifters: Sequence[Lifter], frames: Sequence[Frame], instances: Sequence[Sequence[Instance]]
+    lifters: Sequence[Lifter],
+    frames: Sequence[Frame],
+    instances: Sequence[Sequence[Instance]],
+    across: Across | None = None,
 ) -> list[list[Instance]]:
     """The instances of the images of several cameras, with metres where they can be known.
 
-    Each camera is lifted by itself, in its own optical frame; then its results are put into
-    `Frame.to_target`.
+    Each camera is lifted by itself, in its own optical frame; then by what the cameras see
+    together; then its results are put into `Frame.to_target`.
 
     Parameters
     ----------
@@ -32,13 +38,19 @@ def lift(
     frames : the image of each camera.
     instances : what was found in each image, with tracks; raw joints as measured. Lost tracks have
         no joints and stay as they are.
+    across : for cameras that see the same scene.
 
     Returns
     -------
     The same instances in the same order. `raw` has xyz, xyz_std and z_source, and `keypoints` is
     the same object; pixels, scores and states do not change.
     """
-    lifted = []
-    for lifter, frame, found in zip(lifters, frames, instances, strict=True):
-        lifted.append(in_target_frame(frame.to_target, lifter(frame, found)))
-    return lifted
+    lifted = [
+        lifter(frame, found)
+        for lifter, frame, found in zip(lifters, frames, instances, strict=True)
+    ]
+    if across is not None:
+        lifted = across(frames, lifted)
+    return [
+        in_target_frame(frame.to_target, found) for frame, found in zip(frames, lifted, strict=True)
+    ]

@@ -12,7 +12,7 @@ from vitpose_ros.detect.palms import Palm
 from vitpose_ros.detect.persons import PersonDetector
 from vitpose_ros.geometry import letterbox_region
 from vitpose_ros.layouts import HAND21, Layout
-from vitpose_ros.measurements import BodyMeasurement, HandMeasurement
+from vitpose_ros.measurements import BodyMeasurement, HandMeasurement, ShapeReader
 from vitpose_ros.types import ByteArray, Crop, Region
 
 FIRST_BATCHES = (1, 2)
@@ -70,12 +70,15 @@ class Networks:
     hand_reader : measures hands.
     hand_detector : finds hands directly; None if only the hands of bodies are measured.
     person_detector, body_reader : find and measure bodies; None if bodies are not measured.
+    shape_reader : estimates the shape of bodies from their joints over time; None for the shape
+        that body_reader gives, if it gives one.
     """
 
     hand_reader: HandReader
     hand_detector: HandDetector | None = None
     person_detector: PersonDetector | None = None
     body_reader: BodyReader | None = None
+    shape_reader: ShapeReader | None = None
 
     @property
     def measures_bodies(self) -> bool:
@@ -90,6 +93,7 @@ class Networks:
             self.hand_reader,
             self.person_detector,
             self.body_reader,
+            self.shape_reader,
         )
         return tuple(network.name for network in everything if network is not None)
 
@@ -124,3 +128,5 @@ class Networks:
             self.hand_reader([whole] * count)
             if self.body_reader is not None:
                 self.body_reader([whole] * count)
+        if self.shape_reader is not None:
+            self.shape_reader.warm_up()

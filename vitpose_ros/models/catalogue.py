@@ -41,10 +41,15 @@ TASKS: Mapping[str, tuple[str, ...]] = {
     "hand_keypoints": ("hand",),
     "person_detector": (),
     "body_keypoints": ("body", "animal"),
+    "body_lifting": ("body",),
     "robot_hand": (),
 }
-"""What a model is for, and the kinds of layout that it may have; a detector has none. A robot_hand
-is no network but the description of a robot, with its meshes."""
+"""What a model is for, and the kinds of layout that it may have; a detector has none. A lifting
+network's layout is that of the joints that it reads. A robot_hand is no network but the description
+of a robot, with its meshes."""
+
+NO_IMAGE = ("body_lifting", "robot_hand")
+"""Tasks of models that read no image."""
 
 CONVERSIONS = ("huggingface", "vitpose_pth")
 """Checkpoints that `vitpose_ros models convert` reads: a Hugging Face repository (config.json and
@@ -130,7 +135,7 @@ class Entry:
     task : one of TASKS.
     architecture : "mediapipe", "vitpose", ...; it determines preprocessing and decoding.
     layout : the joints it gives; None for a detector.
-    input_width, input_height : the network's input, px; 0 for a robot_hand, which has none.
+    input_width, input_height : the network's input, px; 0 for the tasks in NO_IMAGE.
     parameters : number of weights, None if not counted.
     licence, origin : the weights' terms, and their authors' page.
     accuracy : published figures, possibly none.
@@ -256,7 +261,7 @@ def _read_entry(path: str, name: str, content: Any) -> Entry:
             "'-', and starts with a letter or digit."
         )
     task = reader.choice("task", TASKS)
-    size = None if task == "robot_hand" else reader.child("input")
+    size = None if task in NO_IMAGE else reader.child("input")
     convert = _read_conversion(reader)
     entry = Entry(
         name=name,
