@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.camera import CameraModel
+from vitpose_ros.transform import Transform
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -37,45 +38,20 @@ _HALF_PX = 0.5
 
 @dataclass(frozen=True)
 class PosedCamera:
-    """A camera and its place among the others. A point p in its optical frame is
-    rotation @ p + position_m in the common frame.
+    """A camera and its place among the others.
 
     Attributes
     ----------
     model : its geometry.
-    rotation : (3, 3) float64.
-    position_m : (3,) float64, m.
-
-    Raises
-    ------
-    ValueError : the rotation is none, or a number is not finite.
+    pose : from its optical frame to the common frame of all cameras.
     """
 
     model: CameraModel
-    rotation: Array
-    position_m: Array
-
-    def __post_init__(self) -> None:
-        rotation, position = np.asarray(self.rotation), np.asarray(self.position_m)
-        if (
-            rotation.shape != (3, 3)
-            or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
-            or np.linalg.det(rotation) < 0
-        ):
-            raise ValueError(f"PosedCamera.rotation: expected a 3x3 rotation, got {rotation}")
-        if position.shape != (3,) or not np.isfinite(position).all():
-            raise ValueError(
-                f"PosedCamera.position_m: expected three finite numbers, got {position}"
-            )
-
-    def to_camera(self, points: Array) -> Array:
-        """Points (..., 3) of the common frame in the camera's optical frame."""
-        local: Array = (points - self.position_m) @ self.rotation
-        return local
+    pose: Transform
 
     def project(self, points: Array) -> Array:
         """The pixels (..., 2) of points (..., 3) of the common frame."""
-        return self.model.project(self.to_camera(points))
+        return self.model.project(self.pose.inverse().points(points))
 
 
 @dataclass(frozen=True)
@@ -181,11 +157,11 @@ class _Sight:
             )
             with np.errstate(divide="ignore", invalid="ignore"):
                 to_px = _inverse_2x2(across @ moved) / std[:, None, None]
-            rays.append(local @ camera.rotation.T)
-            whiten.append(to_px @ across @ camera.rotation.T)
+            rays.append(camera.pose.directions(local))
+            whiten.append(to_px @ camera.pose.directions(across))
         looking, white = np.stack(rays), np.stack(whiten)
         usable = np.isfinite(looking).all(axis=2) & np.isfinite(white).all(axis=(2, 3))
-        origins = np.stack([np.asarray(camera.position_m, np.float64) for camera in cameras])
+        origins = np.stack([camera.pose.translation_m for camera in cameras])
         return cls(cameras, uv, std_px, origins, looking, white, usable & (std_px > 0))
 
 
