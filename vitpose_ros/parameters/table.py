@@ -15,6 +15,7 @@ from vitpose_ros.ingest.images import MAX_MEGAPIXELS
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.engine_selection import ENGINES
 from vitpose_ros.keypoints.factory import TopDownOptions
+from vitpose_ros.parameters.retargeting import RETARGETING_TABLE, RetargetingParameters
 from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
 from vitpose_ros.pipeline import Settings
@@ -23,7 +24,7 @@ from vitpose_ros.track.views import MODES
 
 
 @dataclass(frozen=True)
-class Parameters(SmoothingParameters):
+class Parameters(RetargetingParameters, SmoothingParameters):
     """A snapshot of all parameters. Fields are named as in TABLE, which has units and ranges."""
 
     autostart: bool
@@ -99,6 +100,8 @@ class Parameters(SmoothingParameters):
         """Why these values, each valid by itself, are not valid together; '' if they are."""
         try:
             self.settings()
+            self.chosen_outputs()
+            self.pinch_settings()
         except ValueError as error:
             return str(error)
         return ""
@@ -263,6 +266,7 @@ TABLE: Mapping[str, ParameterSpec] = {
         changes=RUN,
     ),
     **SMOOTHING_TABLE,
+    **RETARGETING_TABLE,
     "marker_distance": ParameterSpec(
         0.5,
         "Distance from the camera at which markers are drawn for joints without a known depth, m.",

@@ -25,9 +25,14 @@ from vitpose_ros.retarget.angles import (
     hand_angles,
     side_axes,
 )
-from vitpose_ros.retarget.operator_frame import OperatorFrame, OperatorFrames, hand_points
+from vitpose_ros.retarget.operator_frame import (
+    HandPoints,
+    OperatorFrame,
+    OperatorFrames,
+    hand_points,
+)
 from vitpose_ros.smooth.hand_axes import HandAxes
-from vitpose_ros.types import NO_ID, Instance, Side, TrackState
+from vitpose_ros.types import NO_ID, Instance, JointState, Side, TrackState
 
 Array = npt.NDArray[np.float64]
 
@@ -57,6 +62,16 @@ class OperatorHand:
         """LEFT or RIGHT."""
         return self.instance.side
 
+    def measured(self, predicting: bool) -> npt.NDArray[np.bool_]:
+        """(21,) which joints were measured in this image, and not inferred, predicted or rejected.
+
+        Parameters
+        ----------
+        predicting : whether all joints are predicted by a horizon; then the raw ones decide.
+        """
+        keypoints = self.instance.raw if predicting else self.instance.keypoints
+        return np.asarray(keypoints.state >= JointState.MEASURED)
+
     @cached_property
     def axes(self) -> HandAxes:
         """See `angles.side_axes`."""
@@ -76,10 +91,12 @@ class OperatorPose:
     ----------
     hands : a side without a usable hand is left out.
     body : of the same person as the hands, where that is known; None if there is no usable body.
+    without_points : sides whose hand is known only in the image.
     """
 
     hands: Mapping[Side, OperatorHand]
     body: Instance | None
+    without_points: tuple[Side, ...] = ()
 
     def angles(self) -> Array:
         """(54,) as angles.ANGLE_NAMES, rad; NaN where unknown.
@@ -157,8 +174,12 @@ class Operator:
             bodies, self._ids[_BODY] = owned[:1], owned[0].track_id
         body = self._follow(_BODY, stamp_ns, bodies, owners)
         self._frames.forget_others({i.track_id for i in instances})
-        framed = {side: self._framed(hand, stamp_ns) for side, hand in followed.items()}
-        return OperatorPose({side: hand for side, hand in framed.items() if hand}, body)
+        points = {side: hand_points(hand.keypoints) for side, hand in followed.items()}
+        framed = {}
+        for side, found in points.items():
+            if found and (operator := self._framed(followed[side], found, stamp_ns)):
+                framed[side] = operator
+        return OperatorPose(framed, body, tuple(s for s, found in points.items() if not found))
 
     def _follow(
         self, place: Side, stamp_ns: int, usable: Iterable[Instance], owners: Collection[int]
@@ -173,10 +194,7 @@ class Operator:
         self._ids[place], self._seen_ns[place] = chosen.track_id, stamp_ns
         return chosen
 
-    def _framed(self, hand: Instance, stamp_ns: int) -> OperatorHand | None:
-        found = hand_points(hand.keypoints)
-        if found is None:
-            return None
+    def _framed(self, hand: Instance, found: HandPoints, stamp_ns: int) -> OperatorHand | None:
         frame = self._frames(hand.track_id, stamp_ns, found.points, hand.side)
         return None if frame is None else OperatorHand(hand, found.points, found.metric, frame)
 

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, THUMB_TIP, WRIST
 from vitpose_ros.retarget.openxr import PALM_LENGTH_M
+from vitpose_ros.retarget.operator import OperatorHand
+from vitpose_ros.smooth.hand_axes import JOINTS
+from vitpose_ros.types import NO_ID, Side
 
 Array = npt.NDArray[np.float64]
 
@@ -70,6 +73,34 @@ class Pinch:
     grasp: bool
     pinch_closure: float
     grasp_closure: float
+
+
+class OperatorPinch:
+    """Pinch and grasp of the hands that command. Only joints measured in this image count."""
+
+    def __init__(self) -> None:
+        self._hands: dict[Side, tuple[int, PinchDetector]] = {}
+
+    def __call__(
+        self, hand: OperatorHand, predicting: bool, settings: PinchSettings
+    ) -> Pinch | None:
+        """The state of a hand in this image; None when it cannot be told.
+
+        Parameters
+        ----------
+        hand : of the side that commands.
+        predicting : see `OperatorHand.measured`.
+        settings : the limits.
+        """
+        track_id, detector = self._hands.get(hand.side, (NO_ID, PinchDetector()))
+        if track_id != hand.instance.track_id:
+            detector = PinchDetector()
+        self._hands[hand.side] = hand.instance.track_id, detector
+        measured = hand.measured(predicting)
+        points = np.where(measured[:, None], hand.points, np.nan)
+        fingers = measured[JOINTS[1:]].all(axis=1)
+        closure = np.where(fingers, hand.angles.finger_closure, np.nan)
+        return detector(points, closure, settings)
 
 
 class PinchDetector:

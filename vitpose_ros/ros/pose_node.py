@@ -36,6 +36,7 @@ from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor
+from vitpose_ros.ros.retargeting import Retargeting
 from vitpose_ros.ros.start import StartError, end_ros, start_ros
 from vitpose_ros.ros.supervisor import Supervisor
 from vitpose_ros.ros.throttle import Throttle
@@ -127,6 +128,7 @@ class PoseNode(LifecycleNode):
             skeletons=self._publish_on(SkeletonArray, "skeletons", 10),
             markers=self._publish_on(MarkerArray, "skeleton_markers", 1),
             debug_image=self._publish_on(Image, "~/debug_image", 1),
+            retargeting=Retargeting(self, parameters, self._publish_on),
         )
         layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
         layouts.publish(layouts_message(pipeline.layouts))

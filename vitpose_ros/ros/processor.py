@@ -23,6 +23,7 @@ from vitpose_ros.ros.colour import COLOUR, EXCHANGED, ColourWatch, ExchangeWatch
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
+from vitpose_ros.ros.retargeting import Retargeting
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.types import Frame
 
@@ -42,6 +43,7 @@ class Outputs:
     skeletons: Publisher
     markers: Publisher
     debug_image: Publisher
+    retargeting: Retargeting
 
 
 class Processor:
@@ -165,6 +167,7 @@ class Processor:
         now_ns = self._node.get_clock().now().nanoseconds  # 0 before the first message on /clock
         age_s = 1e-9 * (now_ns - frame.stamp_ns) if now_ns else None
         self._flow.processed(age_s, inference_s, processing_s - inference_s)
+        self._outputs.retargeting.publish(skeletons.header, frame.stamp_ns, result, parameters)
         self._count_restart(frame, result)
         if self._colours.state == COLOUR:
             self._exchanged.look(image, frame.stamp_ns, bool(result.instances))

@@ -1,0 +1,350 @@
+"""The node's outputs for robots, on real topics: who sends, what, and when nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from sensor_msgs.msg import JointState as JointAngles
+from sensor_msgs.msg import Joy, PointCloud2
+
+from vitpose_ros.msg import OpenXrHands
+from vitpose_ros.ros import retargeting
+from vitpose_ros.types import JointState, Side, TrackState
+
+FRAME_ID = "wrist_camera_optical_frame"
+HAND_TOPICS = {"wrist_pose": PoseStamped, "joints": PointCloud2, "pinch": Joy}
+ALL = "wrist_pose joints joint_angles pinch openxr"
+
+
+class Robot:
+    """A camera, the node's fake pipeline, and the topics that a robot listens to."""
+
+    def __init__(self, graph: Any, camera: Any, fakes: Any) -> None:
+        self.graph, self.camera, self._fakes = graph, camera, fakes
+
+    def start(self, outputs: str, **parameters: Any) -> None:
+        self.graph.start_pose_node(outputs=outputs, **parameters)
+
+    def listen(self, kind: type, topic: str) -> Any:
+        """Collect a topic's messages, once the node has noticed."""
+        collector = self.graph.listen(kind, topic)
+        name = f"{self.graph.namespace}/{topic}"
+        self.graph.wait_for(lambda: self.graph.observer.count_publishers(name) > 0, f"{topic}")
+        return collector
+
+    def see(self, *instances: Any) -> Any:
+        """The stamp of an image in which these are found."""
+        self._fakes[-1].instances = instances
+        return self.camera.process().header.stamp
+
+    def until(self, collector: Any, *instances: Any) -> Any:
+        """The first message that comes of images with these instances."""
+        return self.graph.wait_for(
+            lambda: self.see(*instances) and next(iter(collector.messages), None), "a message"
+        )
+
+
+@pytest.fixture
+def robot(graph: Any, camera: Any, fakes: Any) -> Robot:
+    return Robot(graph, camera, fakes)
+
+
+def state_of(graph: Any) -> int:
+    answer = graph.call(GetState, "pose_node/get_state", GetState.Request())
+    state: int = answer.current_state.id
+    return state
+
+
+def topics(graph: Any) -> set[str]:
+    names = dict(graph.observer.get_topic_names_and_types())
+    return {n.removeprefix(graph.namespace + "/") for n in names if n.startswith(graph.namespace)}
+
+
+def test_without_outputs_there_are_no_topics_for_robots(robot: Robot, graph: Any) -> None:
+    robot.start("")
+    robot.see()
+    found = topics(graph)
+    assert "skeletons" in found
+    assert not {name for name in found if "hand" in name or "angles" in name}
+
+
+def test_each_output_has_its_own_topics_and_commas_separate_too(robot: Robot, graph: Any) -> None:
+    robot.start("wrist_pose, pinch")
+    graph.wait_for(lambda: "right_hand/pinch" in topics(graph), "the topics")
+    found = {name for name in topics(graph) if "hand" in name or "angles" in name}
+    assert found == {
+        f"{side}_hand/{topic}" for side in ("left", "right") for topic in ("wrist_pose", "pinch")
+    }
+
+
+def test_a_wrist_pose_has_the_stamp_of_the_image_and_the_position_of_the_wrist(
+    robot: Robot, true_hand: Any
+) -> None:
+    robot.start("wrist_pose")
+    right, left = true_hand(Side.RIGHT, 1), true_hand(Side.LEFT, 2)
+    for name, hand in (("right", right), ("left", left)):
+        pose = robot.until(robot.listen(PoseStamped, f"{name}_hand/wrist_pose"), right, left)
+        assert pose.header.frame_id == FRAME_ID
+        at = pose.pose.position
+        assert (at.x, at.y, at.z) == pytest.approx(hand.keypoints.xyz[0].tolist())
+        q = pose.pose.orientation
+        assert np.linalg.norm((q.x, q.y, q.z, q.w)) == pytest.approx(1)
+
+
+NOT_SENT = {
+    "lost": {"track_state": TrackState.LOST},
+    "tentative": {"track_state": TrackState.TENTATIVE},
+    "of unknown side": {"side": Side.UNKNOWN},
+}
+
+
+@pytest.mark.parametrize("change", NOT_SENT.values(), ids=NOT_SENT.keys())
+def test_a_hand_that_must_not_command_sends_nothing(
+    robot: Robot, true_hand: Any, change: dict[str, Any]
+) -> None:
+    robot.start(ALL)
+    silent = [robot.listen(kind, f"left_hand/{topic}") for topic, kind in HAND_TOPICS.items()]
+    angles = robot.listen(JointAngles, "joint_angles")
+    heard = robot.listen(PointCloud2, "right_hand/joints")
+    unusable = replace(true_hand(Side.LEFT, 2), **change)
+    right = true_hand(Side.RIGHT, 1)
+    robot.until(heard, unusable, right)  # the topics are connected
+    stamp = robot.see(unusable, right)
+    heard.wait(lambda m: m.header.stamp == stamp, "the right hand's joints")
+    said = angles.wait(lambda m: m.header.stamp == stamp, "the angles")
+    assert not any(name.startswith("left") for name in said.name)
+    assert not any(collector.messages for collector in silent)
+
+
+def test_a_hand_that_is_known_only_by_its_shape_has_joints_but_no_wrist_pose(
+    robot: Robot, true_hand: Any, graph: Any
+) -> None:
+    robot.start(ALL)
+    poses = robot.listen(PoseStamped, "right_hand/wrist_pose")
+    joints = robot.listen(PointCloud2, "right_hand/joints")
+    openxr = robot.listen(OpenXrHands, "openxr_hands")
+    shape = true_hand(Side.RIGHT, 1, space="shape_xyz")
+    cloud = robot.until(joints, shape)
+    assert np.isfinite(xyz(cloud)).all()
+    assert (column(cloud, "z_source") == 0).all()
+    assert not any(robot.until(openxr, shape).is_valid)
+    graph.wait_for_log("the right hand has a shape but no metric position.*wrist_pose")
+    assert not poses.messages
+
+
+def test_a_hand_known_only_in_the_image_sends_nothing_and_the_log_says_why(
+    robot: Robot, hand: Any, graph: Any
+) -> None:
+    robot.start(ALL)
+    robot.listen(PointCloud2, "right_hand/joints")
+    flat = replace(hand, track_state=TrackState.CONFIRMED)
+    robot.graph.wait_for(
+        lambda: robot.see(flat) and any("only in the image" in t for t in graph.logged()),
+        "the reason in the log",
+    )
+
+
+def test_openxr_hands_are_26_joints_each_the_left_hand_first(robot: Robot, true_hand: Any) -> None:
+    robot.start("openxr")
+    left = true_hand(Side.LEFT, 1)
+    message = robot.until(robot.listen(OpenXrHands, "openxr_hands"), left)
+    assert message.header.frame_id == FRAME_ID
+    assert len(message.name) == len(message.pose) == len(message.is_valid) == 52
+    assert message.name[0] == "left_PALM" and message.name[26 + 25] == "right_LITTLE_TIP"
+    assert sum(message.is_valid) == 21 and not any(message.is_valid[26:])
+    for name, pose, valid, radius in zip(
+        message.name, message.pose, message.is_valid, message.radius, strict=True
+    ):
+        numbers = (pose.position.x, pose.orientation.w, radius)
+        assert np.isfinite(numbers).all() == valid, name
+        assert np.isnan(numbers).all() != valid, name
+    tip = message.pose[message.name.index("left_THUMB_TIP")].position
+    assert (tip.x, tip.y, tip.z) == pytest.approx(left.keypoints.xyz[4].tolist())
+
+
+def column(cloud: PointCloud2, name: str) -> np.ndarray:
+    """A field of a cloud, (21,)."""
+    (field,) = (f for f in cloud.fields if f.name == name)
+    raw = np.frombuffer(bytes(cloud.data), np.uint8).reshape(cloud.width, cloud.point_step)
+    kind = {7: "<f4", 2: "u1"}[field.datatype]
+    size = np.dtype(kind).itemsize
+    values: np.ndarray = np.ascontiguousarray(raw[:, field.offset : field.offset + size]).view(
+        kind
+    )[:, 0]
+    return values
+
+
+def xyz(cloud: PointCloud2) -> np.ndarray:
+    return np.stack([column(cloud, name) for name in "xyz"], axis=1)
+
+
+def test_joints_are_relative_to_the_wrist_in_the_operator_convention(
+    robot: Robot, true_hand: Any
+) -> None:
+    robot.start("joints")
+    right = true_hand(Side.RIGHT, 1)
+    cloud = robot.until(robot.listen(PointCloud2, "right_hand/joints"), right)
+    assert cloud.header.frame_id == f"{robot.graph.namespace.strip('/')}/operator_right_wrist"
+    points = xyz(cloud)
+    assert points.shape == (21, 3)
+    np.testing.assert_allclose(points[0], 0, atol=1e-6)
+    palm = np.linalg.norm(right.keypoints.xyz[9] - right.keypoints.xyz[0])
+    np.testing.assert_allclose(points[9], (0, 0, palm), atol=1e-6)
+    assert points[4, 1] > points[20, 1], "the thumb is at +y on a right hand"
+    assert (column(cloud, "state") == JointState.MEASURED).all()
+    assert (column(cloud, "z_source") == 1).all()
+
+
+def test_a_joint_that_is_unknown_is_nan_in_the_cloud(robot: Robot, true_hand: Any) -> None:
+    robot.start("joints")
+    hand = true_hand(Side.RIGHT, 1, unknown=(8,))
+    cloud = robot.until(robot.listen(PointCloud2, "right_hand/joints"), hand)
+    np.testing.assert_array_equal(np.isnan(xyz(cloud)).any(axis=1), np.arange(21) == 8)
+    assert not cloud.is_dense
+
+
+def test_angles_have_names_and_unknown_ones_are_left_out(robot: Robot, true_hand: Any) -> None:
+    robot.start("joint_angles")
+    hand = true_hand(Side.LEFT, 1, unknown=(8,))
+    message = robot.until(robot.listen(JointAngles, "joint_angles"), hand)
+    assert len(message.name) == len(message.position) == 19
+    assert all(name.startswith("left_") for name in message.name)
+    assert "left_index_dip_flexion" not in message.name
+    assert np.isfinite(message.position).all()
+
+
+def test_a_joint_map_moves_a_robots_joints(robot: Robot, true_hand: Any, tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text(
+        "finger: {angle: right_index_pip_flexion, scale: 2, limits: [-9, 9]}\n"
+        "other: {angle: left_index_pip_flexion, limits: [0, 1]}\n"
+    )
+    robot.start("joint_angles", joint_map=str(path))
+    mapped = robot.listen(JointAngles, "mapped_joint_angles")
+    human = robot.listen(JointAngles, "joint_angles")
+    hand = true_hand(Side.RIGHT, 1)
+    message, angles = robot.until(mapped, hand), robot.until(human, hand)
+    expected = 2 * angles.position[list(angles.name).index("right_index_pip_flexion")]
+    assert list(message.name) == ["finger"], "the left hand is not known"
+    assert message.position[0] == pytest.approx(expected)
+
+
+def test_pinch_has_hysteresis_and_its_limits_may_change_at_run_time(
+    robot: Robot, true_hand: Any, graph: Any
+) -> None:
+    robot.start("pinch")
+    pinches = robot.listen(Joy, "right_hand/pinch")
+
+    def state(distance_m: float) -> tuple[int, float]:
+        hand = true_hand(Side.RIGHT, 1, pinch_m=distance_m)
+        robot.until(pinches, hand)
+        stamp = robot.see(hand)
+        message = pinches.wait(lambda m: m.header.stamp == stamp, "the pinch")
+        return message.buttons[0], message.axes[0]
+
+    assert state(0.06) == (0, pytest.approx(0))
+    assert state(0.04) == (0, pytest.approx(0.5, abs=1e-3))
+    assert state(0.02) == (1, pytest.approx(1))
+    assert state(0.04) == (1, pytest.approx(0.5, abs=1e-3))
+    assert graph.set_parameter("pinch_open", 0.035).successful
+    assert state(0.04)[0] == 0
+    refused = graph.set_parameter("pinch_close", 0.1)
+    assert not refused.successful and "less than pinch_open" in refused.reason
+
+
+def test_a_pinch_of_a_joint_that_was_not_measured_is_not_sent(robot: Robot, true_hand: Any) -> None:
+    robot.start("pinch joints")
+    pinches, joints = (
+        robot.listen(Joy, "right_hand/pinch"),
+        robot.listen(PointCloud2, "right_hand/joints"),
+    )
+    hand = true_hand(Side.RIGHT, 1)
+    robot.until(pinches, hand)
+    robot.until(joints, hand)
+    states = hand.keypoints.state.copy()
+    states[8] = JointState.PREDICTED
+    stamp = robot.see(replace(hand, keypoints=replace(hand.keypoints, state=states)))
+    joints.wait(lambda m: m.header.stamp == stamp, "the same image's joints")
+    assert all(m.header.stamp != stamp for m in pinches.messages)
+
+
+def test_nothing_is_built_while_nobody_subscribes(
+    robot: Robot, true_hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    monkeypatch.setattr(
+        retargeting.Operator, "__call__", lambda *_: built.append(1) or 1 / 0, raising=True
+    )
+    robot.start(ALL)
+    robot.see(true_hand(Side.RIGHT, 1))
+    robot.see(true_hand(Side.RIGHT, 1))
+    assert not built
+
+
+def test_skeletons_do_not_wait_for_the_outputs(
+    robot: Robot, true_hand: Any, graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    build = retargeting.joints_message
+    robot.start("joints")
+    joints = robot.listen(PointCloud2, "right_hand/joints")
+
+    def slow(*given: Any) -> Any:
+        before = len(robot.camera.skeletons.messages)
+        stamp = given[0].stamp
+        graph.wait_for(
+            lambda: any(m.header.stamp == stamp for m in robot.camera.skeletons.messages),
+            "this image's skeletons, while its outputs are not built yet",
+        )
+        order.append(f"after {before}")
+        return build(*given)
+
+    monkeypatch.setattr(retargeting, "joints_message", slow)
+    robot.until(joints, true_hand(Side.RIGHT, 1))
+    assert order
+
+
+REFUSED = {
+    "an unknown output": ({"outputs": "wrist_poses"}, "unknown output 'wrist_poses'; accepted are"),
+    "an output twice": ({"outputs": "tf tf"}, "'tf' stands twice"),
+    "a map without its output": (
+        {"outputs": "pinch", "joint_map": "robot.yaml"},
+        "joint_map: it maps the output 'joint_angles', which is not in outputs",
+    ),
+    "a map that is missing": (
+        {"outputs": "joint_angles", "joint_map": "none.yaml"},
+        "joint_map 'none.yaml' cannot be read: No such file",
+    ),
+    "limits in the wrong order": (
+        {"pinch_open": 0.01},
+        "pinch_close .* must be less than pinch_op",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parameters", "text"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_published_is_refused_at_configuration_with_the_remedy(
+    graph: Any, fakes: Any, parameters: dict[str, Any], text: str
+) -> None:
+    graph.start_pose_node(**parameters)
+    graph.wait_for_log(f"configure refused: .*{text}")
+    assert state_of(graph) == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_a_message_package_that_is_missing_is_named(
+    graph: Any, fakes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(retargeting._FOREIGN, "tf", ("no_such_msgs", "TFMessage"))
+    graph.start_pose_node(outputs="tf")
+    graph.wait_for_log(
+        "configure refused: outputs: 'tf' needs no_such_msgs/msg/TFMessage.*"
+        "sudo apt install ros-.*no-such-msgs.*remove 'tf' from outputs"
+    )
+    assert state_of(graph) == State.PRIMARY_STATE_UNCONFIGURED
