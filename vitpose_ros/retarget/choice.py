@@ -35,21 +35,29 @@ class HandChoice:
         self.track_id = NO_ID
         self._lost_reason = ""
 
-    def latch(self, instances: Sequence[Instance]) -> str:
-        """Choose the usable hand that has been tracked longest. Why there is none, or ""."""
+    def candidate(self, instances: Sequence[Instance]) -> tuple[Instance | None, str]:
+        """The usable hand that has been tracked longest; or None, and why there is none."""
         usable = [hand for hand in instances if not self.problem(hand)]
-        if not usable:
-            self.release()
-            return self._none(instances)
-        self.track_id = max(usable, key=lambda hand: hand.track_age_s).track_id
-        self._lost_reason = ""
-        return ""
+        best = max(usable, key=lambda hand: hand.track_age_s, default=None)
+        return best, "" if best is not None else self._none(instances)
+
+    def latch(self, hand: Instance) -> None:
+        """Follow this hand from now on."""
+        self.track_id, self._lost_reason = hand.track_id, ""
 
     def release(self) -> None:
         """Forget the hand."""
         self.track_id, self._lost_reason = NO_ID, ""
 
-    def pick(self, instances: Sequence[Instance], restarted: bool) -> tuple[Instance | None, str]:
+    def restart(self) -> None:
+        """Tracking restarted: ids of earlier images mean nothing any more."""
+        if self.track_id != NO_ID:
+            self._lost_reason = (
+                f"tracking restarted (the stamps jumped, or the camera changed), so hand "
+                f"{self.track_id} is gone: close the clutch again"
+            )
+
+    def pick(self, instances: Sequence[Instance]) -> tuple[Instance | None, str]:
         """The hand to follow among those of an image, or None and the reason.
 
         Before a hand is latched, the one that would be. A hand with another id is not followed,
@@ -58,17 +66,9 @@ class HandChoice:
         Parameters
         ----------
         instances : of the image.
-        restarted : tracking restarted, so that ids of earlier images mean nothing any more.
         """
         if self.track_id == NO_ID:
-            usable = [hand for hand in instances if not self.problem(hand)]
-            best = max(usable, key=lambda hand: hand.track_age_s, default=None)
-            return best, "" if best is not None else self._none(instances)
-        if restarted:
-            self._lost_reason = (
-                f"tracking restarted (the stamps jumped, or the camera changed), so hand "
-                f"{self.track_id} is gone: close the clutch again"
-            )
+            return self.candidate(instances)
         if self._lost_reason:
             return None, self._lost_reason
         own = next((hand for hand in instances if hand.track_id == self.track_id), None)

@@ -90,9 +90,8 @@ class LeastSquares:
         """Continue from these joint angles."""
         self._joints = np.clip(joints, self.lower, self.upper)
 
-    def watch(self) -> str:
-        """Always ready."""
-        return ""
+    def watch(self) -> None:
+        """Nothing can hang."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -56,8 +56,8 @@ class Retargeter(Protocol):
         """Continue from these joint angles (N,), rad: those that were measured."""
         ...
 
-    def watch(self) -> str:
-        """Why the retargeter cannot work now, or "". Called regularly, also without a hand."""
+    def watch(self) -> None:
+        """Called regularly, also without a hand: a chance to end what hangs."""
         ...
 
     def close(self) -> None:

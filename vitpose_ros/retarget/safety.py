@@ -29,6 +29,8 @@ MAX_STEP_S = 0.1
 REACHED_RAD = 0.05
 """Below this distance from the hand's pose, engaging ends, and full speed is allowed."""
 
+_SILENT = "no skeletons arrive: is the pose node running?"
+
 
 class Phase(Enum):
     """What the robot hand does."""
@@ -103,7 +105,8 @@ class Safety:
         self._engaged, self._active = False, False
         self._phase = Phase.RELEASED
         self._target: Array = np.full(len(limiter.position), np.nan)
-        self._hand_s, self._hand_problem = -math.inf, "no hand has been seen"
+        self._hand_s = self._input_s = -math.inf
+        self._hand_problem = ""
         self._pressed, self._pressed_s = False, -math.inf
         self._measured: Array | None = None
         self._measured_s = -math.inf
@@ -114,6 +117,11 @@ class Safety:
     def phase(self) -> Phase:
         """What the robot hand does."""
         return self._phase
+
+    @property
+    def position(self) -> Array:
+        """(N,) the last command, rad; before the first one, where engaging begins."""
+        return self._limiter.position.copy()
 
     # --- inputs; every time is that of one steady clock, in seconds
 
@@ -130,22 +138,22 @@ class Safety:
         """The pose of the operator's hand. Joints that are not valid, or not finite, hold."""
         good = result.valid & np.isfinite(result.joints)
         if not good.any():
-            self.lose(result.remark or "no joint of the hand is known")
+            self.lose(result.remark or "no joint of the hand is known", now_s)
             return
         self._target = np.where(good, result.joints, np.nan)
-        self._hand_s, self._hand_problem = now_s, ""
+        self._hand_s = self._input_s = now_s
+        self._hand_problem = ""
 
-    def lose(self, reason: str) -> None:
-        """The hand cannot be used now."""
-        self._hand_problem = reason
+    def lose(self, reason: str, now_s: float) -> None:
+        """Skeletons came, but the hand cannot be used now."""
+        self._hand_problem, self._input_s = reason, now_s
 
     def engage(self, now_s: float) -> str:
         """Close the clutch; returns why that is refused, or "".
 
         The robot starts at its measured joints.
         """
-        problem = self._measure_problem(now_s) or self._stop_reason(now_s)
-        if problem:
+        if problem := self._measure_problem(now_s) or self._stop_reason(now_s):
             return problem
         assert self._measured is not None
         if not self._active:  # else commands go on from the last one, without a jump
@@ -154,6 +162,11 @@ class Safety:
         self._engaged = self._active = True
         self._phase = Phase.ENGAGING
         return ""
+
+    def engage_problem(self, now_s: float) -> str:
+        """Why the clutch cannot be closed now, whatever the hand does; "" if it can."""
+        silent = now_s - self._input_s > self.settings.input_timeout_s
+        return self._measure_problem(now_s) or self._let_go(now_s) or (_SILENT if silent else "")
 
     def release(self) -> None:
         """Open the clutch: brake, then send nothing more."""
@@ -212,7 +225,8 @@ class Safety:
         if problem := self._let_go(now_s):
             return problem
         if now_s - self._hand_s > self.settings.input_timeout_s:
-            return self._hand_problem or "no skeletons arrive: is the pose node running?"
+            silent = now_s - self._input_s > self.settings.input_timeout_s
+            return _SILENT if silent else self._hand_problem
         if self._active and now_s - self._measured_s > self.settings.measured_timeout_s:
             return self._measure_problem(now_s)
         return ""

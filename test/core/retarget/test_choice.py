@@ -35,9 +35,10 @@ def hand(
 
 def test_the_usable_hand_that_was_tracked_longest_is_latched_and_no_other_followed():
     choice = HandChoice(Side.RIGHT)
-    assert choice.latch([hand(1, age_s=1), hand(2, age_s=5), hand(4, Side.LEFT, age_s=9)]) == ""
+    in_view = [hand(1, age_s=1), hand(2, age_s=5), hand(4, Side.LEFT, age_s=9)]
+    choice.latch(choice.candidate(in_view)[0])
     assert choice.track_id == 2
-    picked, reason = choice.pick([hand(1, age_s=60), hand(2)], restarted=False)
+    picked, reason = choice.pick([hand(1, age_s=60), hand(2)])
     assert picked is not None and picked.track_id == 2 and reason == ""
 
 
@@ -53,36 +54,38 @@ def test_the_usable_hand_that_was_tracked_longest_is_latched_and_no_other_follow
 )
 def test_a_hand_that_cannot_be_used_is_not_latched_and_the_reason_is_given(given, words):
     choice = HandChoice(Side.RIGHT)
-    assert words in choice.latch([given])
+    assert choice.candidate([given])[0] is None
+    assert words in choice.candidate([given])[1]
     assert choice.track_id == NO_ID
-    assert words in choice.pick([given], restarted=False)[1]
+    assert words in choice.pick([given])[1]
 
 
 def test_another_id_at_the_same_place_is_not_followed_until_the_clutch_closes_again():
     choice = HandChoice(Side.RIGHT)
-    choice.latch([hand(3)])
-    picked, reason = choice.pick([hand(7)], restarted=False)
+    choice.latch(hand(3))
+    picked, reason = choice.pick([hand(7)])
     assert picked is None
     assert reason == "hand 3 is not in view; hand 7 is in view: close the clutch again to follow it"
-    assert choice.pick([hand(3)], restarted=False)[0] is not None
-    choice.latch([hand(7)])
-    assert choice.pick([hand(7)], restarted=False)[0] is not None
+    assert choice.pick([hand(3)])[0] is not None
+    choice.latch(hand(7))
+    assert choice.pick([hand(7)])[0] is not None
 
 
 def test_after_tracking_restarted_the_same_id_means_another_hand():
     choice = HandChoice(Side.RIGHT)
-    choice.latch([hand(3)])
-    assert "tracking restarted" in choice.pick([hand(3)], restarted=True)[1]
-    picked, reason = choice.pick([hand(3)], restarted=False)
+    choice.latch(hand(3))
+    choice.restart()
+    assert "tracking restarted" in choice.pick([hand(3)])[1]
+    picked, reason = choice.pick([hand(3)])
     assert picked is None and "close the clutch again" in reason
-    assert choice.latch([hand(3)]) == ""
-    assert choice.pick([hand(3)], restarted=False)[0] is not None
+    choice.latch(hand(3))
+    assert choice.pick([hand(3)])[0] is not None
 
 
 def test_a_latched_hand_whose_side_changes_is_not_followed():
     choice = HandChoice(Side.RIGHT)
-    choice.latch([hand(3)])
-    assert choice.pick([hand(3, Side.LEFT)], restarted=False)[0] is None
+    choice.latch(hand(3))
+    assert choice.pick([hand(3, Side.LEFT)])[0] is None
 
 
 def test_fingers_are_taken_from_the_shape_else_from_metric_joints_and_never_from_both():

@@ -98,7 +98,7 @@ def test_engaging_starts_at_the_measured_joints_and_goes_slowly_to_the_hands_pos
     [
         (lambda rig: setattr(rig, "robot", None), "the robot has not reported all of its joints"),
         (lambda rig: setattr(rig, "robot", np.array([0.1, np.nan])), "has not reported all"),
-        (lambda rig: setattr(rig, "hand", None), "no hand has been seen"),
+        (lambda rig: setattr(rig, "hand", None), "no skeletons arrive"),
         (lambda rig: setattr(rig, "hand", np.full(2, np.nan)), "no joint of the hand is known"),
     ],
 )
@@ -147,11 +147,13 @@ def test_a_lost_hand_brakes_holds_and_is_approached_slowly_when_it_is_back():
     rig = Rig()
     rig.follow()
     rig.hand, target = None, rig.hand
-    rig.safety.lose("hand 3 is not in view")
-    rig.run(0.5)
+    for _ in range(50):
+        rig.safety.lose("hand 3 is not in view", rig.now_s)
+        rig.step()
     assert rig.last.words == "holding: hand 3 is not in view"
     still = rig.last.position
     rig.run(2.0)
+    assert rig.last.words == "holding: no skeletons arrive: is the pose node running?"
     np.testing.assert_array_equal(rig.last.position, still)
     rig.hand = -target
     before = len(rig.emitted)
