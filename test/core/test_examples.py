@@ -1,4 +1,4 @@
-"""examples/hands_in_an_image.py finds hands, and says what is wrong with its files."""
+"""The examples that need no ROS do what they say, and say what is wrong with their files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from vitpose_ros.synthetic.scene import Scene
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hands_in_an_image.py"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.fixture
 def example():
-    return runpy.run_path(str(EXAMPLE))["main"]
+    return runpy.run_path(str(EXAMPLES / "hands_in_an_image.py"))["main"]
 
 
 @pytest.fixture
@@ -46,3 +46,16 @@ def test_a_drawing_that_cannot_be_written_is_named(example, networks, tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(SystemExit, match=r"cannot write '.*drawn\.png': does the folder exist"):
         example(str(tmp_path / "photo.png"), str(tmp_path / "nowhere" / "drawn.png"))
+
+
+def test_the_frames_of_the_documentation_are_drawn(tmp_path):
+    draw = runpy.run_path(str(EXAMPLES / "hand_frames.py"))["main"]
+    draw(str(tmp_path))
+    shipped = {path.name for path in (EXAMPLES.parent / "docs").glob("*.jpg")} - {"demo.jpg"}
+    for path in sorted(tmp_path.iterdir()):
+        assert path.name in shipped
+        new, old = cv2.imread(str(path)), cv2.imread(str(EXAMPLES.parent / "docs" / path.name))
+        assert np.abs(new.astype(int) - old).mean() < 2, f"docs/{path.name} is out of date"
+    assert len(list(tmp_path.iterdir())) == 3
+    with pytest.raises(SystemExit, match="does the folder exist"):
+        draw(str(tmp_path / "nowhere"))
