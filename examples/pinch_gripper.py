@@ -1,6 +1,6 @@
 """A gripper that follows the pinch of a right hand, and stops when it should.
 
-ros2 run vitpose_ros pose_node --ros-args -r image:=/camera/image_raw -p outputs:=pinch
+ros2 launch vitpose_ros pose.launch.py image:=/camera/image_raw outputs:=pinch
 python3 examples/pinch_gripper.py
 
 Publishes std_msgs/Float64 on `gripper_opening`: 0 closed, 1 open. Nothing is published while the

@@ -29,6 +29,8 @@ PARAMETERS = {
     "max_hands": (int, "Largest number of hands to follow"),
     "input_mirrored": (bool, "true if the image is mirrored, as a selfie view is"),
     "smoothing": (str, "Over time: none, responsive, balanced, steady or custom"),
+    "outputs": (str, "For robots: wrist_pose, tf, joints, joint_angles, pinch, openxr, xr_teleop"),
+    "joint_map": (str, "YAML file that maps joint_angles to a robot's joints"),
     "autostart": (bool, "false under a lifecycle manager"),
 }
 """Parameters of the node that are launch arguments too."""

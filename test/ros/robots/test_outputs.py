@@ -139,6 +139,20 @@ def test_a_hand_that_is_known_only_by_its_shape_has_joints_but_no_wrist_pose(
     assert not poses.messages
 
 
+def test_a_hand_whose_palm_has_no_metric_position_is_a_shape_and_nothing_is_mixed(
+    robot: Robot, true_hand: Any
+) -> None:
+    robot.start("joints")
+    metric, shape = true_hand(Side.RIGHT, 1), true_hand(Side.RIGHT, 1, space="shape_xyz")
+    tip = np.full((21, 3), np.nan, np.float32)
+    tip[8] = metric.keypoints.xyz[8] + 1
+    source = (np.arange(21) == 8).astype(np.uint8)
+    both = replace(shape, keypoints=replace(shape.keypoints, xyz=tip, z_source=source))
+    cloud = robot.until(robot.listen(PointCloud2, "right_hand/joints"), both)
+    assert (column(cloud, "z_source") == 0).all()
+    assert np.linalg.norm(xyz(cloud)[8]) < 0.25
+
+
 def test_a_hand_known_only_in_the_image_sends_nothing_and_the_log_says_why(
     robot: Robot, hand: Any, graph: Any
 ) -> None:

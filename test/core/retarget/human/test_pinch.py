@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vitpose_ros.retarget.pinch import PinchDetector, PinchSettings
+from vitpose_ros.retarget.operator import Operator
+from vitpose_ros.retarget.pinch import OperatorPinch, PinchDetector, PinchSettings
+from vitpose_ros.types import JointState, Side
 
 SETTINGS = PinchSettings()
 OPEN_HAND = np.zeros(4)
@@ -85,3 +89,58 @@ def test_a_grasp_needs_three_fingers(unknown, said):
 def test_limits_in_the_wrong_order_are_refused(change, text):
     with pytest.raises(ValueError, match=text):
         PinchSettings(**change)
+
+
+# --- of the hands that command --------------------------------------------------------------------
+
+
+@pytest.fixture
+def pinching(hand_of, posed_hand):
+    """``pinching(distance_m, track_id=1)``: a right hand that commands, and pinches like this."""
+
+    def make(distance_m, track_id=1, states=None, raw_states=None):
+        points = posed_hand()
+        size = np.linalg.norm(points[9] - points[0]) / 0.097
+        away = points[4] - points[8]
+        points[4] = points[8] + distance_m * size * away / np.linalg.norm(away)
+        instance = hand_of(Side.RIGHT, xyz=points, track_id=track_id)
+        keypoints, raw = instance.keypoints, instance.raw
+        if states is not None:
+            keypoints = replace(keypoints, state=states)
+        if raw_states is not None:
+            raw = replace(raw, state=raw_states)
+        instance = replace(instance, keypoints=keypoints, raw=raw)
+        return Operator()(0, [instance], False).hands[Side.RIGHT]
+
+    return make
+
+
+def test_another_hand_does_not_inherit_a_pinch(pinching):
+    of = OperatorPinch()
+    assert of(pinching(0.02), False, SETTINGS).pinch
+    assert of(pinching(0.04), False, SETTINGS).pinch, "the same hand, between the limits"
+    assert not of(pinching(0.04, track_id=2), False, SETTINGS).pinch
+
+
+def states(predicted=()):
+    values = np.full(21, JointState.MEASURED, np.uint8)
+    values[list(predicted)] = JointState.PREDICTED
+    return values
+
+
+@pytest.mark.parametrize("joint", [0, 4, 8, 9])
+def test_a_pinch_of_a_joint_that_was_not_measured_is_not_told(pinching, joint):
+    hand = pinching(0.02, states=states([joint]))
+    assert OperatorPinch()(hand, False, SETTINGS) is None
+
+
+def test_one_finger_that_was_not_measured_does_not_hide_a_pinch(pinching):
+    assert OperatorPinch()(pinching(0.02, states=states([16])), False, SETTINGS).pinch
+
+
+def test_with_a_prediction_horizon_the_raw_joints_say_what_was_measured(pinching):
+    every = states(range(21))
+    assert OperatorPinch()(pinching(0.02, states=every), True, SETTINGS).pinch
+    lost = states([8])
+    hand = pinching(0.02, states=every, raw_states=lost)
+    assert OperatorPinch()(hand, True, SETTINGS) is None
