@@ -1,7 +1,8 @@
 """Which images of several cameras belong together, by their stamps.
 
-Pure Python: no ROS, no clock. message_filters' synchronizers wait for every topic; here a camera
-that is late delays the others by at most one image of the reference camera, one that is silent not at all.
+Pure Python: no ROS, no clock. message_filters' synchronizers wait for every topic. Here a camera
+that is late delays the others by at most one image of the reference camera, and a silent one does
+not delay them at all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ Item = TypeVar("Item")
 
 FIRST_PERIOD_NS = 33_333_333
 """The reference camera's period until two of its images tell it."""
+
+STEPS = 9
+"""The period is the median of this many steps, so that lost images do not count."""
 
 ALIVE_PERIODS = 2.5
 """A camera may miss one image and is still waited for."""
@@ -57,6 +61,7 @@ class Pairing(Generic[Item]):
         self._last_ns: list[int | None] = [None] * others
         self._waiting: tuple[int, Item] | None = None
         self._before_ns: int | None = None
+        self._steps_ns: deque[int] = deque(maxlen=STEPS)
         self._period_ns = FIRST_PERIOD_NS
 
     def reference(self, stamp_ns: int, item: Item) -> list[Paired[Item]]:
@@ -71,7 +76,8 @@ class Pairing(Generic[Item]):
             if step_ns <= 0:  # time went back
                 self._forget()
             else:
-                self._period_ns = step_ns if step_ns < 10 * self._period_ns else self._period_ns
+                self._steps_ns.append(step_ns)
+                self._period_ns = sorted(self._steps_ns)[len(self._steps_ns) // 2]
         self._before_ns = stamp_ns
         if self._complete(stamp_ns):
             return [*ready, self._pair(stamp_ns, item)]

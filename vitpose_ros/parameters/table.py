@@ -15,6 +15,7 @@ from vitpose_ros.ingest.images import MAX_MEGAPIXELS
 from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.engine_selection import ENGINES
 from vitpose_ros.keypoints.factory import TopDownOptions
+from vitpose_ros.lift.triangulate import MAX_CAMERAS
 from vitpose_ros.parameters.retargeting import RETARGETING_TABLE, RetargetingParameters
 from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
@@ -38,6 +39,9 @@ class Parameters(RetargetingParameters, SmoothingParameters):
     hand_model: str
     person_detector: str
     body_model: str
+    lifting_model: str
+    other_cameras: str
+    extrinsics: str
     engine: str
     gpu: int
     precision: str
@@ -63,6 +67,7 @@ class Parameters(RetargetingParameters, SmoothingParameters):
             hand_model=self.hand_model,
             person_detector=self.person_detector,
             body_model=self.body_model,
+            lifting_model=self.lifting_model,
         )
 
     def topdown(self) -> TopDownOptions:
@@ -104,6 +109,11 @@ class Parameters(RetargetingParameters, SmoothingParameters):
             self.pinch_settings()
         except ValueError as error:
             return str(error)
+        others = self.other_cameras.split()
+        if len(set(others)) < len(others):
+            return f"other_cameras: expected each topic once, got '{self.other_cameras}'"
+        if len(others) >= MAX_CAMERAS:
+            return f"other_cameras: expected at most {MAX_CAMERAS - 1} topics, got {len(others)}"
         return ""
 
 
@@ -159,6 +169,20 @@ TABLE: Mapping[str, ParameterSpec] = {
         _MODELS.body_model,
         "Body keypoint model, by its name in the model catalogue. Not used by the view "
         "'egocentric'.",
+    ),
+    "lifting_model": ParameterSpec(
+        "",
+        "Lifting network (MotionBERT, VideoPose3D, Martinez) that gives bodies their shape, by its "
+        "name in the model catalogue; empty for none. Not used by the view 'egocentric'.",
+    ),
+    "other_cameras": ParameterSpec(
+        "",
+        "Image topics of further calibrated cameras of the same scene, separated by spaces. What "
+        "two or more cameras see is triangulated; `image` is the reference camera.",
+    ),
+    "extrinsics": ParameterSpec(
+        "",
+        "YAML file that says where these cameras are, by the frame_id of their images.",
     ),
     "engine": ParameterSpec(
         _TOPDOWN.engine,

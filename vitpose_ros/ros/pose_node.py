@@ -22,7 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.factory import load_pipeline
@@ -31,6 +31,7 @@ from vitpose_ros.ingest.stamps import StampGate, stamp_ns
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonArray, SkeletonLayoutArray
 from vitpose_ros.parameters.table import TABLE, Parameters
+from vitpose_ros.ros.camera_set import IMAGE_CLASSES, CameraSet
 from vitpose_ros.ros.colour import UNKNOWN
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.flow import Flow
@@ -49,7 +50,6 @@ LATCHED = QoSProfile(
 )
 ADJUSTABLE = ("skeletons", "skeleton_markers", "~/debug_image")
 """Topics published by the node whose QoS may be overridden."""
-IMAGE_CLASSES = {"raw": Image, "compressed": CompressedImage}
 STOP_S = 10.0
 """How long a deactivation waits for the current image."""
 
@@ -132,7 +132,8 @@ class PoseNode(LifecycleNode):
         )
         layouts = self._publish_on(SkeletonLayoutArray, "skeleton_layouts", LATCHED)
         layouts.publish(layouts_message(pipeline.layouts))
-        self._processor = Processor(self, pipeline, parameters, outputs, self._flow)
+        cameras = CameraSet(self, pipeline, parameters, self._publish_on)
+        self._processor = Processor(self, pipeline, cameras, parameters, outputs, self._flow)
         if remark := parameters.without_effect(TABLE):
             self.get_logger().warning(remark)
         self._become("inactive")
@@ -159,6 +160,7 @@ class PoseNode(LifecycleNode):
         topic = images.topic_name  # remapping rules may have changed the name once more
         infos = subscribe(self, CameraInfo, camera_info_topic(self, topic), self._on_camera_info)
         self._inputs.append(infos)
+        self._inputs += self._processor.cameras.subscribe(self._put)
         self._processor.start(reader, topic, infos.topic_name)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}", reliable)
         self._become("active")
@@ -337,8 +339,11 @@ class PoseNode(LifecycleNode):
                 "time went back",
                 f"{processor.topic}: time went back (a bag that starts again?): tracking restarts",
             )
-        self._supervisor.check_worker(worker, processor.pipeline.reset)
-        if worker.put(Arrival(message, received_s)):
+        self._supervisor.check_worker(worker, processor.cameras.reset)
+        processor.cameras.take(message, received_s)
+
+    def _put(self, message: Any, received_s: float, others: tuple[Any | None, ...]) -> None:
+        if self._worker is not None and self._worker.put(Arrival(message, received_s, others)):
             self._flow.count("skipped")
 
     # --- once a second
@@ -346,19 +351,20 @@ class PoseNode(LifecycleNode):
     def _on_second(self) -> None:
         worker, processor = self._worker, self._processor
         if self._phase == "active" and worker is not None and processor is not None:
-            self._supervisor.check_worker(worker, processor.pipeline.reset)
+            self._supervisor.check_worker(worker, processor.cameras.reset)
+            processor.cameras.check(self._settings.silence_timeout)
             self._supervisor.check(self._settings.silence_timeout, worker.busy_s)
         self._publish_status(self._phase)
 
     def _publish_status(self, state: str) -> None:
-        processor = self._processor
-        details = {
-            "models": ", ".join(processor.pipeline.models) if processor else "not loaded",
-            "engine": processor.pipeline.engine if processor else "not loaded",
+        unloaded = {
+            "models": "not loaded",
+            "engine": "not loaded",
             "smoothing": self._settings.smoothing_text,
-            "image colour": processor.image_colour if processor else UNKNOWN,
-            "camera_info": processor.calibration.state if processor else "not subscribed",
+            "image colour": UNKNOWN,
+            "camera_info": "not subscribed",
         }
+        details = self._processor.details() if self._processor else unloaded
         self._supervisor.publish(state, self._reason, details)
 
 

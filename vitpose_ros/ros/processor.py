@@ -19,6 +19,7 @@ from vitpose_ros.measure.exchanged import hand_if_exchanged
 from vitpose_ros.parameters.table import Parameters
 from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.advice import restart_cause
+from vitpose_ros.ros.camera_set import CameraSet
 from vitpose_ros.ros.colour import COLOUR, EXCHANGED, ColourWatch, ExchangeWatch
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.markers import marker_array
@@ -30,10 +31,13 @@ from vitpose_ros.types import Frame
 
 @dataclass(frozen=True)
 class Arrival:
-    """An image message and when it was received, by time.perf_counter."""
+    """An image message, when it was received, by time.perf_counter, and those of the node's other
+    cameras from the same moment; None where there is none.
+    """
 
     message: Any
     received_s: float
+    others: tuple[Any | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,14 @@ class Processor:
     ----------
     node : for its clock and its log.
     pipeline : finds the instances.
+    cameras : all cameras, with their pipelines.
     parameters : in use at the start.
     outputs : where results go.
     flow : counts and times of the images.
 
     Attributes
     ----------
-    pipeline : as given.
+    pipeline, cameras : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
     calibration : what camera_info tells about the camera.
     images, topic : the reader of the messages, and where they come from; set by the node when it
@@ -70,11 +75,12 @@ class Processor:
         self,
         node: LifecycleNode,
         pipeline: Pipeline,
+        cameras: CameraSet,
         parameters: Parameters,
         outputs: Outputs,
         flow: Flow,
     ) -> None:
-        self.pipeline, self.parameters = pipeline, parameters
+        self.pipeline, self.cameras, self.parameters = pipeline, cameras, parameters
         log = node.get_logger()
         self.calibration = Calibration(log.info, log.warning)
         self.images: ImageReader
@@ -97,12 +103,18 @@ class Processor:
         self._watch_colours()
         self.calibration.start(camera_info, topic)
         self._before = None
-        self.pipeline.reset()
+        self.cameras.reset()
 
-    @property
-    def image_colour(self) -> str:
-        """What the images' colours are, for people."""
-        return EXCHANGED if self._exchanged.suspected else self._colours.state
+    def details(self) -> dict[str, str]:
+        """What is in use, and how the cameras are, for diagnostics."""
+        return {
+            "models": ", ".join(self.pipeline.models),
+            "engine": self.pipeline.engine,
+            "smoothing": self.parameters.smoothing_text,
+            "image colour": EXCHANGED if self._exchanged.suspected else self._colours.state,
+            "camera_info": self.calibration.state,
+            **self.cameras.details(),
+        }
 
     def _watch_colours(self) -> None:
         networks = self.pipeline.networks
@@ -135,7 +147,7 @@ class Processor:
                 f"{self.topic}: an image failed: {error}\n{traceback.format_exc()}"
                 "Tracking restarts with the next image.",
             )
-            self.pipeline.reset()
+            self.cameras.reset()
 
     def _process(self, arrival: Arrival) -> None:
         parameters = self.parameters
@@ -149,7 +161,7 @@ class Processor:
         )
         frame = Frame(image, stamp_ns(message), message.header.frame_id, camera)
         begun_s = time.perf_counter()
-        result = self.pipeline(frame)
+        result = self.cameras.find(frame, arrival.others, parameters)
         inference_s = time.perf_counter() - begun_s
         skeletons = skeleton_array_message(
             message.header,
@@ -163,6 +175,7 @@ class Processor:
         )
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._outputs.skeletons.publish(skeletons)
+        self.cameras.publish(parameters, arrival.received_s)
         processing_s = time.perf_counter() - arrival.received_s
         now_ns = self._node.get_clock().now().nanoseconds  # 0 before the first message on /clock
         age_s = 1e-9 * (now_ns - frame.stamp_ns) if now_ns else None
@@ -183,7 +196,7 @@ class Processor:
 
     def _apply(self, parameters: Parameters) -> None:
         """Use parameters that were changed while the node runs, from this image on."""
-        self.pipeline.update(parameters.settings())
+        self.cameras.update(parameters)
         before, self._applied = self._applied, parameters
         if before.smoothing_text != parameters.smoothing_text:
             self._node.get_logger().info(

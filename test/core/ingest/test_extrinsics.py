@@ -34,7 +34,10 @@ def test_a_pose_maps_the_cameras_points_to_the_common_frame(tmp_path):
         ("cameras: {left: {}}", "two or more cameras"),
         (GOOD.replace("[0.3, 0.0, 0.1]", "[0.3, 0.0]"), "translation_m: expected 3 numbers"),
         (GOOD.replace("[0.3, 0.0, 0.1]", "[0.3, 0.0, .nan]"), "translation_m: expected 3 numbers"),
-        (GOOD.replace("[0, 0, 0, 1]", "[0, 0, 0, 2]"), "quaternion of length 1, got one of length 2"),
+        (
+            GOOD.replace("[0, 0, 0, 1]", "[0, 0, 0, 2]"),
+            "quaternion of length 1, got one of length 2",
+        ),
         (GOOD.replace("rotation_xyzw", "rotation"), "expected translation_m"),
     ],
 )

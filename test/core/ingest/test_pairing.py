@@ -106,3 +106,10 @@ def test_time_that_goes_back_starts_again():
     events = [(c, T0 + i * STEP) for i in range(5) for c in (0, 1)]
     out = play(events + events)
     assert [one.others[0] == one.reference for _, one in out].count(True) >= 8
+
+
+def test_a_reference_image_that_is_lost_does_not_change_the_period():
+    """Else a silent camera would count as alive for longer, and every image would wait for it."""
+    events = [(c, T0 + i * STEP) for i in range(6) for c in (0, 1)]
+    out = play([*events, (0, T0 + 10 * STEP), (0, T0 + 11 * STEP)])
+    assert [n for n, _ in out[-2:]] == [12, 13]
