@@ -1,11 +1,64 @@
-"""Metres for the joints that one camera sees."""
+"""Metres for the joints that one camera sees.
+
+For each hand or body, in this order:
+
+1. With depth: the nearest surface at each joint that is seen in this image, with the joint a radius
+   behind it. Depths that bones do not allow, or that contradict the model's shape, are dropped
+   (Z_MEASURED).
+2. The other joints from the measured ones, by the model's shape or the bones (Z_INFERRED).
+3. Where nothing was measured: a hand of known size is placed where it reprojects best (Z_ASSUMED).
+   The size is a setting, or what depth measured of this track before. Bodies are not: people differ
+   in size, and one image does not tell a child from a distant adult.
+
+Metres that a network gave itself stay. Without the camera's geometry nothing is lifted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from vitpose_ros.lift.settings import LiftSettings
-from vitpose_ros.types import Frame, Instance
+import numpy as np
+import numpy.typing as npt
+
+from vitpose_ros.layouts import HAND21, Layout
+from vitpose_ros.lift.anatomy import HAND_LENGTH_M, HAND_TREE, RADIUS_STD, radii_m, reach_m
+from vitpose_ros.lift.hand_fit import fit_distance, with_lengths
+from vitpose_ros.lift.infer import aligned, inferred, overlapping, plausible
+from vitpose_ros.lift.settings import LARGEST_HAND_M, SMALLEST_HAND_M, LiftSettings
+from vitpose_ros.lift.surface import nearest_surface, typical_depth_m
+from vitpose_ros.limits import hand_starts
+from vitpose_ros.types import NO_ID, Depth, Frame, Instance, JointState, Keypoints, ZSource
+
+Array = npt.NDArray[np.float64]
+
+WINDOW_RADII = 0.5
+"""Depth is read in a disc around the joint, of this many radii of the flesh."""
+
+_HAND_BONES = tuple((a, b) for a, b, _ in HAND_TREE)
+_PALM = np.isin(np.arange(len(HAND21)), (0, 1, 5, 9, 13, 17))
+_DOUBT = 0.5
+"""How much of the difference from the shape counts as uncertainty of a measured joint."""
+
+_DISTANCE_STD, _FIT_STD_M = 0.075, 0.02
+"""Of a hand that is placed by its size: of its distance, as a share, and of each joint."""
+
+_LONG_BONES = [bone for bone, (_, _, share) in enumerate(HAND_TREE) if share > 0.4]
+_LEAST_LONG = 3
+_MEMORY = 60
+"""Images over which a measured hand's size is averaged."""
+
+
+@dataclass
+class _Size:
+    """The length of a hand as depth measured it, mean over the last images."""
+
+    length_m: float
+    images: int = 1
+
+    def take(self, length_m: float) -> None:
+        self.images = min(self.images + 1, _MEMORY)
+        self.length_m += (length_m - self.length_m) / self.images
 
 
 class Lifter:
@@ -26,9 +79,150 @@ class Lifter:
 
     def reset(self) -> None:
         """Forget all tracks."""
+        self._sizes: dict[tuple[int, int], _Size] = {}
 
     def __call__(self, frame: Frame, instances: Sequence[Instance]) -> list[Instance]:
         """The instances of an image with xyz, xyz_std and z_source in the camera's optical frame;
         see `lift.lift`. An instance without track is lifted from this image alone.
         """
-        return list(instances)
+        ids = {i.track_id for i in instances}
+        self._sizes = {key: size for key, size in self._sizes.items() if key[0] in ids}
+        lifted = []
+        for instance in instances:
+            if not instance.is_lost and frame.camera is not None:
+                joints = self._lifted(frame, instance.track_id, instance.raw)
+                if joints is not instance.raw:
+                    instance = replace(instance, keypoints=joints, raw=joints)
+            lifted.append(instance)
+        return lifted
+
+    def _lifted(self, frame: Frame, track_id: int, joints: Keypoints) -> Keypoints:
+        todo = joints.z_source == ZSource.NONE
+        if not (todo & (joints.state != JointState.ABSENT)).any():
+            return joints
+        count = len(joints.layout)
+        xyz, std = np.full((count, 3), np.nan), np.full(count, np.nan)
+        source = np.zeros(count, np.uint8)
+        for part, layout in _parts(joints.layout):
+            key = (track_id, int(part[0]))
+            xyz[part], std[part], source[part] = self._part(frame, key, joints, part, layout)
+        todo &= source != ZSource.NONE
+        if not todo.any():
+            return joints
+        return replace(
+            joints,
+            xyz=np.where(todo[:, None], xyz, joints.xyz).astype(np.float32),
+            xyz_std=np.where(todo, std, joints.xyz_std).astype(np.float32),
+            z_source=np.where(todo, source, joints.z_source).astype(np.uint8),
+        )
+
+    def _part(
+        self,
+        frame: Frame,
+        key: tuple[int, int],
+        joints: Keypoints,
+        part: npt.NDArray[np.intp],
+        layout: Layout,
+    ) -> tuple[Array, Array, npt.NDArray[np.uint8]]:
+        """xyz, xyz_std and z_source of the joints `part`, which are a hand or a body."""
+        assert frame.camera is not None
+        hand = layout.kind == "hand"
+        uv, shape = joints.uv[part].astype(np.float64), joints.shape_xyz[part].astype(np.float64)
+        seen = joints.state[part] >= JointState.MEASURED
+        length_m = self._hand_length(key) if hand else None
+        scale = 1.0 if length_m is None else length_m / HAND_LENGTH_M
+        own = _rows(layout, part)
+        reach = reach_m(layout)[np.ix_(own, own)] * scale
+        rays = frame.camera.rays(uv)
+        xyz, std = np.full((len(part), 3), np.nan), np.full(len(part), np.nan)
+        if frame.depth is not None:
+            radii = radii_m(layout)[own] * scale
+            at = np.where(seen[:, None], uv, np.nan)
+            xyz, std = self._measured(frame, frame.depth, at, rays, radii)
+            xyz[~plausible(xyz, reach)] = np.nan
+        measured = ~np.isnan(xyz[:, 2])
+        if measured.any():
+            if hand:
+                shape = with_lengths(shape, self._learnt(key, xyz) or scale * HAND_LENGTH_M)
+                xyz = _unhidden(xyz, shape, rays, radii_m(HAND21) * scale)
+            model = aligned(shape, xyz, scaled=not hand)
+            measured = ~np.isnan(xyz[:, 2])
+            if model is not None and hand:
+                std = np.hypot(std, _DOUBT * np.nan_to_num(np.linalg.norm(model - xyz, axis=1)))
+        std[~measured] = np.nan
+        kind = np.where(measured, ZSource.MEASURED, ZSource.NONE)
+        if measured.any():
+            xyz, std = inferred(xyz, std, rays, reach, model if measured.any() else None)
+            kind[~measured & ~np.isnan(xyz[:, 2])] = ZSource.INFERRED
+        elif hand and length_m is not None:
+            distance = fit_distance(with_lengths(shape, length_m), rays, seen)
+            if distance is not None:
+                xyz = rays * distance[:, None]
+                std = np.hypot(_DISTANCE_STD * distance, _FIT_STD_M)
+                kind[~np.isnan(distance)] = ZSource.ASSUMED
+        return xyz, std, kind.astype(np.uint8)
+
+    def _measured(
+        self, frame: Frame, depth: Depth, uv: Array, rays: Array, radii: Array
+    ) -> tuple[Array, Array]:
+        """Joints behind the surface that the depth image shows at their pixels."""
+        camera = frame.camera
+        assert camera is not None
+        distance = typical_depth_m(depth, uv)
+        if np.isnan(distance):
+            return np.full((len(uv), 3), np.nan), np.full(len(uv), np.nan)
+        window = np.maximum(radii, radii.max() / 4)  # points on the skin have no radius
+        surface = nearest_surface(depth, uv, WINDOW_RADII * window * camera.fx / distance)
+        behind = self._settings.skin_scale * radii
+        xyz = camera.points(uv, surface.depth_m) + behind[:, None] * rays
+        return xyz, np.hypot(surface.std_m, RADIUS_STD * radii)
+
+    def _hand_length(self, key: tuple[int, int]) -> float | None:
+        """The length of this hand, m; None if nothing is known of it."""
+        if self._settings.hand_size_m > 0:
+            return self._settings.hand_size_m
+        size = self._sizes.get(key)
+        return None if size is None else size.length_m
+
+    def _learnt(self, key: tuple[int, int], xyz: Array) -> float | None:
+        """The length of a hand, measured by the bones of its palm; None while it is not known."""
+        lengths = [
+            float(np.linalg.norm(xyz[b] - xyz[a]) / share)
+            for a, b, share in (HAND_TREE[bone] for bone in _LONG_BONES)
+        ]
+        known = [length for length in lengths if not np.isnan(length)]
+        if len(known) < _LEAST_LONG:
+            return self._hand_length(key)
+        length = float(np.clip(np.median(known), SMALLEST_HAND_M, LARGEST_HAND_M))
+        size = self._sizes.get(key)
+        if size is not None:
+            size.take(length)
+        elif key[0] != NO_ID:
+            self._sizes[key] = _Size(length)
+        return self._hand_length(key) or length
+
+
+def _unhidden(xyz: Array, shape: Array, rays: Array, radii: Array) -> Array:
+    """The measured joints of a hand without those that its other fingers or its palm hide."""
+    doubtful = overlapping(xyz, radii, _HAND_BONES, _PALM)
+    if not doubtful.any():
+        return xyz
+    model = aligned(shape, np.where(doubtful[:, None], np.nan, xyz), scaled=False)
+    if model is None:
+        return xyz
+    with np.errstate(invalid="ignore"):
+        behind = np.einsum("kd,kd->k", model - xyz, rays) > 0
+    return np.where((doubtful & behind)[:, None], np.nan, xyz)
+
+
+def _parts(layout: Layout) -> list[tuple[npt.NDArray[np.intp], Layout]]:
+    """The hands of a layout and what else it has, as joints and the layout they are lifted by."""
+    starts = hand_starts(layout)
+    hands = [(np.arange(start, start + len(HAND21)), HAND21) for start in starts]
+    rest = np.setdiff1d(np.arange(len(layout)), np.concatenate([p for p, _ in hands] or [[]]))
+    return ([(rest, layout)] if rest.size else []) + hands
+
+
+def _rows(layout: Layout, part: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """The indices of `part` in its layout."""
+    return np.arange(len(layout)) if layout is HAND21 else part

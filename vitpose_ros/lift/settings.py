@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+SMALLEST_HAND_M, LARGEST_HAND_M = 0.08, 0.3
+"""From a small child's hand to one longer than any."""
+
 
 @dataclass(frozen=True)
 class LiftSettings:
@@ -29,7 +32,7 @@ class LiftSettings:
     def __post_init__(self) -> None:
         _check("skin_scale", self.skin_scale, 0.0, 3.0)
         if self.hand_size_m != 0:
-            _check("hand_size_m", self.hand_size_m, 0.08, 0.3, "0, or ")
+            _check("hand_size_m", self.hand_size_m, SMALLEST_HAND_M, LARGEST_HAND_M, "0, or ")
 
 
 def _check(name: str, value: object, low: float, high: float, also: str = "") -> None:
