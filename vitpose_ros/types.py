@@ -24,6 +24,8 @@ from vitpose_ros.transform import Transform
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
+Pixels = slice | npt.NDArray[np.intp]
+
 NO_ID = -1
 
 _NOT_GIVEN: Any = None
@@ -125,9 +127,9 @@ class Depth:
         if not math.isfinite(self.unit_m) or self.unit_m <= 0:
             raise ValueError(f"Depth.unit_m: expected a positive number, got {self.unit_m}")
 
-    def metres(self, rows: slice = slice(None), columns: slice = slice(None)) -> FloatArray:
-        """Depth in metres of a part of the image, (rows, columns) float32; NaN where there is no
-        measurement.
+    def metres(self, rows: Pixels = slice(None), columns: Pixels = slice(None)) -> FloatArray:
+        """Depth in metres of a part of the image, or at pixels by their rows and columns, float32;
+        NaN where there is no measurement.
         """
         values = self.image[rows, columns].astype(np.float32) * np.float32(self.unit_m)
         values[~(np.isfinite(values) & (values > 0))] = np.nan

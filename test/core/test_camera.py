@@ -168,6 +168,19 @@ def test_a_stereo_cameras_rays_are_turned_into_the_rectified_frame() -> None:
     np.testing.assert_allclose(turned.rays(pixels()), plain.rays(pixels()) @ TILT.T, atol=1e-12)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_depth_images_points_lie_on_their_rays_at_that_depth_of_the_lens(turned: bool) -> None:
+    turn = (0.8, 0.0, 0.6, 0.0, 1.0, 0.0, -0.6, 0.0, 0.8)
+    model = CameraModel(640, 480, 500.0, 500.0, 320.0, 240.0, rotation=turn if turned else None)
+    uv = np.array([[20.0, 30.0], [500.0, 400.0], [np.nan, 1.0]])
+    depth = np.array([1.0, 2.0, 3.0])
+    points = model.points(uv, depth)
+    np.testing.assert_allclose(model.project(points)[:2], uv[:2])
+    lens = points @ np.array(turn).reshape(3, 3) if turned else points
+    np.testing.assert_allclose(lens[:2, 2], depth[:2])
+    assert np.isnan(points[2]).all()
+
+
 def test_a_mirrored_image_gives_the_rays_of_the_real_scene() -> None:
     plain = PINHOLES["webcam"]
     mirrored = replace(plain, mirrored=True)

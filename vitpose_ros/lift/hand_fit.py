@@ -133,9 +133,7 @@ def _towards(direction: Array) -> Array:
     if z < -0.999:  # straight behind: any half turn
         return np.diag([1.0, -1.0, -1.0])
     k = 1 / (1 + z)
-    return np.array(
-        [[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]]
-    )
+    return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
 
 
 def _rotation(vector: Array) -> Array:

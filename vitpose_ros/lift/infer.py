@@ -27,7 +27,7 @@ def plausible(points: Array, reach_m: Array) -> Mask:
     """Which measured points can belong to one skeleton.
 
     What hides a joint, or lies behind it, is farther from the other joints than bones reach. The
-    joint that agrees with most others decides, and the ones nearer to the camera where several do.
+    point that contradicts most others goes first, of several the farthest, until none is left.
 
     Parameters
     ----------
@@ -44,12 +44,15 @@ def plausible(points: Array, reach_m: Array) -> Mask:
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     with np.errstate(invalid="ignore"):
         agree = apart <= _STRETCH * reach_m + _SLACK_M
-    votes = agree.sum(axis=1)
-    # Of equal votes the nearest: an object is more often before its background than behind another.
-    seed = int(np.lexsort((np.where(measured, points[:, 2], np.inf), -votes))[0])
-    group = agree[seed]
-    kept: Mask = group & (2 * (agree & group).sum(axis=1) > group.sum())
-    return kept
+    against = ~agree & measured[:, None] & measured
+    while True:
+        votes = against.sum(axis=1)
+        if not votes.any():
+            return measured
+        worst = np.flatnonzero(votes == votes.max())
+        gone = worst[np.argmax(points[worst, 2])]
+        measured[gone] = False
+        against[gone] = against[:, gone] = False
 
 
 def overlapping(points: Array, radii_m: Array, bones: Pairs, rigid: Mask) -> Mask:
@@ -62,7 +65,7 @@ def overlapping(points: Array, radii_m: Array, bones: Pairs, rigid: Mask) -> Mas
     radii_m : (K,) of the flesh around each joint.
     bones : pairs of joints.
     rigid : (K,) joints that share flesh, such as those of a palm; they are not compared with the
-        bones between them.
+        bones that begin there.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def overlapping(points: Array, radii_m: Array, bones: Pairs, rigid: Mask) -> Mas
     flesh = radii_m[:, None] + (1 - share) * radii_m[first] + share * radii_m[second]
     joints = np.arange(len(points))[:, None]
     own = (joints == first) | (joints == second)
-    own |= rigid[:, None] & (rigid[first] & rigid[second])
+    own |= rigid[:, None] & (rigid[first] | rigid[second])
     with np.errstate(invalid="ignore"):
         inside: Mask = ((apart < _INSIDE * flesh) & ~own).any(axis=1)
     return inside

@@ -91,11 +91,10 @@ def _sampled(depth: Depth, uv: Array) -> Array:
         column, row = np.round(np.nan_to_num(uv, nan=-9.0)).astype(np.intp).T
     column, row = column.T, row.T
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    raw = depth.image[np.where(inside, row, 0), np.where(inside, column, 0)]
-    values = raw.astype(np.float64) * depth.unit_m
+    values = depth.metres(np.where(inside, row, 0), np.where(inside, column, 0))
     with np.errstate(invalid="ignore"):
         good = inside & (values >= NEAREST_M) & (values <= FARTHEST_M)
-    return np.where(good, values, np.nan)
+    return np.where(good, values, np.nan).astype(np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -56,9 +56,7 @@ def played(scene, time_s, first_id=0, std=1.0, seed=0, **changes):
 
 def look(views, time_s, scenes=SCENES, seed=0, **changes):
     frames = [frame_of(scene, time_s, BLACK, **changes) for scene in scenes]
-    found = [
-        played(scene, time_s, 10 * n, seed=seed + n) for n, scene in enumerate(scenes)
-    ]
+    found = [played(scene, time_s, 10 * n, seed=seed + n) for n, scene in enumerate(scenes)]
     return views(range(len(scenes)), frames, found)
 
 
