@@ -110,8 +110,8 @@ def _shifted(points: Array, image: Array) -> Array:
     rows[:, 0, 0] = rows[:, 1, 1] = 1.0
     rows[:, :, 2] = -image
     wanted = image * points[:, 2:] - points[:, :2]
-    solution: Array = np.linalg.lstsq(rows.reshape(-1, 3), wanted.ravel(), rcond=None)[0]
-    return solution
+    solution = np.linalg.lstsq(rows.reshape(-1, 3), wanted.ravel(), rcond=None)[0]
+    return np.asarray(solution, np.float64)
 
 
 def _reprojection(turned: Array, place: Array, image: Array) -> tuple[Array, Array]:

@@ -219,7 +219,8 @@ def _parts(layout: Layout) -> list[tuple[npt.NDArray[np.intp], Layout]]:
     """The hands of a layout and what else it has, as joints and the layout they are lifted by."""
     starts = hand_starts(layout)
     hands = [(np.arange(start, start + len(HAND21)), HAND21) for start in starts]
-    rest = np.setdiff1d(np.arange(len(layout)), np.concatenate([p for p, _ in hands] or [[]]))
+    taken = [joint for part, _ in hands for joint in part]
+    rest = np.setdiff1d(np.arange(len(layout)), taken)
     return ([(rest, layout)] if rest.size else []) + hands
 
 

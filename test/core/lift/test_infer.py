@@ -98,7 +98,8 @@ def test_without_a_shape_a_joint_lies_near_the_one_before_it_as_sure_as_the_bone
 def test_a_joint_without_a_pixel_gets_no_position(hand):
     measured, looks = hand.copy(), rays(hand)
     measured[8], looks[8] = np.nan, np.nan
-    points, std_m = inferred(measured, np.full(21, 0.003), looks, REACH, hand)
+    std_m = np.where(np.isnan(measured[:, 0]), np.nan, 0.003)
+    points, std_m = inferred(measured, std_m, looks, REACH, hand)
     assert np.isnan(points[8]).all() and np.isnan(std_m[8])
 
 
