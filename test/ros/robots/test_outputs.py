@@ -15,7 +15,9 @@ from sensor_msgs.msg import JointState as JointAngles
 from sensor_msgs.msg import Joy, PointCloud2
 
 from vitpose_ros.msg import OpenXrHands
+from vitpose_ros.retarget.operator_frame import operator_axes
 from vitpose_ros.ros import retargeting
+from vitpose_ros.synthetic.scene import Rendering
 from vitpose_ros.types import JointState, Side, TrackState
 
 FRAME_ID = "wrist_camera_optical_frame"
@@ -362,3 +364,29 @@ def test_a_message_package_that_is_missing_is_named(
         "sudo apt install ros-.*no-such-msgs.*remove 'tf' from outputs"
     )
     assert state_of(graph) == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_rendered_hands_that_the_networks_find_arrive_in_their_operator_frames(
+    graph: Any, camera: Any, models: Any, rendering: Rendering
+) -> None:
+    graph.start_pose_node(outputs="joints joint_angles")
+    clouds = {
+        hand.side: graph.listen(PointCloud2, f"{hand.side.name.lower()}_hand/joints")
+        for hand in rendering.hands
+    }
+    angles = graph.listen(JointAngles, "joint_angles")
+    graph.wait_for(
+        lambda: (
+            camera.process(camera.image(rendering.image))
+            and all(collector.messages for collector in clouds.values())
+            and any(len(message.name) == 40 for message in angles.messages)
+        ),
+        "the joints and the angles of both hands",
+    )
+    for hand in rendering.hands:
+        found = xyz(clouds[hand.side].messages[-1])
+        true = (hand.xyz - hand.xyz[0]) @ operator_axes(hand.xyz.astype(float), hand.side)
+        thumb = 1 if hand.side is Side.RIGHT else -1
+        assert thumb * (found[4, 1] - found[20, 1]) > 0.03
+        assert (found[[8, 12, 16, 20], 2] > 0.05).all(), "an open hand's fingers point ahead"
+        assert np.median(np.linalg.norm(found - true, axis=1)) < 0.04, "the network's own error"
