@@ -17,7 +17,7 @@ FORBIDDEN = {
     "smooth": ("detect", "engines", "keypoints", "lift", "measure", "track"),
     "detect": ("keypoints", "lift", "measure", "track", "smooth"),
     "engines": ("detect", "lift", "measure", "track", "smooth"),
-    "retarget": ("detect", "engines", "keypoints", "lift", "measure", "track"),
+    "retarget": ("detect", "engines", "keypoints", "measure", "track"),
 }
 EDGES = ("cli", "doctor", "ros")
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from vitpose_ros.layouts import MIDDLE_MCP, WRIST
+from vitpose_ros.layouts import HAND21, MIDDLE_MCP, WRIST
+from vitpose_ros.lift.anatomy import HAND_LENGTH_M, HAND_TREE, radii_m
 from vitpose_ros.retarget.angles import mirror_of
 from vitpose_ros.smooth.hand_axes import HandAxes, as_right
 from vitpose_ros.smooth.rotations import beside, cross
@@ -41,19 +42,9 @@ SOURCE = np.array(
 )
 """For each OpenXR joint the one of hand21, or -1."""
 
-PALM_LENGTH_M = 0.097
-"""From wrist to middle MCP in the hand that RADIUS_M belongs to."""
-RADIUS_M = np.array(
-    (
-        *(0.015, 0.020, 0.015, 0.0125, 0.0105, 0.0085),
-        *(0.015, 0.0120, 0.0095, 0.0082, 0.0070),
-        *(0.015, 0.0125, 0.0097, 0.0084, 0.0072),
-        *(0.015, 0.0120, 0.0092, 0.0080, 0.0068),
-        *(0.015, 0.0110, 0.0080, 0.0070, 0.0060),
-    )
-)
-"""Distance from each joint to the skin: half the thickness of an adult's hand there. A table, not a
-measurement; it is scaled with the hand."""
+_RADIUS_M = np.where(SOURCE < 0, np.nan, radii_m(HAND21)[SOURCE])
+_PALM_M = HAND_LENGTH_M * next(share for a, b, share in HAND_TREE if (a, b) == (WRIST, MIDDLE_MCP))
+"""From wrist to middle MCP in the hand of these radii."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class OpenXrHand:
     ----------
     position : (26, 3) m; NaN where not valid.
     orientation : (26, 4) quaternions x, y, z, w; NaN where not valid.
-    radius : (26,) m; NaN where not valid.
+    radius : (26,) m, from a table that is scaled with the hand; NaN where not valid.
     valid : (26,) bool, both position and orientation are known.
     """
 
@@ -100,8 +91,8 @@ def openxr_hand(points: Array, hand: HandAxes, side: Side, wrist: Array) -> Open
     orientation = np.full((26, 4), np.nan)
     if valid.any():
         orientation[valid] = Rotation.from_matrix(axes[valid]).as_quat()
-    scale = np.linalg.norm(points[MIDDLE_MCP] - points[WRIST]) / PALM_LENGTH_M
-    radius = np.where(valid, RADIUS_M * scale, np.nan)
+    scale = np.linalg.norm(points[MIDDLE_MCP] - points[WRIST]) / _PALM_M
+    radius = np.where(valid, _RADIUS_M * scale, np.nan)
     return OpenXrHand(position, orientation, radius, valid)
 
 

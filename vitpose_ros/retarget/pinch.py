@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.layouts import INDEX_MCP, MIDDLE_MCP, THUMB_TIP, WRIST
-from vitpose_ros.retarget.openxr import PALM_LENGTH_M
 from vitpose_ros.retarget.operator import OperatorHand
 from vitpose_ros.smooth.hand_axes import JOINTS
 from vitpose_ros.types import NO_ID, Side
@@ -19,6 +18,8 @@ Array = npt.NDArray[np.float64]
 INDEX_TIP = INDEX_MCP + 3
 PINCH_JOINTS = (WRIST, THUMB_TIP, INDEX_TIP, MIDDLE_MCP)
 """The joints of hand21 that a pinch depends on."""
+_PALM_M = 0.097
+"""From wrist to middle MCP, as the networks place them in an adult's hand."""
 _MIN_FINGERS = 3
 
 
@@ -124,7 +125,7 @@ class PinchDetector:
         settings : the limits.
         """
         wrist, thumb, index, middle = points[list(PINCH_JOINTS)]
-        size = math.dist(wrist, middle) / PALM_LENGTH_M
+        size = math.dist(wrist, middle) / _PALM_M
         known = np.isfinite(finger_closure)
         if known.sum() < _MIN_FINGERS or not size > 0:
             return None
