@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,29 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.ros.markers import assumed_camera, marker_array
-from vitpose_ros.types import Frame, Instance, JointState, Keypoints, Side, TrackState, ZSource
+from vitpose_ros.msg import SkeletonArray
+from vitpose_ros.ros.markers import (
+    AXES,
+    BONES,
+    JOINTS,
+    LABEL,
+    SURE_M,
+    UNSURE_M,
+    assumed_camera,
+    marker_array,
+)
+from vitpose_ros.synthetic.scene import Scene
+from vitpose_ros.transform import Transform
+from vitpose_ros.types import (
+    NO_ID,
+    Frame,
+    Instance,
+    JointState,
+    Keypoints,
+    Side,
+    TrackState,
+    ZSource,
+)
 
 CAMERA = CameraModel(640, 480, 500.0, 400.0, 320.0, 240.0)
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -39,13 +62,43 @@ def hand(
     return Instance(joints, 0.9, "m", side=side, side_score=0.9, track_id=3)
 
 
-def named(markers: MarkerArray, namespace: str) -> list[Marker]:
-    return [marker for marker in markers.markers if marker.ns == namespace]
+WHICH = {"joints": JOINTS, "bones": BONES, "labels": LABEL, "axes": AXES}
 
 
-def test_earlier_markers_are_removed_first_even_when_nothing_is_found() -> None:
+def named(markers: MarkerArray, which: str) -> list[Marker]:
+    added = [marker for marker in markers.markers if marker.action == Marker.ADD]
+    return [marker for marker in added if marker.id == WHICH[which]]
+
+
+def test_the_first_message_removes_all_earlier_markers_even_when_nothing_is_found() -> None:
     markers = marker_array(HEADER, [], FRAME, 0.5).markers
     assert [marker.action for marker in markers] == [Marker.DELETEALL]
+
+
+def test_a_skeleton_that_is_gone_is_deleted_once_and_the_others_stay() -> None:
+    left, right = hand(), replace(hand(side=Side.RIGHT), track_id=4)
+    first = marker_array(HEADER, [left, right], FRAME, 0.5)
+    second = marker_array(HEADER, [right], FRAME, 0.5, first)
+    third = marker_array(HEADER, [right], FRAME, 0.5, second)
+    deleted = [m for m in second.markers if m.action == Marker.DELETE]
+    assert {(m.ns, m.id) for m in deleted} == {("hand 3", n) for n in (JOINTS, BONES, LABEL)}
+    assert {m.ns for m in second.markers if m.action == Marker.ADD} == {"hand 4"}
+    assert {m.action for m in third.markers} == {Marker.ADD}
+
+
+def test_a_part_that_is_no_longer_drawn_is_deleted() -> None:
+    first = marker_array(HEADER, [hand()], FRAME, 0.5)
+    lonely = hand(absent=tuple(range(1, 21)))
+    second = marker_array(HEADER, [lonely], FRAME, 0.5, first)
+    assert [(m.ns, m.id) for m in second.markers if m.action == Marker.DELETE] == [
+        ("hand 3", BONES)
+    ]
+
+
+def test_hands_without_an_id_have_namespaces_of_their_own() -> None:
+    free = replace(hand(), track_id=NO_ID)
+    markers = marker_array(HEADER, [free, free], FRAME, 0.5).markers[1:]
+    assert {m.ns for m in markers} == {"hand without id 0", "hand without id 1"}
 
 
 def points(marker: Marker) -> np.ndarray:
@@ -148,12 +201,108 @@ def test_a_lost_hand_is_fainter_and_its_label_says_so() -> None:
 
 
 def test_two_hands_have_markers_of_their_own_in_the_images_frame() -> None:
-    markers = marker_array(HEADER, [hand(), hand(side=Side.RIGHT)], FRAME, 0.5)
+    right = replace(hand(side=Side.RIGHT), track_id=4)
+    markers = marker_array(HEADER, [hand(), right], FRAME, 0.5)
     identities = [(marker.ns, marker.id) for marker in markers.markers[1:]]
     assert len(set(identities)) == len(identities) == 6
     assert {marker.header.frame_id for marker in markers.markers} == {"camera_optical_frame"}
-    left, right = (marker.colors[0] for marker in named(markers, "joints"))
-    assert (left.r, left.g, left.b) != (right.r, right.g, right.b)
+    one, other = (marker.colors[0] for marker in named(markers, "bones"))
+    assert (one.r, one.g, one.b) != (other.r, other.g, other.b)
+
+
+def spread(instance: Instance, metres: list[float]) -> Instance:
+    std = np.full(21, np.nan, np.float32)
+    std[: len(metres)] = metres
+    return replace(instance, keypoints=replace(instance.keypoints, xyz_std=std))
+
+
+def test_a_joint_is_green_to_red_by_its_standard_deviation_and_grey_without_one() -> None:
+    one = spread(hand(known_m=0.4), [SURE_M / 2, 0.012, UNSURE_M, 1.0])
+    colours = named(marker_array(HEADER, [one], FRAME, 0.5), "joints")[0].colors
+    green, yellow, red, worse, unknown = colours[:5]
+    assert green.g > 0.8 > green.r
+    assert yellow.r > 0.9 and yellow.g > 0.7
+    assert red.r > 0.9 and red.g < 0.2
+    assert (worse.r, worse.g) == (red.r, red.g)
+    assert unknown.r == unknown.g == unknown.b
+
+
+def test_a_joint_without_depth_is_coloured_by_its_pixels_uncertainty_at_that_distance() -> None:
+    std_px = np.full(21, SURE_M * CAMERA.fx / 0.5, np.float32)
+    flat = replace(hand(), keypoints=replace(hand().keypoints, uv_std=std_px))
+    solid = spread(hand(known_m=0.4), [SURE_M] * 21)
+    markers = marker_array(HEADER, [flat, solid], FRAME, 0.5)
+    one, other = (marker.colors[0] for marker in named(markers, "joints"))
+    assert (one.r, one.g, one.b) == pytest.approx((other.r, other.g, other.b), abs=1e-3)
+
+
+def true_hand(**changes: Side) -> Instance:
+    """A rendered hand with its true metric joints."""
+    truth = Scene("still", 1).truth(0.0)[0]
+    joints = Keypoints(
+        HAND21,
+        truth.uv,
+        np.ones(21, np.float32),
+        np.full(21, JointState.MEASURED, np.uint8),
+        truth.xyz,
+        np.full(21, ZSource.TRUTH, np.uint8),
+    )
+    one = Instance(joints, 0.9, "m", side=truth.side, side_score=0.9, track_id=3)
+    return replace(one, **changes)
+
+
+def test_a_hand_shows_its_wrists_axes_red_green_blue() -> None:
+    instance = true_hand()
+    (axes,) = named(marker_array(HEADER, [instance], FRAME, 0.5), "axes")
+    ends = points(axes)
+    wrist, middle = instance.keypoints.xyz[[0, 9]]
+    np.testing.assert_allclose(ends[::2], np.tile(wrist, (3, 1)), atol=1e-6)
+    x, y, z = ends[1::2] - ends[::2]
+    along = (middle - wrist) / np.linalg.norm(middle - wrist)
+    assert z @ along == pytest.approx(np.linalg.norm(z), rel=1e-5)
+    np.testing.assert_allclose(np.cross(x, y) / np.linalg.norm(x), z, atol=1e-6)
+    colours = [(c.r, c.g, c.b) for c in axes.colors[::2]]
+    assert colours == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+
+
+def test_a_hand_known_only_by_its_shape_shows_the_axes_at_its_drawn_wrist() -> None:
+    solid = true_hand()
+    joints = solid.keypoints
+    shape = replace(
+        joints,
+        xyz=np.full((21, 3), np.nan, np.float32),
+        z_source=np.zeros(21, np.uint8),
+        shape_xyz=joints.xyz - joints.xyz.mean(axis=0),
+    )
+    markers = marker_array(HEADER, [replace(solid, keypoints=shape), solid], FRAME, 0.5)
+    one, other = (points(marker) for marker in named(markers, "axes"))
+    np.testing.assert_allclose(one[0], points(named(markers, "joints")[0])[0])
+    for a, b in zip(one[1::2] - one[0], other[1::2] - other[0], strict=True):
+        np.testing.assert_allclose(a / np.linalg.norm(a), b / np.linalg.norm(b), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"side": Side.UNKNOWN}, {"track_state": TrackState.LOST}])
+def test_a_hand_of_unknown_side_or_a_lost_one_shows_no_axes(change: dict[str, Side]) -> None:
+    assert not named(marker_array(HEADER, [true_hand(**change)], FRAME, 0.5), "axes")
+
+
+def test_a_distance_by_an_assumed_size_is_said() -> None:
+    solid = true_hand()
+    source = np.full(21, ZSource.ASSUMED, np.uint8)
+    assumed = replace(solid, keypoints=replace(solid.keypoints, z_source=source))
+    label = named(marker_array(HEADER, [assumed], FRAME, 0.5), "labels")[0]
+    assert label.text == "right 3 (distance by assumed size)"
+
+
+def test_joints_without_depth_are_drawn_in_the_target_frame_and_not_without_its_transform() -> None:
+    turn = Transform.from_quaternion((0.5, -0.5, 0.5, 0.5), (1.0, 2.0, 3.0))
+    here = points(named(marker_array(HEADER, [hand()], FRAME, 0.5), "joints")[0])
+    moved = replace(FRAME, to_target=turn)
+    there = named(marker_array(HEADER, [hand()], moved, 0.5), "joints")[0]
+    np.testing.assert_allclose(points(there), turn.points(here), atol=1e-9)
+    assert there.scale.x == pytest.approx(0.5 * 0.014)
+    lost = replace(FRAME, to_target=Transform.unknown())
+    assert not named(marker_array(HEADER, [hand()], lost, 0.5), "joints")
 
 
 def test_markers_go_away_by_themselves() -> None:
@@ -177,3 +326,24 @@ def test_the_assumed_camera_sees_sixty_degrees_across() -> None:
     )
     assert np.degrees(np.arccos(left @ right)) == pytest.approx(60.0)
     np.testing.assert_allclose(centre, [0.0, 0.0, 1.0])
+
+
+def test_the_foxglove_layout_shows_topics_of_the_node_and_places_every_panel() -> None:
+    """Its form, as far as it can be checked without Foxglove."""
+    path = Path(__file__).resolve().parents[2] / "config" / "foxglove.json"
+    layout = json.loads(path.read_text())
+
+    def placed(node: object) -> list[str]:
+        if isinstance(node, dict):
+            assert node["direction"] in ("row", "column")
+            return placed(node["first"]) + placed(node["second"])
+        return [str(node)]
+
+    panels = layout["configById"]
+    assert sorted(placed(layout["layout"])) == sorted(panels)
+    assert panels["3D!skeletons"]["topics"] == {"/skeleton_markers": {"visible": True}}
+    assert panels["Image!debug"]["imageMode"] == {"imageTopic": "/pose_node/debug_image"}
+    fields = SkeletonArray.get_fields_and_field_types()
+    for line in panels["Plot!time"]["paths"]:
+        topic, _, field = line["value"].partition(".")
+        assert topic == "/skeletons" and field.partition("[")[0] in fields

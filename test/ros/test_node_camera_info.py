@@ -40,12 +40,12 @@ def tell_camera(graph: Any) -> Any:
 
 def joints_of(markers: Any) -> Marker:
     drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
-    return next(marker for marker in drawn.markers if marker.ns == "joints")
+    return next(marker for marker in drawn.markers if marker.type == Marker.SPHERE_LIST)
 
 
 def label_of(markers: Any, after: int = 0) -> str:
     drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers", after)
-    return next(marker.text for marker in drawn.markers if marker.ns == "labels")
+    return next(marker.text for marker in drawn.markers if marker.type == Marker.TEXT_VIEW_FACING)
 
 
 FISHEYE = {"distortion_model": "equidistant", "d": [0.1, 0.0, 0.0, 0.0]}

@@ -12,7 +12,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
-from visualization_msgs.msg import MarkerArray
+from visualization_msgs.msg import Marker, MarkerArray
 
 from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.synthetic.scene import Rendering
@@ -109,7 +109,7 @@ def test_the_distance_of_markers_changes_at_once(
     assert graph.set_parameter("marker_distance", 2.0).successful
     camera.process()
     drawn = markers.wait(lambda m: len(m.markers) > 1, "a hand's markers")
-    joints = next(marker for marker in drawn.markers if marker.ns == "joints")
+    joints = next(marker for marker in drawn.markers if marker.type == Marker.SPHERE_LIST)
     assert [math.hypot(p.x, p.y, p.z) for p in joints.points] == pytest.approx([2.0] * 21)
 
 

@@ -123,7 +123,7 @@ def test_bodies_and_hands_are_drawn_each_with_markers_of_its_own(
     drawn = markers.wait(lambda m: len(m.markers) > 1, "markers")
     added = [marker for marker in drawn.markers if marker.action == Marker.ADD]
     assert len({(marker.ns, marker.id) for marker in added}) == len(added), "markers overwritten"
-    joints = [len(marker.points) for marker in added if marker.ns == "joints"]
+    joints = [len(marker.points) for marker in added if marker.type == Marker.SPHERE_LIST]
     assert len(joints) == len(message.skeletons)
     assert sorted(joints)[-1] == len(MEDIAPIPE33)
     picture = debug_image.wait(lambda m: True, "a debug image")

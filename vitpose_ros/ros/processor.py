@@ -10,6 +10,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
+from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.draw import draw_instances
 from vitpose_ros.ingest.camera_info import Calibration
@@ -90,6 +91,7 @@ class Processor:
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
         self._before: tuple[int, tuple[int, int]] | None = None
+        self._drawn: MarkerArray | None = None
 
     def start(self, images: ImageReader, topic: str, camera_info: str) -> None:
         """Prepare for the images of a topic, which have nothing to do with earlier ones.
@@ -102,7 +104,7 @@ class Processor:
         self.images, self.topic = images, topic
         self._watch_colours()
         self.calibration.start(camera_info, topic)
-        self._before = None
+        self._before = self._drawn = None
         self.cameras.reset()
 
     def details(self) -> dict[str, str]:
@@ -208,9 +210,12 @@ class Processor:
     ) -> None:
         """Publish what people look at, but only while somebody subscribes."""
         if self._outputs.markers.get_subscription_count() > 0:
-            self._outputs.markers.publish(
-                marker_array(message.header, result.instances, frame, parameters.marker_distance)
+            self._drawn = marker_array(
+                message.header, result.instances, frame, parameters.marker_distance, self._drawn
             )
+            self._outputs.markers.publish(self._drawn)
+        else:
+            self._drawn = None
         if self._outputs.debug_image.get_subscription_count() > 0:
             drawn = draw_instances(frame.image.copy(), result.instances)
             self._outputs.debug_image.publish(image_message(message.header, drawn, "bgr8"))
