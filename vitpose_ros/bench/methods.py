@@ -23,10 +23,12 @@ from vitpose_ros.smooth.predict import Velocity
 from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 from vitpose_ros.smooth.smoother import Smoother
+from vitpose_ros.smooth.whole import smooth_track
 from vitpose_ros.types import NO_ID, Keypoints
 
 DEFAULT_PRESET = "balanced"
 RAW = "raw"
+OFFLINE = "offline"
 
 _PALM_M = 0.09
 """Wrist to the middle finger's MCP joint of a usual hand."""
@@ -79,6 +81,7 @@ def methods(rate_hz: float) -> list[Method]:
         if name != "none":
             about = "the default" if name == DEFAULT_PRESET else ""
             rows.append(Method(name, about, _preset(name)))
+    rows.append(Method(OFFLINE, "sees the future: vitpose_ros annotate", _whole))
     rows += [
         moving_average("ema_0.2", 0.2, rate_hz),
         moving_average("ema_0.5", 0.5, rate_hz),
@@ -159,6 +162,26 @@ def smooth(
             done[number].shape_xyz[image] = result.shape_xyz
             if each is not None and joints is not None:
                 each(number, image, result, velocities[place])
+    return done
+
+
+def _whole(hands: Sequence[HandRecording]) -> list[Smoothed]:
+    """As `vitpose_ros annotate` smooths: each track with its future."""
+    done = []
+    for hand in hands:
+        count = len(hand.stamp_ns)
+        uv, shape = np.full((count, 21, 2), np.nan), np.full((count, 21, 3), np.nan)
+        for track_id in set(hand.track_id.tolist()) - {NO_ID}:
+            seen = np.flatnonzero(hand.track_id == track_id)
+            images = range(seen[0], seen[-1] + 1)
+            joints = [hand.keypoints(i) if i in seen else None for i in images]
+            given = [Keypoints.absent(HAND21) if one is None else one for one in joints]
+            settings = PRESETS[DEFAULT_PRESET]
+            smoothed = smooth_track(HAND21, settings, hand.time_s[images], given)
+            for image, one in zip(images, smoothed, strict=True):
+                if one is not None:
+                    uv[image], shape[image] = one.uv, one.shape_xyz
+        done.append(Smoothed(uv, shape))
     return done
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.bench.methods import DEFAULT_PRESET, Method, Smoothed, methods, smooth
+from vitpose_ros.bench.methods import DEFAULT_PRESET, OFFLINE, Method, Smoothed, methods, smooth
 from vitpose_ros.bench.smoothing import IN_VIEW_SCRIPTS, by_script, measure, run
 from vitpose_ros.smooth.settings import PRESETS, SmoothingSettings
 from vitpose_ros.synthetic.motion import SCRIPTS
@@ -32,7 +32,7 @@ def half_the_noise(hand):
 def test_every_preset_has_a_row_and_so_have_the_published_filters():
     names = [row.name for row in methods(30.0)]
     assert len(set(names)) == len(names)
-    assert [row.name for row in methods(30.0) if row.of_package] == list(PRESETS)[1:]
+    assert [row.name for row in methods(30.0) if row.of_package] == [*list(PRESETS)[1:], OFFLINE]
     others = {row.name for row in methods(30.0) if not row.of_package}
     published = {"mediapipe_pose", "mediapipe_world", "mmpose_0x"}
     assert others == {"raw", "ema_0.2", "ema_0.5", "one_euro", *published}
