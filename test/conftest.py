@@ -7,6 +7,7 @@ import signal
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,6 +94,92 @@ def make_video() -> Callable[..., Path]:
         writer.release()
         data = _damage(_set_steps(path.read_bytes(), steps_ms), damaged)
         path.write_bytes(_turn(data) if turned else data)
+        return path
+
+    return make
+
+
+def _image_message(store: Any, kind: str, image: np.ndarray, header: Any, encoding: str) -> Any:
+    if kind == "compressed":
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].ravel()
+        message = store.types["sensor_msgs/msg/CompressedImage"]
+        return message(header=header, format="bgr8; jpeg compressed bgr8", data=data)
+    return store.types["sensor_msgs/msg/Image"](
+        header=header,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        is_bigendian=0,
+        step=image.strides[0],
+        data=np.ascontiguousarray(image).view(np.uint8).ravel(),
+    )
+
+
+def _camera_info(store: Any, header: Any, width: int, height: int) -> Any:
+    roi = store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    k = np.array([500.0, 0, width / 2, 0, 500.0, height / 2, 0, 0, 1])
+    return store.types["sensor_msgs/msg/CameraInfo"](
+        header=header,
+        height=height,
+        width=width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=k,
+        r=np.eye(3).ravel(),
+        p=np.zeros(12),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+LOG_DELAY_NS = 7_000_000
+"""By how much a bag of `make_bag` received an image later than it was taken."""
+
+
+@pytest.fixture(scope="session")
+def make_bag() -> Callable[..., Path]:
+    """``make_bag(path, topics, storage="mcap", infos=True)``: a bag as rosbag2 writes it. `topics`
+    maps the name of an image topic to (kind, encoding, [(stamp_ns, image), ...]).
+    """
+    rosbag2 = pytest.importorskip("rosbags.rosbag2")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+
+    def make(
+        path: Path,
+        topics: dict[str, tuple[str, str, Sequence[tuple[int, np.ndarray]]]],
+        storage: str = "mcap",
+        infos: bool = True,
+    ) -> Path:
+        plugin = rosbag2.StoragePlugin[storage.upper()]
+        messages: list[tuple[int, str, str, bytes]] = []
+        for topic, (kind, encoding, images) in topics.items():
+            log_ns = 0
+            for stamp_ns, image in images:
+                stamp = store.types["builtin_interfaces/msg/Time"](
+                    stamp_ns // 10**9, stamp_ns % 10**9
+                )
+                header = store.types["std_msgs/msg/Header"](stamp, "camera_optical_frame")
+                type_name = "sensor_msgs/msg/Image"
+                if kind == "compressed":
+                    type_name = "sensor_msgs/msg/CompressedImage"
+                log_ns = max(log_ns + 2, stamp_ns + LOG_DELAY_NS)
+                if infos:
+                    info = _camera_info(store, header, image.shape[1], image.shape[0])
+                    name = f"{topic.removesuffix('/compressed').rpartition('/')[0]}/camera_info"
+                    data = store.serialize_cdr(info, "sensor_msgs/msg/CameraInfo")
+                    messages.append((log_ns - 1, name, "sensor_msgs/msg/CameraInfo", bytes(data)))
+                message = _image_message(store, kind, image, header, encoding)
+                data = store.serialize_cdr(message, type_name)
+                messages.append((log_ns, topic, type_name, bytes(data)))
+        connections: dict[str, Any] = {}
+        with rosbag2.Writer(path, version=8, storage_plugin=plugin) as writer:
+            for log_ns, topic, type_name, data in sorted(messages):
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, type_name, typestore=store)
+                writer.write(connections[topic], log_ns, data)
         return path
 
     return make

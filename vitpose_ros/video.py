@@ -43,6 +43,7 @@ class VideoFile:
     Attributes
     ----------
     period_ns : the nominal time between two frames.
+    frames : about how many frames the file says it has; None if it does not say.
     damaged : frames so far that could not be decoded. Those at the end of the file are not
         counted: there OpenCV does not tell them from the end.
 
@@ -61,6 +62,8 @@ class VideoFile:
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.period_ns = round(NS / rate) if 0.1 <= rate <= 1000.0 else NS // 30
+        count = round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.frames = count if count > 0 else None
         # OpenCV 4.6 turns quarters the wrong way round, so that they come out upside down.
         quarter = self._capture.get(cv2.CAP_PROP_ORIENTATION_META) in (90.0, 270.0)
         self._upside_down = quarter and cv2.__version__.startswith("4.6.")

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.cli import bench, doctor, engine, models
+from vitpose_ros.cli import annotate, bench, doctor, engine, models
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
+from vitpose_ros.offline.errors import OfflineError, UsageError
 from vitpose_ros.version import version
 
-COMMANDS = (models, engine, bench, doctor)
+COMMANDS = (models, engine, annotate, bench, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OK
     try:
         return int(options.run(options))
-    except (CatalogueError, UnknownModelError) as error:
+    except (CatalogueError, UnknownModelError, UsageError) as error:
         return _fail(options, error, EXIT_USAGE)
-    except (BenchError, EngineError, ModelError) as error:
+    except (BenchError, EngineError, ModelError, OfflineError) as error:
         return _fail(options, error, EXIT_FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: print nothing more
@@ -70,7 +71,7 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, (BenchError, EngineError, ModelError)):
+    if not isinstance(error, (BenchError, EngineError, ModelError, OfflineError)):
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     print(f"vitpose_ros: {text}", file=sys.stderr)
     return code

@@ -11,6 +11,9 @@ START, CONFIGURE, RUN = "start", "configure", "run"
 or at any time.
 """
 
+ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides")
+"""Parameters that every ROS node has, by how their names begin."""
+
 
 @dataclass(frozen=True)
 class ParameterSpec:

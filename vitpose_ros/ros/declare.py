@@ -13,9 +13,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vitpose_ros.parameters.spec import CONFIGURE, RUN, START, ParameterSpec
-
-_ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+from vitpose_ros.parameters.spec import CONFIGURE, ROS_OWN, RUN, START, ParameterSpec
 
 
 class DeclaredParameters:
@@ -62,7 +60,7 @@ class DeclaredParameters:
         return sorted(
             name
             for name in self.given()
-            if name not in self._table and not name.startswith(_ROS_OWN)
+            if name not in self._table and not name.startswith(ROS_OWN)
         )
 
     def given(self) -> dict[str, Any]:
