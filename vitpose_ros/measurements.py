@@ -6,6 +6,7 @@ alone: nothing in them is smoothed or averaged over time, and they have no ident
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -43,6 +44,7 @@ class FramePlan:
     reset : tracking restarts at this image.
     hand_crops, body_crops : where tracks lead, with their ids.
     lost_ids : the tracks among them that were not seen in the previous image.
+    check_persons : read each body again to find out whether it is a person.
     hand_windows : where the hand detector looks while fewer than max_hands are measured: the whole
         image first, then tiles.
     persons_below : the person detector runs when fewer bodies than this are measured. None: bodies
@@ -57,6 +59,7 @@ class FramePlan:
     hand_windows: tuple[Region, ...] = ()
     body_crops: tuple[Region, ...] = ()
     persons_below: int | None = None
+    check_persons: bool = False
     lost_ids: frozenset[int] = frozenset()
 
     def source(self, crop: Region, otherwise: CropSource) -> CropSource:
@@ -129,12 +132,15 @@ class BodyMeasurement:
     score : confidence that it is a body, 0 .. 1.
     region : where to look for it in the next image; None when it cannot be followed.
     source : why the crop was read.
+    disagreement : how far further readings of the same body put its trunk from this one, relative
+        to the trunk; NaN if there are none. See `measure.rereading`.
     """
 
     keypoints: Keypoints
     score: float
     region: Region | None
     source: CropSource = CropSource.DETECTION
+    disagreement: float = math.nan
 
     def mirrored(self) -> BodyMeasurement:
         """The same body, had the image not been mirrored: left and right joints are exchanged, and

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vitpose_ros.geometry import iou, unrotated_box
 from vitpose_ros.measure.networks import Networks
+from vitpose_ros.measure.rereading import with_disagreements
 from vitpose_ros.measure.usage import Usage
 from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan
 from vitpose_ros.oks import oks_nms, pair_oks
@@ -42,6 +43,8 @@ def measure_bodies(
     found: list[Bodies | None] = [None] * len(frames)
     for i in planned:
         kept = _distinct([*bodies[i], *fresh.get(i, ())])[: plans[i].persons.max_persons]
+        if plans[i].check_persons:
+            kept = with_disagreements(networks, i, frames[i], kept, usage)
         mirrored = plans[i].hands.input_mirrored
         found[i] = [body.mirrored() for body in kept] if mirrored else kept
     return found, searched

@@ -63,7 +63,8 @@ class Tracker:
         hand_crops, lost_ids = self._hands.crops(stamp_ns, most)
         body_crops: list[Region] = []
         persons_below = None
-        if self._bodies is not None and (not egocentric or self._views.probe_is_due(stamp_ns)):
+        probe = self._bodies is not None and self._views.probe_is_due(stamp_ns)
+        if self._bodies is not None and (not egocentric or probe):
             body_crops, lost_bodies = self._bodies.crops(stamp_ns, persons.max_persons)
             persons_below, lost_ids = self._bodies.detect_below(persons), lost_ids | lost_bodies
         return FramePlan(
@@ -75,6 +76,7 @@ class Tracker:
             hand_windows=self._windows(frame, hands) if egocentric else (),
             body_crops=tuple(body_crops),
             persons_below=persons_below,
+            check_persons=probe,
             lost_ids=lost_ids,
         )
 
@@ -104,7 +106,8 @@ class Tracker:
                 plan.persons.max_persons,
                 body_model,
             )
-            self._views.observe(frame.stamp_ns, any(map(is_person, bodies)))
+        if plan.check_persons and measured.bodies is not None:
+            self._views.observe(frame.stamp_ns, any(map(is_person, measured.bodies)))
         if plan.view is View.EGOCENTRIC:
             bodies = None  # measured only to choose the view
         hands, missed = self._hands.associate(frame, measured.hands, bodies, plan.hands, hand_model)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from vitpose_ros.types import Instance, JointState, View
+from vitpose_ros.measurements import BodyMeasurement
+from vitpose_ros.types import JointState, View
 
 MODES = ("egocentric", "third_person", "auto")
 
 PROBE_S = 0.4
-"""In the egocentric view, `auto` looks for persons at this interval."""
+"""`auto` checks for persons at this interval: in the egocentric view it also looks for them only
+then."""
 
 TO_PERSONS = 3
-"""This many images in a row must show a person before `auto` changes to third person."""
+"""This many checks in a row must find a person before `auto` changes to third person."""
+
+SAME_TRUNK = 0.1
+"""Largest `BodyMeasurement.disagreement` of a person."""
 
 TO_HANDS_S = 2.0
 """`auto` returns to the egocentric view when no person was seen for this time."""
@@ -47,14 +52,14 @@ class ViewChooser:
         self._last_probe_ns = self._last_seen_ns = None
 
     def probe_is_due(self, stamp_ns: int) -> bool:
-        """Whether to look for persons in this image, in addition to hands."""
-        if self._mode != "auto" or self.now is View.THIRD_PERSON:
+        """Whether to check this image for persons."""
+        if self._mode != "auto":
             return False
         last = self._last_probe_ns
         return last is None or (stamp_ns - last) * 1e-9 >= PROBE_S
 
     def observe(self, stamp_ns: int, person_seen: bool) -> None:
-        """Note whether a person was seen in an image that was searched for persons."""
+        """Note whether an image that was checked for persons shows one."""
         if self._mode != "auto":
             return
         self._last_probe_ns = stamp_ns
@@ -68,13 +73,18 @@ class ViewChooser:
             self.now = View.EGOCENTRIC
 
 
-def is_person(body: Instance) -> bool:
-    """Whether a body is a person in front of the camera: its wearer shows arms at most."""
-    joints = body.layout.joints
+def is_person(body: BodyMeasurement) -> bool:
+    """Whether a body is a person in front of the camera, and not an arm of its wearer.
+
+    It shows both shoulders, and the face or a hip; and two more readings of it put them in the same
+    places, which they do not if the network invented a body in an arm.
+    """
+    joints = body.keypoints
     seen = {
-        joint
-        for joint, state in zip(joints, body.keypoints.state, strict=True)
+        name
+        for name, state in zip(joints.layout.joints, joints.state, strict=True)
         if state >= JointState.MEASURED
     }
-    shoulders = {"left_shoulder", "right_shoulder"} <= seen
-    return shoulders and bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)
+    trunk = {"left_shoulder", "right_shoulder"} <= seen
+    trunk &= bool({"nose", "left_eye", "right_eye", "left_hip", "right_hip"} & seen)
+    return trunk and body.disagreement <= SAME_TRUNK  # NaN compares false

@@ -93,6 +93,7 @@ class Camera:
         self.pipeline = Pipeline(networks, Settings(HandSettings(**hand_settings)), view)
         self.stamp_ns = 10**18
         self.image = np.zeros((480, 640, 3), np.uint8)
+        self.image[0, 0] = 255  # so that the crowd can tell a mirror image
 
     def shoot(self, after_ns: int = STEP_NS) -> Result:
         """What is found in the next image."""

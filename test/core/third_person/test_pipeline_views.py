@@ -74,6 +74,32 @@ def test_the_wearer_of_the_camera_is_no_person_to_turn_to(camera_on, views, crow
     assert views(camera.shoot_for(4)) == [View.EGOCENTRIC]
 
 
+def test_a_body_that_mirrored_readings_do_not_confirm_is_an_arm(camera_on, views, crowd, person):
+    camera = camera_on(crowd(person(300, 200, off=0.3)), view="auto")
+    assert views(camera.shoot_for(4)) == [View.EGOCENTRIC]
+    camera.crowd.people[0].off = 0.05
+    assert views(camera.shoot_for(2)) == [View.EGOCENTRIC, View.THIRD_PERSON]
+
+
+def test_when_the_person_has_left_the_wearers_arms_do_not_keep_the_view(
+    camera_on, views, crowd, person
+):
+    camera = camera_on(crowd(person(300, 200)), view="auto")
+    assert camera.shoot_for(2)[-1].view is View.THIRD_PERSON
+    camera.crowd.people[:] = [person(300, 200, off=0.3)]
+    assert views(camera.shoot_for(3)) == [View.THIRD_PERSON, View.EGOCENTRIC]
+
+
+def test_bodies_are_read_again_only_at_checks_of_auto(camera_on, crowd, person):
+    crops = {}
+    for view in ("auto", "third_person"):
+        camera = camera_on(crowd(person(300, 200)), view=view)
+        camera.shoot_for(2)
+        crops[view] = [len(regions) for regions in camera.crowd.read]
+    assert set(crops["third_person"]) == {1}
+    assert crops["auto"].count(2) == 5, "one batch of two crops every 0.4 s"
+
+
 def test_a_view_that_is_chosen_stays(camera_on, views, crowd, person):
     camera = camera_on(crowd(person(300, 200)), view="egocentric")
     assert views(camera.shoot_for(3)) == [View.EGOCENTRIC]

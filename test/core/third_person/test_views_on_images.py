@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,6 +69,38 @@ def test_auto_turns_to_the_players_within_two_seconds_and_stays(
     turned = next(i for i, result in enumerate(results) if result.view is View.THIRD_PERSON)
     assert turned * STEP_NS <= 2 * 10**9
     assert len(split(results[-1])[0]) == 2
+
+
+@pytest.fixture
+def wearers_arms(test_data):
+    """A function: images of a name in the folder of real material."""
+
+    def images(name):
+        if name.endswith(".jpg"):
+            image = cv2.imread(str(test_data / "real" / name))
+            if image is None:
+                pytest.skip(f"no image {test_data / 'real' / name}")
+            return [image]
+        path = test_data / "real" / name
+        if not path.is_file():
+            pytest.skip(f"no video {path}")
+        video = cv2.VideoCapture(str(path))
+        return [video.read()[1] for _ in range(90)][::10]
+
+    return images
+
+
+@pytest.mark.parametrize("name", ["forearm.mp4", "ego_adt_1.jpg", "ego_adt_2.jpg"])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_auto_is_not_turned_by_the_wearers_own_arms(
+    views, real_pipeline, wearers_arms, name, mirrored
+):
+    images = [np.ascontiguousarray(i[:, ::-1]) if mirrored else i for i in wearers_arms(name)]
+    pipeline = real_pipeline("auto")
+    results = [
+        pipeline(Frame(images[i % len(images)], 10**18 + i * 4 * STEP_NS)) for i in range(24)
+    ]
+    assert views(results) == [View.EGOCENTRIC]
 
 
 def test_auto_stays_with_hands_where_only_a_hand_is_seen(split, views, real_pipeline, real_image):

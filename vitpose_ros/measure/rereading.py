@@ -1,0 +1,102 @@
+"""Whether a body is a person: reads it again in mirrored crops of other sizes.
+
+A network of bodies also finds head, shoulders and hips in a forearm and hand, with scores close to
+1, but it invents them anew in each crop. A person's joints are found again where they were. See
+`disagreement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vitpose_ros.measure.networks import Networks
+from vitpose_ros.measure.usage import Usage
+from vitpose_ros.measurements import BodyMeasurement
+from vitpose_ros.types import Crop, Frame, JointState, Keypoints
+
+SCALES = (0.85, 1.2)
+"""Of the mirrored crops, relative to the body's own region."""
+
+TRUNK = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_shoulder",
+    "right_shoulder",
+    "left_hip",
+    "right_hip",
+)
+"""The joints that are compared, as far as the layout has them."""
+
+MIN_JOINTS = 3
+"""With fewer measured ones, nothing is compared."""
+
+
+def with_disagreements(
+    networks: Networks, i: int, frame: Frame, bodies: Sequence[BodyMeasurement], usage: Usage
+) -> list[BodyMeasurement]:
+    """Bodies of image number `i` with their disagreement; all crops run in one batch."""
+    reader = networks.body_reader
+    if reader is None or not bodies:
+        return list(bodies)
+    mirror_image = np.ascontiguousarray(frame.image[:, ::-1])
+    crops = [
+        Crop(
+            mirror_image,
+            replace(
+                body.region,
+                cx=frame.width - 1 - body.region.cx,
+                width=scale * body.region.width,
+                height=scale * body.region.height,
+                rotation_rad=-body.region.rotation_rad,
+            ),
+        )
+        for body in bodies
+        if body.region is not None
+        for scale in SCALES
+    ]
+    with usage.stage("keypoints", reader.name, [i]):
+        found = iter(reader(crops))
+    checked = []
+    for body in bodies:
+        if body.region is None:
+            checked.append(body)
+            continue
+        values = [
+            np.inf
+            if other is None
+            else disagreement(body.keypoints, _unmirrored(other, frame.width))
+            for other in (next(found) for _ in SCALES)
+        ]
+        checked.append(replace(body, disagreement=float(np.max(values))))  # NaN stays
+    return checked
+
+
+def disagreement(one: Keypoints, other: Keypoints) -> float:
+    """How far apart two readings put a body's face, shoulders and hips.
+
+    Returns
+    -------
+    The median distance of the joints of TRUNK that are measured in the first reading, relative to
+    the largest distance between two of them; NaN for fewer than MIN_JOINTS.
+    """
+    joints = [one.layout.index(name) for name in TRUNK if name in one.layout.joints]
+    joints = [j for j in joints if one.state[j] >= JointState.MEASURED]
+    if len(joints) < MIN_JOINTS:
+        return float("nan")
+    a, b = one.uv[joints].astype(np.float64), other.uv[joints].astype(np.float64)
+    size = float(np.linalg.norm(a[:, None] - a[None], axis=-1).max())
+    apart = np.linalg.norm(a - b, axis=1)
+    distance = float(np.median(np.where(np.isnan(apart), np.inf, apart)))  # absent in the other
+    return distance / size if size > 0 else float("nan")
+
+
+def _unmirrored(body: BodyMeasurement, width: int) -> Keypoints:
+    """The joints of a body that was read in the mirror image, in the image of that width (px)."""
+    joints = body.mirrored().keypoints
+    uv = joints.uv.copy()
+    uv[:, 0] = width - 1 - uv[:, 0]
+    return replace(joints, uv=uv)
