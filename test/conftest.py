@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import signal
 import struct
@@ -180,6 +181,86 @@ def make_bag() -> Callable[..., Path]:
                 if topic not in connections:
                     connections[topic] = writer.add_connection(topic, type_name, typestore=store)
                 writer.write(connections[topic], log_ns, data)
+
+
+BoxRow = tuple[float, float, float, float, int, float]
+"""x0, y0, x1, y1 in px of the input, class, and score."""
+
+
+def _box_outputs(
+    form: str, rows: Sequence[BoxRow], classes: int, side: int
+) -> dict[str, np.ndarray]:
+    """The outputs of a family of detectors for an input of side x side px, with these answers."""
+    corners = np.array([row[:4] for row in rows], np.float32).reshape(-1, 4)
+    of_row, score = [row[4] for row in rows], np.array([row[5] for row in rows], np.float32)
+    middle, size = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+    logit = np.log(score / (1 - score))
+    if form == "mmdeploy":
+        dets = np.concatenate([corners, score[:, None]], axis=1)
+        return {"dets": dets[None], "labels": np.array(of_row, np.int64)[None]}
+    if form == "detr":
+        logits = np.full((len(rows), classes), -9.0, np.float32)
+        logits[np.arange(len(rows)), of_row] = logit
+        boxes = np.concatenate([middle, size], axis=1) / side
+        return {"pred_boxes": boxes[None].astype(np.float32), "logits": logits[None]}
+    outputs, cells = {}, []
+    for stride in (8, 16, 32):
+        count = side // stride
+        y, x = np.mgrid[:count, :count] * float(stride)
+        if form == "rtmdet":
+            grid = np.full((count, count, classes + 4), 4.0, np.float32)
+            grid[..., :classes] = -9.0
+            if stride == 16:
+                for n, (x0, y0, x1, y1, which, _) in enumerate(rows):
+                    column, row = (middle[n] // stride).astype(int)
+                    px, py = column * stride, row * stride
+                    grid[row, column, classes:] = (px - x0, py - y0, x1 - px, y1 - py)
+                    grid[row, column, which] = logit[n]
+            outputs[f"stride{stride}"] = grid[None]
+        grid = np.zeros((count, count, 5 + classes), np.float32)
+        grid[..., 0], grid[..., 1], grid[..., 2:4] = x, y, stride
+        if stride == 16:
+            for n, which in enumerate(of_row):
+                column, row = (middle[n] // stride).astype(int)
+                grid[row, column, :5] = (*middle[n], *size[n], 1.0)
+                grid[row, column, 5 + which] = score[n]
+        cells.append(grid.reshape(-1, 5 + classes))
+    return {"output": np.concatenate(cells)[None]} if form == "yolox" else outputs
+
+
+@pytest.fixture(scope="session")
+def box_network() -> Callable[..., Path]:
+    """``box_network(path, form, rows, classes, side=320)``: an ONNX file of a detector that gives
+    the same boxes for every image; form is "yolox", "rtmdet", "detr" or "mmdeploy".
+    """
+    try:
+        onnx = importlib.import_module("onnx")
+    except ImportError:
+        pytest.skip("the tests' own networks need onnx: pip install onnx")
+
+    def make(
+        path: Path, form: str, rows: Sequence[BoxRow], classes: int, side: int = 320
+    ) -> Path:
+        helper = onnx.helper
+        kinds = {np.dtype("f4"): onnx.TensorProto.FLOAT, np.dtype("i8"): onnx.TensorProto.INT64}
+        nodes = [
+            helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "none"], ["nothing"]),
+            helper.make_node("Cast", ["nothing"], ["nothing_whole"], to=onnx.TensorProto.INT64),
+        ]
+        weights, outputs = [onnx.numpy_helper.from_array(np.zeros((), "f4"), "none")], []
+        for name, values in _box_outputs(form, rows, classes, side).items():
+            zero = "nothing" if values.dtype == np.float32 else "nothing_whole"
+            nodes.append(helper.make_node("Add", [zero, f"{name}_values"], [name]))
+            weights.append(onnx.numpy_helper.from_array(values, f"{name}_values"))
+            kind = kinds[values.dtype]
+            outputs.append(helper.make_tensor_value_info(name, kind, values.shape))
+        shape = [1, 3, side, side]
+        images = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, shape)
+        graph = helper.make_graph(nodes, "boxes", [images], outputs, weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        model.ir_version = 8
+        onnx.save(model, str(path))
         return path
 
     return make

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from vitpose_ros.detect.factory import load_person_detector
-from vitpose_ros.detect.palms import PalmDetector
+from vitpose_ros.detect.factory import load_hand_detector, load_person_detector
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
@@ -88,7 +87,7 @@ def load_networks(
     load = partial(create_top_down, store, threads=threads, options=options, report=tell)
     palms = persons = bodies = shapes = None
     if view != "third_person":
-        palms = _hand_detector(store, models.hand_detector, threads)
+        palms = load_hand_detector(store, models.hand_detector, threads)
     hands = _hand_reader(store, models.hand_model, threads, load)
     if view != "egocentric":
         persons = load_person_detector(store, models.person_detector, threads)
@@ -101,11 +100,6 @@ def load_networks(
                 f"licence of its weights: {licence.name} ({licence.url})"
             )
     return Networks(hands, palms, persons, bodies, shapes)
-
-
-def _hand_detector(store: ModelStore, name: str, threads: int) -> PalmDetector:
-    path = store.get(name, "hand_detector").path
-    return PalmDetector(OpenVinoEngine(path, threads), name)
 
 
 def _hand_reader(

@@ -44,6 +44,7 @@ class FramePlan:
     reset : tracking restarts at this image.
     hand_crops, body_crops : where tracks lead, with their ids.
     lost_ids : the tracks among them that were not seen in the previous image.
+    sides_due : detect hands even if all are tracked, if only the detector tells their sides.
     check_persons : read each body again to find out whether it is a person.
     hand_windows : where the hand detector looks while fewer than max_hands are measured: the whole
         image first, then tiles.
@@ -59,6 +60,7 @@ class FramePlan:
     hand_windows: tuple[Region, ...] = ()
     body_crops: tuple[Region, ...] = ()
     persons_below: int | None = None
+    sides_due: bool = False
     check_persons: bool = False
     lost_ids: frozenset[int] = frozenset()
 
@@ -84,6 +86,7 @@ class HandMeasurement:
     presence : probability that the crop shows a hand, 0 .. 1.
     right : probability of a right hand, 0 .. 1; NaN from networks that do not tell.
     source : why the crop was read.
+    detected_right : the same by the hand detector; NaN if it does not tell, or did not run.
     """
 
     uv: FloatArray
@@ -93,6 +96,7 @@ class HandMeasurement:
     presence: float
     right: float
     source: CropSource = CropSource.DETECTION
+    detected_right: float = math.nan
 
     @cached_property
     def region(self) -> Region | None:
@@ -106,7 +110,12 @@ class HandMeasurement:
 
     def mirrored(self) -> HandMeasurement:
         """The same hand, had the image not been mirrored; pixels stay those of the image."""
-        return replace(self, right=1.0 - self.right, shape_xyz=self.shape_xyz * _MIRROR_X)
+        return replace(
+            self,
+            right=1.0 - self.right,
+            detected_right=1.0 - self.detected_right,
+            shape_xyz=self.shape_xyz * _MIRROR_X,
+        )
 
     def keypoints(self, width: int, height: int) -> Keypoints:
         """The joints in the layout hand21, for an image of that size (px)."""

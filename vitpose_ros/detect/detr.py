@@ -1,4 +1,4 @@
-"""Person detectors of the DETR family (RT-DETR, D-FINE, RF-DETR).
+"""Detectors of the DETR family (RT-DETR, D-FINE, RF-DETR), of persons or hands.
 
 Pre- and post-processing follow the models' processors in transformers (RTDetrImageProcessor, for
 models trained with focal loss) and RF-DETR's own export: the whole image is stretched to the input
@@ -13,16 +13,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vitpose_ros.detect.persons import image_input, person_regions
+from vitpose_ros.detect.boxes import BoxDetector, Boxes, ChooseClasses, coco_person
+from vitpose_ros.detect.persons import image_input
 from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
-from vitpose_ros.types import ByteArray, FloatArray, Region
+from vitpose_ros.types import ByteArray, FloatArray
 
 Normalise = Literal["none", "imagenet"]
-
-COCO_IDS = 91
-"""Networks with this number of classes number them by COCO's ids, where a person is 1. In others,
-a person is 0.
-"""
 
 _SOFTMAX_CLASSES = 92
 _BOX_NAMES = ("pred_boxes", "dets")
@@ -31,8 +27,8 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
-class DetrDetector:
-    """Finds persons with a network of the DETR family.
+class DetrDetector(BoxDetector):
+    """Finds boxes with a network of the DETR family.
 
     Parameters
     ----------
@@ -43,7 +39,7 @@ class DetrDetector:
     size : (width, height) of the input, for a network that accepts any size.
     normalise : "none" for pixels 0 .. 1 (RT-DETR, D-FINE), "imagenet" for ImageNet's mean and
         standard deviation (RF-DETR).
-    person_class : class index of persons; by default 1 if there are 91 classes, else 0.
+    classes : which classes to look for; by default persons in COCO.
 
     Raises
     ------
@@ -56,7 +52,7 @@ class DetrDetector:
         name: str,
         size: tuple[int, int] | None = None,
         normalise: Normalise = "none",
-        person_class: int | None = None,
+        classes: ChooseClasses = coco_person,
     ) -> None:
         if normalise not in ("none", "imagenet"):
             raise EngineError(
@@ -66,36 +62,25 @@ class DetrDetector:
         self._engine = engine
         self._imagenet = normalise == "imagenet"
         self._input, self._width, self._height = image_input(engine.inputs, name, size)
-        self._boxes, self._logits, classes = _outputs(engine.outputs, name)
-        if classes == _SOFTMAX_CLASSES:
+        self._boxes, self._logits, count = _outputs(engine.outputs, name)
+        if count == _SOFTMAX_CLASSES:
             raise EngineError(
-                f"'{name}' has {classes} classes, like the original DETR, whose softmax scores "
+                f"'{name}' has {count} classes, like the original DETR, whose softmax scores "
                 "include a no-object class. Choose an RT-DETR, D-FINE or RF-DETR instead"
             )
-        if person_class is None:
-            if classes is None:
-                raise EngineError(
-                    f"'{name}' does not tell its number of classes; give the class of persons in "
-                    "its catalogue entry: settings: {person_class: NUMBER}"
-                )
-            person_class = 1 if classes == COCO_IDS else 0
-        if classes is not None and not 0 <= person_class < classes:
-            raise EngineError(
-                f"'{name}': person_class: expected 0 to {classes - 1} for its {classes} classes, "
-                f"got {person_class}; correct its catalogue entry"
-            )
-        self._person = person_class
+        self.classes = classes(count, name)
 
-    def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
-        """Find persons; see `detect.persons.PersonDetector`."""
+    def boxes(self, image: ByteArray, threshold: float) -> Boxes:
+        """See `BoxDetector`."""
         outputs = self._engine.run({self._input: self._prepared(image)})
-        boxes, logits = outputs[self._boxes][0], outputs[self._logits][0, :, self._person]
+        boxes, logits = outputs[self._boxes][0], outputs[self._logits][0][:, list(self.classes)]
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -100.0, 100.0)))
-        kept = np.flatnonzero(scores >= threshold)  # NaN compares false
+        sound = np.isfinite(boxes).all(axis=1)
+        kept = np.flatnonzero((scores.max(axis=1) >= threshold) & sound)  # NaN compares false
         centre, size = boxes[kept, :2], boxes[kept, 2:]
         height, width = image.shape[:2]
         corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-        return person_regions(corners * (width, height, width, height), scores[kept], width, height)
+        return Boxes(corners * (width, height, width, height), scores[kept])
 
     def _prepared(self, image: ByteArray) -> FloatArray:
         """(1, 3, H, W) float32 RGB."""

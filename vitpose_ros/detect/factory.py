@@ -1,13 +1,17 @@
-"""Creates person detectors by their names in the model catalogue."""
+"""Creates detectors of persons and hands by their names in the model catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
+from vitpose_ros.detect.boxes import BoxDetector, ChooseClasses, classes_of, coco_person
 from vitpose_ros.detect.detr import DetrDetector
+from vitpose_ros.detect.hand_boxes import HandBoxes
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
+from vitpose_ros.detect.palms import PalmDetector
 from vitpose_ros.detect.persons import PersonDetector
+from vitpose_ros.detect.rtmdet import RtmdetDetector
 from vitpose_ros.detect.yolox import YoloxDetector
 from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
@@ -15,6 +19,12 @@ from vitpose_ros.models.catalogue import Entry
 
 if TYPE_CHECKING:
     from vitpose_ros.models.store import ModelStore
+
+HandDetectors = Union[PalmDetector, HandBoxes]
+
+_ARCHITECTURES = ("mediapipe", "yolox", "rtmdet", "detr")
+_PERSON_SETTINGS = ("person_class",)
+_HAND_SETTINGS = ("hand_class", "left_class", "right_class")
 
 
 def load_person_detector(store: ModelStore, name: str, threads: int = 0) -> PersonDetector:
@@ -35,57 +45,91 @@ def load_person_detector(store: ModelStore, name: str, threads: int = 0) -> Pers
     return person_detector(OpenVinoEngine(model.path, threads), model.entry)
 
 
+def load_hand_detector(store: ModelStore, name: str, threads: int = 0) -> HandDetectors:
+    """A hand detector with a network from the model store; see `load_person_detector`."""
+    model = store.get(name, "hand_detector")
+    return hand_detector(OpenVinoEngine(model.path, threads), model.entry)
+
+
 def person_detector(engine: Engine, entry: Entry) -> PersonDetector:
-    """The detector for a loaded network, as described by its catalogue entry.
+    """The person detector for a loaded network, as described by its catalogue entry.
 
     Raises
     ------
     EngineError : the entry's architecture or settings are unknown, or the network does not fit it.
     """
-    try:
-        make = _ARCHITECTURES[entry.architecture]
-    except KeyError:
+    if entry.architecture == "mediapipe":
+        _check_settings(entry, ())
+        return MediaPipePersonDetector(engine, entry.name)
+    return _by_boxes(engine, entry, "person", _PERSON_SETTINGS, _persons(entry))
+
+
+def hand_detector(engine: Engine, entry: Entry) -> HandDetectors:
+    """The hand detector for a loaded network; see `person_detector`."""
+    if entry.architecture == "mediapipe":
+        _check_settings(entry, ())
+        return PalmDetector(engine, entry.name)
+    return HandBoxes(_by_boxes(engine, entry, "hand", _HAND_SETTINGS, _hands(entry)))
+
+
+def _by_boxes(
+    engine: Engine, entry: Entry, finds: str, settings: tuple[str, ...], classes: ChooseClasses
+) -> BoxDetector:
+    name, size = entry.name, (entry.input_width, entry.input_height)
+    if entry.architecture == "detr":
+        _check_settings(entry, ("normalise", *settings))
+        normalise = entry.settings.get("normalise", "none")
+        return DetrDetector(engine, name, size, normalise, classes)
+    makers: dict[str, Callable[..., BoxDetector]] = {
+        "yolox": YoloxDetector,
+        "rtmdet": RtmdetDetector,
+    }
+    if entry.architecture not in makers:
         raise EngineError(
-            f"'{entry.name}' has the architecture '{entry.architecture}'; person detectors can be "
+            f"'{name}' has the architecture '{entry.architecture}'; {finds} detectors can be "
             f"{', '.join(_ARCHITECTURES)}. Choose another model, or correct its catalogue entry"
-        ) from None
-    return make(engine, entry)
-
-
-def _mediapipe(engine: Engine, entry: Entry) -> PersonDetector:
-    _check_settings(entry, ())
-    return MediaPipePersonDetector(engine, entry.name)
-
-
-def _yolox(engine: Engine, entry: Entry) -> PersonDetector:
-    _check_settings(entry, ("person_class",))
-    person = _person_class(entry)
-    return YoloxDetector(engine, entry.name, _size(entry), 0 if person is None else person)
-
-
-def _detr(engine: Engine, entry: Entry) -> PersonDetector:
-    _check_settings(entry, ("normalise", "person_class"))
-    normalise = entry.settings.get("normalise", "none")
-    return DetrDetector(engine, entry.name, _size(entry), normalise, _person_class(entry))
-
-
-_ARCHITECTURES: dict[str, Callable[[Engine, Entry], PersonDetector]] = {
-    "mediapipe": _mediapipe,
-    "yolox": _yolox,
-    "detr": _detr,
-}
-
-
-def _size(entry: Entry) -> tuple[int, int]:
-    return entry.input_width, entry.input_height
-
-
-def _person_class(entry: Entry) -> int | None:
-    value = entry.settings.get("person_class")
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise EngineError(
-            f"'{entry.name}': settings.person_class: expected a whole number, got {value!r}"
         )
+    _check_settings(entry, settings)
+    return makers[entry.architecture](engine, name, size, classes)
+
+
+def _persons(entry: Entry) -> ChooseClasses:
+    """The class of persons: given, or by COCO's numbers."""
+    given = _class(entry, "person_class")
+    if given is not None:
+        return classes_of(given)
+    return coco_person if entry.architecture == "detr" else classes_of(0)
+
+
+def _hands(entry: Entry) -> ChooseClasses:
+    """The classes of hands: given, or the only class of a network with one."""
+    hand, left, right = (_class(entry, name) for name in _HAND_SETTINGS)
+    if hand is None and left is not None and right is not None and left != right:
+        return classes_of(left, right)
+    if hand is not None and left is None and right is None:
+        return classes_of(hand)
+    remedy = (
+        "give the class of hands in its catalogue entry, settings: {hand_class: NUMBER}, or, for a "
+        "network that tells the sides, {left_class: NUMBER, right_class: ANOTHER NUMBER}"
+    )
+    if any(value is not None for value in (hand, left, right)):
+        given = ", ".join(f"{n}: {entry.settings[n]}" for n in _HAND_SETTINGS if n in entry.settings)
+        raise EngineError(f"'{entry.name}': settings: got {given}; {remedy}")
+
+    def only(count: int | None, name: str) -> tuple[int, ...]:
+        if count == 1:
+            return (0,)
+        has = "does not tell its number of classes" if count is None else f"has {count} classes"
+        raise EngineError(f"'{name}' {has}; {remedy}")
+
+    return only
+
+
+def _class(entry: Entry, name: str) -> int | None:
+    value = entry.settings.get(name)
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if value is not None and not whole:
+        raise EngineError(f"'{entry.name}': settings.{name}: expected a whole number, got {value!r}")
     return value
 
 

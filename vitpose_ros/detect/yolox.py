@@ -1,9 +1,9 @@
-"""Person detectors of the YOLOX family.
+"""Detectors of the YOLOX family, of persons or hands.
 
 Pre- and post-processing follow the authors' repository (Ge et al., 2021; yolox/data, demo and
 utils): BGR 0 .. 255, the image scaled into the top left of the input and padded with grey 114;
 grids of stride 8, 16 and 32, with an offset and a log size for the box of each cell; score =
-objectness * class; non-maximum suppression among boxes whose best class is the person.
+objectness * class; non-maximum suppression among boxes whose best class is one of those sought.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.detect.boxes import (
+    BoxDetector,
+    Boxes,
+    ChooseClasses,
+    classes_of,
+    read_suppressed,
+    suppressed_outputs,
+)
 from vitpose_ros.detect.nms import greedy_nms
-from vitpose_ros.detect.persons import image_input, person_regions
+from vitpose_ros.detect.persons import image_input
 from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
-from vitpose_ros.types import ByteArray, FloatArray, Region
+from vitpose_ros.types import ByteArray, FloatArray
 
 STRIDES = (8, 16, 32)
 BAR = 114
@@ -38,8 +46,8 @@ class Form(Enum):
     SUPPRESSED = "boxes after suppression in the graph (MMDeploy's files)"
 
 
-class YoloxDetector:
-    """Finds persons with a YOLOX network.
+class YoloxDetector(BoxDetector):
+    """Finds boxes with a YOLOX network.
 
     Parameters
     ----------
@@ -48,7 +56,7 @@ class YoloxDetector:
         the boxes; or MMDeploy's (N, boxes, 5) with classes (N, boxes), already suppressed.
     name : the network's name in the model catalogue.
     size : (width, height) of the input, for a network that accepts any size.
-    person_class : class index of persons: 0 in COCO and in networks with a single class.
+    classes : which classes to look for; by default class 0, which is the person in COCO.
 
     Raises
     ------
@@ -60,7 +68,7 @@ class YoloxDetector:
         engine: Engine,
         name: str,
         size: tuple[int, int] | None = None,
-        person_class: int = 0,
+        classes: ChooseClasses = classes_of(0),
     ) -> None:
         self.name = name
         self._engine = engine
@@ -71,45 +79,41 @@ class YoloxDetector:
                 f"{self._width}x{self._height} px, is not divisible by {STRIDES[-1]}. Correct its "
                 "catalogue entry, or choose another model"
             )
-        self._person = person_class
         self._cells, self._strides = cells(self._width, self._height)
-        self._boxes, self._classes, classes = _outputs(engine.outputs, name, len(self._cells))
-        if classes is not None and not 0 <= person_class < classes:
-            raise EngineError(
-                f"'{name}': person_class: expected 0 to {classes - 1} for its {classes} classes, "
-                f"got {person_class}; correct its catalogue entry"
-            )
-        self.form = Form.SUPPRESSED if self._classes else self._form_of_blank()
+        self._suppressed = suppressed_outputs(engine.outputs)
+        count = None
+        if self._suppressed is None:
+            self._boxes, count = _output(engine.outputs, name, len(self._cells))
+        self.classes = classes(count, name)
+        self.form = Form.SUPPRESSED if self._suppressed else self._form_of_blank()
 
-    def __call__(self, image: ByteArray, threshold: float) -> list[Region]:
-        """Find persons; see `detect.persons.PersonDetector`."""
+    def boxes(self, image: ByteArray, threshold: float) -> Boxes:
+        """See `BoxDetector`."""
         tensor, scale = letterbox(image, self._width, self._height)
         outputs = self._engine.run({self._input: tensor})
-        rows = outputs[self._boxes][0]
-        if self.form is Form.SUPPRESSED:
-            corners, scores = rows[:, :4], rows[:, 4]
-            kept = np.flatnonzero((outputs[self._classes][0] == self._person) & _sound(rows))
-            kept = kept[scores[kept] >= threshold]
-        else:
-            corners, scores = self._decode(rows)
-            kept = np.flatnonzero(scores >= threshold)  # NaN compares false
-            kept = kept[greedy_nms(corners[kept], scores[kept], SUPPRESSION_IOU)]
-        height, width = image.shape[:2]
-        return person_regions(corners[kept] / scale, scores[kept], width, height)
+        if self._suppressed is not None:
+            found = read_suppressed(outputs, self._suppressed, self.classes, threshold)
+            return Boxes(found.corners / scale, found.scores)
+        corners, scores = self._decode(outputs[self._boxes][0])
+        best = scores.max(axis=1)
+        kept = np.flatnonzero(best >= threshold)  # NaN compares false
+        kept = kept[greedy_nms(corners[kept], best[kept], SUPPRESSION_IOU)]
+        return Boxes(corners[kept] / scale, scores[kept])
 
     def _decode(self, rows: FloatArray) -> tuple[npt.NDArray, npt.NDArray]:
-        """Corners in input pixels, and person scores: NaN if the box shows something else."""
+        """Corners in input pixels, and scores: NaN if the box shows something else."""
         centre, size = rows[:, :2], rows[:, 2:4]
         if self.form is Form.RAW:
             with np.errstate(over="ignore"):  # infinite boxes are dropped below
                 centre = (centre + self._cells) * self._strides
                 size = np.exp(size) * self._strides
         classes = rows[:, _BOX_AND_OBJECTNESS:]
-        scores = rows[:, 4] * classes[:, self._person]
-        person = classes.argmax(axis=1) == self._person
-        sound = _sound(rows) & np.isfinite(size).all(axis=1) & (size > 0).all(axis=1)
+        scores = rows[:, 4:5] * classes[:, list(self.classes)]
+        sought = np.isin(classes.argmax(axis=1), self.classes)
+        sound = np.isfinite(rows).all(axis=1) & np.isfinite(size).all(axis=1)
+        sound &= (size > 0).all(axis=1)
         corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-        return corners, np.where(person & sound, scores, np.nan)
+        return corners, np.where((sought & sound)[:, None], scores, np.nan)
 
     def _form_of_blank(self) -> Form:
         """Whether the graph decodes its boxes: for a blank image, offsets are about a cell or less,
@@ -160,15 +164,8 @@ def letterbox(image: ByteArray, width: int, height: int) -> tuple[FloatArray, fl
     return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32), scale
 
 
-def _sound(rows: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which rows are finite."""
-    return np.asarray(np.isfinite(rows).all(axis=1), np.bool_)
-
-
-def _outputs(specs: tuple[TensorSpec, ...], name: str, count: int) -> tuple[str, str, int | None]:
-    """Names of the outputs for boxes and for classes ("" if they share one), and the number of
-    classes (None if the shape does not give it).
-    """
+def _output(specs: tuple[TensorSpec, ...], name: str, count: int) -> tuple[str, int]:
+    """Name of the output with `count` cells, and the number of classes."""
     boxes = [
         spec
         for spec in specs
@@ -178,11 +175,7 @@ def _outputs(specs: tuple[TensorSpec, ...], name: str, count: int) -> tuple[str,
         and spec.shape[2] > _BOX_AND_OBJECTNESS
     ]
     if len(specs) == 1 and len(boxes) == 1:
-        return boxes[0].name, "", int(boxes[0].shape[2] or 0) - _BOX_AND_OBJECTNESS
-    suppressed = [spec for spec in specs if len(spec.shape) == 3 and spec.shape[2] == 5]
-    classes = [spec for spec in specs if len(spec.shape) == 2]
-    if len(specs) == 2 and len(suppressed) == 1 and len(classes) == 1:
-        return suppressed[0].name, classes[0].name, None
+        return boxes[0].name, int(boxes[0].shape[2] or 0) - _BOX_AND_OBJECTNESS
     raise EngineError(
         f"'{name}' cannot be used as a YOLOX detector: for its input size, expected one output "
         f"(N, {count}, 5 + classes), or MMDeploy's (N, boxes, 5) and (N, boxes); the file has "

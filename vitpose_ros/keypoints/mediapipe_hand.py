@@ -38,6 +38,8 @@ class HandLandmarks:
     EngineError : the network's inputs or outputs do not fit.
     """
 
+    turned = True
+
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
         self.engine = engine.name

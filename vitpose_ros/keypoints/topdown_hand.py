@@ -40,7 +40,7 @@ class TopDownHands:
             )
         self.name, self.engine = model.name, model.engine
         self._model = model
-        self._turned = turned
+        self.turned = turned
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
         """Measure the joints in each crop.
@@ -53,7 +53,7 @@ class TopDownHands:
         -------
         One measurement for each crop, in their order; None if no joint was found.
         """
-        if not self._turned:
+        if not self.turned:
             crops = [replace(c, region=replace(c.region, rotation_rad=0.0)) for c in crops]
         return [_measurement(keypoints) for keypoints in self._model(crops)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitpose_ros.detect.hand_boxes import HandBox
 from vitpose_ros.detect.palms import palm_region
 from vitpose_ros.geometry import letterbox_region
 from vitpose_ros.measure.networks import Networks
@@ -19,7 +20,7 @@ def hand_if_exchanged(networks: Networks, image: ByteArray) -> bool:
 
     Parameters
     ----------
-    networks : with a hand detector; without one the answer is False.
+    networks : with MediaPipe's palm detector; without one the answer is False.
     image : (H, W, 3) uint8, BGR.
     """
     if networks.hand_detector is None:
@@ -27,6 +28,7 @@ def hand_if_exchanged(networks: Networks, image: ByteArray) -> bool:
     exchanged = image[..., ::-1].copy()
     whole = Crop(exchanged, letterbox_region(image.shape[1], image.shape[0]))
     (palms,) = networks.hand_detector([whole], SCORE)
-    regions = [region for palm in palms if (region := palm_region(palm)) is not None]
+    found = [palm_region(palm) for palm in palms if not isinstance(palm, HandBox)]
+    regions = [region for region in found if region is not None]
     hands = networks.hand_reader([Crop(exchanged, region) for region in regions[:2]])
     return any(hand is not None and hand.presence >= PRESENCE for hand in hands)

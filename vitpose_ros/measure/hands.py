@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from vitpose_ros.body_hands import hands_of_body, holds_hand
-from vitpose_ros.detect.palms import Palm, palm_region, same_palm, whole_in_window
+from vitpose_ros.detect.hand_boxes import HandBox, HandBoxes
+from vitpose_ros.detect.palms import whole_in_window
 from vitpose_ros.geometry import known_median, overlap_of_smaller
 from vitpose_ros.hand_geometry import joints_box, palm_size, same_hand, same_region
-from vitpose_ros.measure.networks import Networks
+from vitpose_ros.measure.aiming import Candidate, FoundHand, aim, candidate, shows
+from vitpose_ros.measure.networks import HandReader, Networks
 from vitpose_ros.measure.usage import Usage
 from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan, HandMeasurement
 from vitpose_ros.types import Crop, Frame, Region, View
@@ -41,25 +44,34 @@ def measure_hands(
     bodies : for each image, the bodies whose hands to measure; None for an image in which hands are
         detected directly.
     """
-    tracked = _read(networks, frames, plans, [plan.hand_crops for plan in plans], usage)
+    crops = [[Candidate(region) for region in plan.hand_crops] for plan in plans]
+    tracked = _read(networks, frames, plans, crops, usage)
     hands = [_each_once(found, ()) for found in tracked]
-    searched = {
-        i
+    windows = {
+        i: plan.hand_windows
         for i, plan in enumerate(plans)
         if plan.hand_windows and bodies[i] is None and len(hands[i]) < plan.hands.max_hands
     }
-    candidates: list[list[Region]] = [[] for _ in frames]
+    searched = set(windows)
+    if isinstance(networks.hand_detector, HandBoxes) and networks.hand_detector.tells_sides:
+        for i, plan in enumerate(plans):
+            if plan.sides_due and any(math.isnan(hand.right) for hand in hands[i]):
+                windows.setdefault(i, plan.hand_windows[:1])
+    candidates: list[list[Candidate]] = [[] for _ in frames]
     for i, of_image in enumerate(bodies):
         if of_image is not None:
-            candidates[i] = _at_arms(of_image, hands[i])
+            candidates[i] = [Candidate(region) for region in _at_arms(of_image, hands[i])]
     from_whole = dict.fromkeys(searched, 0)
-    for i, windows in _detect(networks, frames, plans, searched, usage).items():
+    for i, detected in _detect(networks, frames, plans, windows, usage).items():
+        hands[i] = [_with_side(hand, detected) for hand in hands[i]]
         free = plans[i].hands.max_hands - len(hands[i])
-        for number, palms in enumerate(windows):
-            regions = _distinct(palms, hands[i], candidates[i])[:free]
-            candidates[i] += regions
+        for number, found in enumerate(detected if i in searched else ()):
+            new = _distinct(found, networks.hand_reader, hands[i], candidates[i])[:free]
+            candidates[i] += new
             if number == 0:
-                from_whole[i] = len(regions)
+                from_whole[i] = len(new)
+    with usage.stage("keypoints", networks.hand_reader.name, ()):
+        candidates = aim(networks.hand_reader, frames, candidates)
     fresh = _read(networks, frames, plans, candidates, usage)
     for i, found in enumerate(fresh):
         if i in searched:
@@ -89,46 +101,48 @@ def _detect(
     networks: Networks,
     frames: Sequence[Frame],
     plans: Sequence[FramePlan],
-    searched: set[int],
+    windows: Mapping[int, Sequence[Region]],
     usage: Usage,
-) -> dict[int, list[list[Palm]]]:
-    """The palms in each window of the searched images, by the image's index."""
+) -> dict[int, list[list[FoundHand]]]:
+    """What the detector finds in each window of the images, by the image's index."""
     detector = networks.hand_detector
-    if not searched or detector is None:
+    if not windows or detector is None:
         return {}
-    palms: dict[int, list[list[Palm]]] = {i: [] for i in sorted(searched)}
+    hands: dict[int, list[list[FoundHand]]] = {i: [] for i in sorted(windows)}
     by_threshold: dict[float, list[tuple[int, Region]]] = {}
-    for i in palms:
-        for window in plans[i].hand_windows:
+    for i in hands:
+        for window in windows[i]:
             by_threshold.setdefault(plans[i].hands.detection_threshold, []).append((i, window))
     for threshold, jobs in by_threshold.items():
         with usage.stage("detect", detector.name, {i for i, _ in jobs}):
             found = detector([Crop(frames[i].image, window) for i, window in jobs], threshold)
         for (i, window), in_window in zip(jobs, found, strict=True):
             width, height = frames[i].width, frames[i].height
-            palms[i].append([p for p in in_window if whole_in_window(p, window, width, height)])
-    return palms
+            hands[i].append([p for p in in_window if whole_in_window(p, window, width, height)])
+    return hands
 
 
 def _read(
     networks: Networks,
     frames: Sequence[Frame],
     plans: Sequence[FramePlan],
-    regions: Sequence[Sequence[Region]],
+    candidates: Sequence[Sequence[Candidate]],
     usage: Usage,
 ) -> list[list[HandMeasurement | None]]:
-    """The hand in each region of each image, all in one batch; None for no hand."""
-    jobs = [(i, region) for i, of_image in enumerate(regions) for region in of_image]
+    """The hand of each candidate of each image, all in one batch; None for no hand."""
+    jobs = [(i, one) for i, of_image in enumerate(candidates) for one in of_image]
     found: list[list[HandMeasurement | None]] = [[] for _ in frames]
     if not jobs:
         return found
     reader = networks.hand_reader
     with usage.stage("keypoints", reader.name, {i for i, _ in jobs}):
-        hands = reader([Crop(frames[i].image, region) for i, region in jobs])
-    for (i, region), hand in zip(jobs, hands, strict=True):
+        hands = reader([Crop(frames[i].image, one.region) for i, one in jobs])
+    for (i, one), hand in zip(jobs, hands, strict=True):
         if hand is not None and _is_hand(hand, frames[i], plans[i]):
             new = CropSource.BODY if plans[i].view is View.THIRD_PERSON else CropSource.DETECTION
-            found[i].append(replace(hand, source=plans[i].source(region, new)))
+            right = math.nan if one.box is None else one.box.right
+            source = plans[i].source(one.region, new)
+            found[i].append(replace(hand, source=source, detected_right=right))
         else:
             found[i].append(None)
     return found
@@ -171,17 +185,30 @@ def _copies(hand: HandMeasurement, known: HandMeasurement) -> bool:
     return one_side and bool(apart < _COPY_PALMS * palm_size(known.uv))
 
 
-def _distinct(palms: Sequence[Palm], known: Hands, before: Sequence[Region]) -> list[Region]:
-    """Regions of palms, best first, except those of known hands and of better palms."""
-    taken = [hand.region for hand in known if hand.region is not None] + list(before)
-    regions: list[Region] = []
-    for palm in sorted(palms, key=lambda palm: -palm.score):
-        region = palm_region(palm)
-        if region is None or any(same_palm(palm, hand.uv) for hand in known):
+def _distinct(
+    found: Sequence[FoundHand], reader: HandReader, known: Hands, before: Sequence[Candidate]
+) -> list[Candidate]:
+    """Where detected hands are, best first, except known ones and those of better detections."""
+    taken = [hand.region for hand in known if hand.region is not None]
+    taken += [one.region for one in before]
+    new: list[Candidate] = []
+    for detected in sorted(found, key=lambda one: -one.score):
+        one = candidate(detected, reader)
+        if one is None or any(shows(detected, hand) for hand in known):
             continue
-        if not any(same_region(region, other) for other in (*taken, *regions)):
-            regions.append(region)
-    return regions
+        if not any(same_region(one.region, other) for other in taken):
+            taken.append(one.region)
+            new.append(one)
+    return new
+
+
+def _with_side(hand: HandMeasurement, detected: Sequence[Sequence[FoundHand]]) -> HandMeasurement:
+    """A known hand with the side that the detector gives it, if it does."""
+    for found in detected:
+        for one in found:
+            if isinstance(one, HandBox) and not math.isnan(one.right) and shows(one, hand):
+                return replace(hand, detected_right=one.right)
+    return hand
 
 
 def _apart(hands: Hands, known: Hands) -> Hands:

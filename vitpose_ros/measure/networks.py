@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vitpose_ros.detect.hand_boxes import HandBox
 from vitpose_ros.detect.palms import Palm
 from vitpose_ros.detect.persons import PersonDetector
 from vitpose_ros.geometry import letterbox_region
@@ -20,13 +21,15 @@ FIRST_BATCHES = (1, 2)
 
 
 class HandDetector(Protocol):
-    """Finds palms."""
+    """Finds hands: MediaPipe's palms, or boxes."""
 
     name: str
     """The network's name in the model catalogue."""
 
-    def __call__(self, crops: Sequence[Crop], threshold: float) -> list[list[Palm]]:
-        """For each window, its palms with at least this score, best first."""
+    def __call__(
+        self, crops: Sequence[Crop], threshold: float
+    ) -> Sequence[Sequence[Palm | HandBox]]:
+        """For each window, its hands with at least this score, best first."""
         ...
 
 
@@ -37,6 +40,8 @@ class HandReader(Protocol):
     """The network's name in the model catalogue."""
     engine: str
     """Name of the engine, for display."""
+    turned: bool
+    """Whether it needs crops in which the hand points up."""
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
         """One measurement for each crop (a rotated square), in their order; None for no hand."""

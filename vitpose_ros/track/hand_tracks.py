@@ -212,22 +212,23 @@ def _side_of_one_image(hand: HandMeasurement, arm: Arm | None) -> dict[str, Any]
     """The fields of Instance for side and body, from this image alone."""
     if arm is not None:
         return {"side": arm.side, "side_score": arm.score, "parent_id": arm.body_id}
-    if math.isnan(hand.right):
+    right = hand.detected_right if math.isnan(hand.right) else hand.right
+    if math.isnan(right):
         return {}
-    side = Side.RIGHT if hand.right >= 0.5 else Side.LEFT
-    return {"side": side, "side_score": max(hand.right, 1.0 - hand.right)}
+    side = Side.RIGHT if right >= 0.5 else Side.LEFT
+    return {"side": side, "side_score": max(right, 1.0 - right)}
 
 
 def _evidence(hand: HandMeasurement, frame: Frame) -> float:
-    """Log odds that a measured hand is a right one, by its appearance."""
+    """Log odds that a measured hand is a right one, by its appearance; NaN if nothing tells."""
     inside = float(hand.inside(frame.width, frame.height).mean())
-    return side_evidence(hand.right, hand.presence, inside)
+    return side_evidence(hand.right, hand.presence, inside, hand.detected_right)
 
 
 def _odds(arm: Arm | None, evidence: float) -> float:
     """Log odds that a measured hand is a right one, by its arm where it has one."""
     if arm is None:
-        return evidence
+        return 0.0 if math.isnan(evidence) else evidence
     return MOST if arm.side is Side.RIGHT else -MOST
 
 

@@ -1,8 +1,9 @@
 """Which hand is the left one: evidence gathered over time, in ten lines.
 
 1. Each tracked hand has a belief: the log odds that it is a right hand.
-2. An image's evidence is what the hand network says of the side, in log odds up to EVIDENCE_MOST.
-3. It counts in full only where the network is sure that it sees a hand, and sees all of it: below
+2. An image's evidence is what the hand network says of the side, in log odds up to EVIDENCE_MOST;
+   and what a detector with classes for left and right hands says, where it ran.
+3. The network counts in full only where the network is sure that it sees a hand, and sees all of it: below
    UNSURE of presence, and where the image's edge cuts the hand, the network's side is a guess.
 4. A belief moves by its own evidence alone, by GAIN_PER_S for each second that the evidence lasts.
 5. A belief is bounded by MOST, so that lasting contrary evidence turns it within half a second.
@@ -57,20 +58,32 @@ CLEAR = 1.5
 _LONGEST_STEP_S = 0.1  # an image's evidence does not last longer
 
 
-def side_evidence(right: float, presence: float, inside: float) -> float:
-    """Log odds that a hand is a right one, as one image shows it.
+def side_evidence(
+    right: float, presence: float, inside: float, detected_right: float = math.nan
+) -> float:
+    """Log odds that a hand is a right one, as one image shows it; NaN if nothing tells.
 
     Parameters
     ----------
-    right : the network's probability of a right hand; NaN from networks that do not tell.
+    right : the hand network's probability of a right hand; NaN from networks that do not tell.
     presence : the network's probability of a hand, 0 .. 1.
     inside : share of its joints inside the image, 0 .. 1.
+    detected_right : the hand detector's probability of a right hand; NaN if it does not tell, or
+        did not run.
     """
-    if math.isnan(right):
+    if math.isnan(right) and math.isnan(detected_right):
+        return math.nan
+    odds = _log_odds(right) * _ramp(presence, UNSURE, SURE) * _ramp(inside, CUT, WHOLE)
+    odds += _log_odds(detected_right)
+    return min(max(odds, -EVIDENCE_MOST), EVIDENCE_MOST)
+
+
+def _log_odds(p: float) -> float:
+    """Of a probability, up to EVIDENCE_MOST; 0 for NaN."""
+    if math.isnan(p):
         return 0.0
-    p = min(max(right, 1e-6), 1 - 1e-6)
-    odds = min(max(math.log(p / (1 - p)), -EVIDENCE_MOST), EVIDENCE_MOST)
-    return odds * _ramp(presence, UNSURE, SURE) * _ramp(inside, CUT, WHOLE)
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return min(max(math.log(p / (1 - p)), -EVIDENCE_MOST), EVIDENCE_MOST)
 
 
 def probability(odds: float) -> float:
@@ -140,13 +153,19 @@ class Sides:
         return min(a, b) > CLEAR or max(a, b) < -CLEAR
 
     def observe(self, track_id: int, stamp_ns: int, evidence: float) -> None:
-        """Add one image's evidence on a hand; see `side_evidence`."""
+        """Add one image's evidence on a hand; see `side_evidence`. NaN adds none: the next evidence
+        counts for the time since the last one, up to _LONGEST_STEP_S.
+        """
         belief = self._beliefs.get(track_id)
         if belief is None:
-            self._beliefs[track_id] = _Belief(FIRST_GAIN * evidence, stamp_ns)
+            first = 0.0 if math.isnan(evidence) else FIRST_GAIN * evidence
+            self._beliefs[track_id] = _Belief(first, stamp_ns)
+            return
+        belief.fixed_by = math.nan
+        if math.isnan(evidence):
             return
         dt_s = min((stamp_ns - belief.stamp_ns) * 1e-9, _LONGEST_STEP_S)
-        belief.stamp_ns, belief.fixed_by = stamp_ns, math.nan
+        belief.stamp_ns = stamp_ns
         belief.odds = min(max(belief.odds + GAIN_PER_S * dt_s * evidence, -MOST), MOST)
 
     def fix(self, track_id: int, side: Side, score: float) -> None:

@@ -20,6 +20,9 @@ from vitpose_ros.track.views import ViewChooser, is_person
 from vitpose_ros.track.whole_body import refine_hands
 from vitpose_ros.types import Frame, Instance, Region, View
 
+SIDES_S = 0.1
+"""Interval at which a detector looks for the sides of tracked hands, if only it tells them."""
+
 MOST_CROPS = 64
 """Maximum number of tracked hands of bodies to read per image."""
 
@@ -44,6 +47,7 @@ class Tracker:
         self._bodies = None if body_layout is None else BodyTracks(ids, body_layout)
         self._search = TileSearch()
         self._clock = FrameClock()
+        self._sides_ns: int | None = None
 
     def reset(self) -> None:
         """Restart at the next image. Ids are never reused."""
@@ -76,6 +80,7 @@ class Tracker:
             hand_windows=self._windows(frame, hands) if egocentric else (),
             body_crops=tuple(body_crops),
             persons_below=persons_below,
+            sides_due=egocentric and self._sides_due(stamp_ns),
             check_persons=probe,
             lost_ids=lost_ids,
         )
@@ -126,7 +131,14 @@ class Tracker:
         count = hands.search_tiles_per_frame
         return (whole, *self._search.next_tiles(width, height, count, frame.stamp_ns))
 
+    def _sides_due(self, stamp_ns: int) -> bool:
+        due = self._sides_ns is None or (stamp_ns - self._sides_ns) * 1e-9 >= SIDES_S
+        if due:
+            self._sides_ns = stamp_ns
+        return due
+
     def _forget(self) -> None:
+        self._sides_ns = None
         self._hands.reset()
         self._search.reset()
         self._views.reset()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitpose_ros.detect.boxes import classes_of
 from vitpose_ros.detect.detr import DetrDetector, stretch
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.engines.openvino import OpenVinoEngine
@@ -129,7 +130,7 @@ def test_of_91_classes_the_person_is_number_1(network):
 
 
 def test_a_network_may_number_its_persons_otherwise(network):
-    detector = DetrDetector(network(bias([3.0], 80, 7)), "net", person_class=7)
+    detector = DetrDetector(network(bias([3.0], 80, 7)), "net", classes=classes_of(7))
     assert len(detector(IMAGE, 0.5)) == 1
 
 
@@ -242,13 +243,13 @@ def test_a_network_that_hides_its_classes_must_be_told_the_persons(fake_engine):
     engine.outputs = (TensorSpec("logits", (None, None, None)), engine.outputs[1])
     with pytest.raises(EngineError, match=r"settings: \{person_class: NUMBER\}"):
         DetrDetector(engine, "net")
-    assert len(DetrDetector(engine, "net", person_class=1)(IMAGE, 0.5)) == 1
+    assert len(DetrDetector(engine, "net", classes=classes_of(1))(IMAGE, 0.5)) == 1
 
 
 def test_a_class_that_the_network_has_not_is_refused(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
-    with pytest.raises(EngineError, match="person_class: expected 0 to 1 for its 2 classes, got 2"):
-        DetrDetector(engine, "net", person_class=2)
+    with pytest.raises(EngineError, match="has 2 classes, 0 to 1, and .* asks for class 2"):
+        DetrDetector(engine, "net", classes=classes_of(2))
 
 
 def test_an_unknown_normalisation_is_refused(fake_engine):

@@ -9,6 +9,7 @@ import pytest
 from vitpose_ros.detect.detr import DetrDetector
 from vitpose_ros.detect.factory import load_person_detector, person_detector
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
+from vitpose_ros.detect.rtmdet import RtmdetDetector
 from vitpose_ros.detect.yolox import YoloxDetector
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
@@ -30,6 +31,9 @@ def engine_for(fake_engine):
         elif entry.architecture == "yolox":
             inputs = (None, 3, height, width)
             shapes = {"output": (1, width * height * 21 // 1024, 85)}
+        elif entry.architecture == "rtmdet":
+            inputs = (None, 3, height, width)
+            shapes = {str(s): (1, height // s, width // s, 5) for s in (8, 16, 32)}
         else:
             classes = 91 if "rfdetr" in entry.name else 80
             inputs = (None, 3, height, width)
@@ -42,7 +46,12 @@ def engine_for(fake_engine):
 @pytest.mark.parametrize("name", PERSONS)
 def test_every_person_detector_of_the_catalogue_has_its_recipe(name, engine_for):
     entry = load_catalogue().get(name)
-    kinds = {"mediapipe": MediaPipePersonDetector, "yolox": YoloxDetector, "detr": DetrDetector}
+    kinds = {
+        "mediapipe": MediaPipePersonDetector,
+        "yolox": YoloxDetector,
+        "rtmdet": RtmdetDetector,
+        "detr": DetrDetector,
+    }
     detector = person_detector(engine_for(entry), entry)
     assert isinstance(detector, kinds[entry.architecture])
     assert detector.name == name

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vitpose_ros.detect.boxes import classes_of
 from vitpose_ros.detect.yolox import BAR, Form, YoloxDetector, cells, letterbox
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.engines.openvino import OpenVinoEngine
@@ -134,7 +135,7 @@ def test_what_is_more_likely_of_another_class_is_no_person(raw):
 def test_a_network_may_number_its_persons_otherwise(raw):
     engine = raw()
     put(engine, 9, (0, 0, 1, 1), 0.9, 0.6, 0.8)
-    assert [r.score for r in look(engine, person_class=1)] == pytest.approx([0.72])
+    assert [r.score for r in look(engine, classes=classes_of(1))] == pytest.approx([0.72])
 
 
 def test_another_class_suppresses_no_person(raw):
@@ -235,8 +236,8 @@ def test_a_size_that_is_not_the_networks_is_refused(raw):
 
 
 def test_a_class_that_the_network_has_not_is_refused(raw):
-    with pytest.raises(EngineError, match="person_class: expected 0 to 1 for its 2 classes, got 2"):
-        YoloxDetector(raw(), "net", person_class=2)
+    with pytest.raises(EngineError, match="has 2 classes, 0 to 1, and .* asks for class 2"):
+        YoloxDetector(raw(), "net", classes=classes_of(2))
 
 
 def test_scaling_is_the_authors(real_image):

@@ -254,4 +254,22 @@ def test_one_images_evidence_is_bounded():
 
 
 def test_a_network_that_tells_no_side_is_no_evidence():
-    assert side_evidence(math.nan, 1.0, 1.0) == 0.0
+    assert math.isnan(side_evidence(math.nan, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("presence", [0.0, 1.0])
+def test_what_a_detector_tells_counts_whether_or_not_the_network_tells_a_side(presence):
+    alone = side_evidence(math.nan, presence, 1.0, 0.9)
+    assert alone == pytest.approx(math.log(9))
+    assert side_evidence(0.5, presence, 1.0, 0.9) == pytest.approx(alone)
+    assert side_evidence(0.2, 1.0, 1.0, 0.8) == pytest.approx(0.0)
+    assert side_evidence(1.0, 1.0, 1.0, 1.0) == EVIDENCE_MOST
+
+
+def test_images_without_evidence_do_not_shorten_the_time_for_which_the_next_one_counts():
+    often, seldom = Sides(), Sides()
+    for i in range(31):
+        stamp_ns = i * 33_333_333
+        often.observe(1, stamp_ns, 0.5)
+        seldom.observe(1, stamp_ns, 0.5 if i % 3 == 0 else math.nan)
+    assert seldom.odds(1) == pytest.approx(often.odds(1), abs=0.01)
