@@ -238,9 +238,7 @@ def box_network() -> Callable[..., Path]:
     except ImportError:
         pytest.skip("the tests' own networks need onnx: pip install onnx")
 
-    def make(
-        path: Path, form: str, rows: Sequence[BoxRow], classes: int, side: int = 320
-    ) -> Path:
+    def make(path: Path, form: str, rows: Sequence[BoxRow], classes: int, side: int = 320) -> Path:
         helper = onnx.helper
         kinds = {np.dtype("f4"): onnx.TensorProto.FLOAT, np.dtype("i8"): onnx.TensorProto.INT64}
         nodes = [

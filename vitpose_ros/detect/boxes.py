@@ -85,6 +85,10 @@ def classes_of(*wanted: int) -> ChooseClasses:
     return choose
 
 
+FIRST_CLASS = classes_of(0)
+"""The person in COCO, and the only class of a network with one."""
+
+
 def coco_person(count: int | None, name: str) -> tuple[int, ...]:
     """Persons in networks trained on COCO; EngineError if the number of classes is unknown."""
     if count is None:

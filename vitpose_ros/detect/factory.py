@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from vitpose_ros.detect.boxes import BoxDetector, ChooseClasses, classes_of, coco_person
 from vitpose_ros.detect.detr import DetrDetector
@@ -20,7 +20,7 @@ from vitpose_ros.models.catalogue import Entry
 if TYPE_CHECKING:
     from vitpose_ros.models.store import ModelStore
 
-HandDetectors = Union[PalmDetector, HandBoxes]
+HandDetectors = PalmDetector | HandBoxes
 
 _ARCHITECTURES = ("mediapipe", "yolox", "rtmdet", "detr")
 _PERSON_SETTINGS = ("person_class",)
@@ -113,7 +113,9 @@ def _hands(entry: Entry) -> ChooseClasses:
         "network that tells the sides, {left_class: NUMBER, right_class: ANOTHER NUMBER}"
     )
     if any(value is not None for value in (hand, left, right)):
-        given = ", ".join(f"{n}: {entry.settings[n]}" for n in _HAND_SETTINGS if n in entry.settings)
+        given = ", ".join(
+            f"{n}: {entry.settings[n]}" for n in _HAND_SETTINGS if n in entry.settings
+        )
         raise EngineError(f"'{entry.name}': settings: got {given}; {remedy}")
 
     def only(count: int | None, name: str) -> tuple[int, ...]:
@@ -129,7 +131,9 @@ def _class(entry: Entry, name: str) -> int | None:
     value = entry.settings.get(name)
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if value is not None and not whole:
-        raise EngineError(f"'{entry.name}': settings.{name}: expected a whole number, got {value!r}")
+        raise EngineError(
+            f"'{entry.name}': settings.{name}: expected a whole number, got {value!r}"
+        )
     return value
 
 

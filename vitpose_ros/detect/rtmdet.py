@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from vitpose_ros.detect.boxes import (
+    FIRST_CLASS,
     BoxDetector,
     Boxes,
     ChooseClasses,
-    classes_of,
     read_suppressed,
     suppressed_outputs,
 )
@@ -56,7 +56,7 @@ class RtmdetDetector(BoxDetector):
         engine: Engine,
         name: str,
         size: tuple[int, int] | None = None,
-        classes: ChooseClasses = classes_of(0),
+        classes: ChooseClasses = FIRST_CLASS,
     ) -> None:
         self.name = name
         self._engine = engine
@@ -100,9 +100,7 @@ class RtmdetDetector(BoxDetector):
         return Boxes(corners[once] / scale, scores[kept][once])
 
 
-def _maps(
-    specs: Sequence[TensorSpec], name: str, width: int, height: int
-) -> tuple[list[str], int]:
+def _maps(specs: Sequence[TensorSpec], name: str, width: int, height: int) -> tuple[list[str], int]:
     """Names of the outputs in the order of the strides, and the number of classes."""
     names, last = [], set()
     for stride in STRIDES:

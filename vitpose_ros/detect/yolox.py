@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.detect.boxes import (
+    FIRST_CLASS,
     BoxDetector,
     Boxes,
     ChooseClasses,
-    classes_of,
     read_suppressed,
     suppressed_outputs,
 )
@@ -68,7 +68,7 @@ class YoloxDetector(BoxDetector):
         engine: Engine,
         name: str,
         size: tuple[int, int] | None = None,
-        classes: ChooseClasses = classes_of(0),
+        classes: ChooseClasses = FIRST_CLASS,
     ) -> None:
         self.name = name
         self._engine = engine

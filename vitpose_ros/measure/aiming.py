@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Union
 
 from vitpose_ros.detect.hand_boxes import HandBox, box_region, same_box
 from vitpose_ros.detect.palms import Palm, palm_region, same_palm
@@ -17,7 +16,7 @@ from vitpose_ros.measure.networks import HandReader
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.types import Crop, Frame, Region
 
-FoundHand = Union[Palm, HandBox]
+FoundHand = Palm | HandBox
 
 DIRECTIONS = 4
 """Directions in which a hand of unknown rotation is read."""

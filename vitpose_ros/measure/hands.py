@@ -65,8 +65,8 @@ def measure_hands(
     for i, detected in _detect(networks, frames, plans, windows, usage).items():
         hands[i] = [_with_side(hand, detected) for hand in hands[i]]
         free = plans[i].hands.max_hands - len(hands[i])
-        for number, found in enumerate(detected if i in searched else ()):
-            new = _distinct(found, networks.hand_reader, hands[i], candidates[i])[:free]
+        for number, in_window in enumerate(detected if i in searched else ()):
+            new = _distinct(in_window, networks.hand_reader, hands[i], candidates[i])[:free]
             candidates[i] += new
             if number == 0:
                 from_whole[i] = len(new)

@@ -3,8 +3,8 @@
 1. Each tracked hand has a belief: the log odds that it is a right hand.
 2. An image's evidence is what the hand network says of the side, in log odds up to EVIDENCE_MOST;
    and what a detector with classes for left and right hands says, where it ran.
-3. The network counts in full only where the network is sure that it sees a hand, and sees all of it: below
-   UNSURE of presence, and where the image's edge cuts the hand, the network's side is a guess.
+3. The network counts in full only where it is sure that it sees a hand, and sees all of it: below
+   UNSURE of presence, and where the image's edge cuts the hand, its side is a guess.
 4. A belief moves by its own evidence alone, by GAIN_PER_S for each second that the evidence lasts.
 5. A belief is bounded by MOST, so that lasting contrary evidence turns it within half a second.
 6. A side is reported once the log odds for it exceed REPORTED; until then it is UNKNOWN.

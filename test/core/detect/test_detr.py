@@ -248,7 +248,7 @@ def test_a_network_that_hides_its_classes_must_be_told_the_persons(fake_engine):
 
 def test_a_class_that_the_network_has_not_is_refused(fake_engine):
     engine = fake(fake_engine, [[(0.5, 0.5, 0.2, 0.4)]], [[[2, 0]]])
-    with pytest.raises(EngineError, match="has 2 classes, 0 to 1, and .* asks for class 2"):
+    with pytest.raises(EngineError, match=r"has 2 classes, 0 to 1, and .* asks for class 2"):
         DetrDetector(engine, "net", classes=classes_of(2))
 
 

@@ -130,5 +130,5 @@ def test_a_file_that_is_no_rtmdet_is_refused_with_what_is_accepted(
 
 
 def test_a_class_that_the_network_lacks_is_refused(maps):
-    with pytest.raises(EngineError, match="has 1 classes, 0 to 0, and .* asks for class 2"):
+    with pytest.raises(EngineError, match=r"has 1 classes, 0 to 0, and .* asks for class 2"):
         RtmdetDetector(maps(), "net", classes=classes_of(2))

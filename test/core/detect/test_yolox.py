@@ -236,7 +236,7 @@ def test_a_size_that_is_not_the_networks_is_refused(raw):
 
 
 def test_a_class_that_the_network_has_not_is_refused(raw):
-    with pytest.raises(EngineError, match="has 2 classes, 0 to 1, and .* asks for class 2"):
+    with pytest.raises(EngineError, match=r"has 2 classes, 0 to 1, and .* asks for class 2"):
         YoloxDetector(raw(), "net", classes=classes_of(2))
 
 

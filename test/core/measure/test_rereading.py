@@ -21,7 +21,8 @@ def test_a_disagreement_is_the_joints_distance_over_the_largest_one_in_the_trunk
     one = person(300, 200).keypoints(layout)
     trunk = one.uv[[layout.index(name) for name in TRUNK]]
     largest = max(math.dist(a, b) for a in trunk for b in trunk)
-    other = replace(one, uv=(one.uv + (0.6 * share * largest, 0.8 * share * largest)).astype("f4"))
+    step = np.array((0.6, 0.8), np.float32) * np.float32(share * largest)
+    other = replace(one, uv=one.uv + step)
     assert disagreement(one, other) == pytest.approx(share, abs=1e-5)
 
 
