@@ -94,12 +94,15 @@ def make_engine(kind: str, folder: Path, device: str, size: str) -> DeviceEngine
         return TorchEngine(mixed, device)
     from vitpose_ros.engines.tensorrt import TensorRtEngine
     from vitpose_ros.engines.trt.build import build_engine
-    from vitpose_ros.engines.trt.key import Profile, Recipe, network_hash
+    from vitpose_ros.engines.trt.key import Portable, Profile, Recipe, machine_here, network_hash
     from vitpose_ros.engines.trt.shelf import EngineShelf
+    from vitpose_ros.engines.trt.variants import VARIANTS
 
+    here, portable = machine_here(variant=VARIANTS[kind]), VARIANTS[kind].portable
+    target = Portable(here.tensorrt, (here.compute_capability,)) if portable else here
     recipe = Recipe(network_hash(mixed), "mixed", Profile(1, 16, max(BATCHES)))
     tell: Callable[[str], None] = lambda text: print(f"  {text}", flush=True)  # noqa: E731
-    stored = build_engine(EngineShelf(folder), mixed, recipe, lambda path: {}, tell=tell)
+    stored = build_engine(EngineShelf(folder), mixed, target, recipe, lambda path: {}, tell=tell)
     return TensorRtEngine(stored.folder)
 
 
@@ -256,7 +259,8 @@ def main() -> None:
     """Measure, print the table, write the figures."""
     arguments = parser(__doc__)
     arguments.add_argument("--device", default="cuda", help="cuda (default), cuda:1, ... or cpu")
-    arguments.add_argument("--engine", choices=("auto", "tensorrt", "torch"), default="auto")
+    engines = ("auto", "tensorrt", "tensorrt-rtx", "torch")
+    arguments.add_argument("--engine", choices=engines, default="auto")
     arguments.add_argument(
         "--sizes", type=lambda text: text.split(","), default=["S", "B", "L"], metavar="S,B,L"
     )

@@ -1,4 +1,5 @@
-# The part of TensorRT's Python API that this package uses, as TensorRT 10.3 to 11.4 share it.
+# The part of TensorRT's Python API that this package uses, as TensorRT 10.3 to 11.4 and TensorRT
+# for RTX 1.7 share it; tensorrt_rtx.pyi has what only the latter has.
 # mypy lets the code use nothing else, and test/core/engines/test_tensorrt_api.py holds every line
 # against the real bindings of both ends.
 from enum import Enum
@@ -89,6 +90,8 @@ class Builder:
 
 class ParserError:
     def desc(self) -> str: ...
+    def node_name(self) -> str: ...
+    def node_operator(self) -> str: ...
 
 class OnnxParser:
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None: ...

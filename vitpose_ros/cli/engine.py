@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,21 @@ from vitpose_ros.engines.trt.key import (
     MAX_LEVEL,
     PRECISIONS,
     Machine,
+    Portable,
     Profile,
     Recipe,
     machine_here,
     network_hash,
 )
-from vitpose_ros.engines.trt.library import missing
+from vitpose_ros.engines.trt.library import library_problem, missing
 from vitpose_ros.engines.trt.progress import duration_text
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
+from vitpose_ros.engines.trt.variants import TENSORRT, TENSORRT_RTX, VARIANTS, TensorRt
 from vitpose_ros.keypoints.engine_gate import (
     DAMAGED,
     FITS,
     OTHER,
+    UNKNOWN,
     engine_gate,
     engine_state,
     network_hashes,
@@ -42,7 +46,7 @@ from vitpose_ros.models.store import ModelStore
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `engine` and its actions to the tool's parser."""
-    text = "build, list, check and remove TensorRT engines"
+    text = "build, list, check and remove engines of TensorRT and TensorRT for RTX"
     parser = add_action(subparsers, "engine", text, epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_build(actions, epilog)
@@ -79,10 +83,26 @@ def register(subparsers: Any, epilog: str) -> None:
 
 def _add_build(actions: Any, epilog: str) -> None:
     action = add_action(
-        actions, "build", "build an engine for this GPU and compare it with float32", epilog
+        actions,
+        "build",
+        "build an engine for this GPU and compare it with float32; or, with TensorRT for RTX, for "
+        "any RTX GPU, on any x86-64 machine",
+        epilog,
     )
     action.add_argument(
         "names", nargs="+", metavar="MODEL", help="a model's name from `vitpose_ros models list`"
+    )
+    action.add_argument(
+        "--engine",
+        choices=tuple(VARIANTS),
+        help="the library that builds and runs it (default: tensorrt; tensorrt-rtx with --for)",
+    )
+    action.add_argument(
+        "--for",
+        dest="capabilities",
+        metavar="CC[,CC]",
+        help="compute capabilities of the GPUs that will run the engine, such as 89 or 8.6,8.9; "
+        "only with tensorrt-rtx (default: all that the library names, without Turing's 7.5)",
     )
     action.add_argument(
         "--precision",
@@ -129,6 +149,9 @@ def _add_gate(action: argparse.ArgumentParser) -> None:
 
 def _build(options: argparse.Namespace) -> int:
     store = open_store(options)
+    variant = VARIANTS[options.engine or (TENSORRT_RTX if options.capabilities else TENSORRT).name]
+    if options.capabilities and not variant.portable:
+        options.parser.error("--for is for --engine tensorrt-rtx; TensorRT builds for the GPU here")
     models = [store.get(name) for name in dict.fromkeys(options.names)]
     opt = min(4, options.max_batch) if options.opt_batch is None else options.opt_batch
     profile = Profile(1, opt, options.max_batch)
@@ -137,6 +160,7 @@ def _build(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(text, file=sys.stderr)
 
+    target: Machine | Portable | None = None
     for model in models:
         precision = options.precision or _best_precision(network_hashes(model))
         network = network_of(model, precision)
@@ -146,28 +170,43 @@ def _build(options: argparse.Namespace) -> int:
             profile,
             {"level": options.level, "workspace_mib": options.workspace},
         )
-        _need_tensorrt()
+        gate = engine_gate(model, options.images, options.device)
+        target = target or _target(variant, options)
         stored = build_engine(
             EngineShelf(store.root / model.entry.name),
             network,
+            target,
             recipe,
-            engine_gate(model, options.images, options.device),
+            None if variant.portable else gate,
             force=options.force,
             device=options.device,
             stream=None if options.quiet else sys.stderr,
             tell=tell,
         )
         if stored.manifest and not options.quiet:
-            print(f"{model.entry.name}: {stored.folder}, {_figures(stored.manifest.gate)}")
+            text = "the first start on a GPU compares it with float32"
+            if not variant.portable:
+                text = _figures(stored.manifest.gate)
+            print(f"{model.entry.name}: {stored.folder}, {text}")
     return 0
+
+
+def _target(variant: TensorRt, options: argparse.Namespace) -> Machine | Portable:
+    """What to build for. A portable engine needs the library only, no GPU and no torch."""
+    if not variant.portable:
+        _need(variant)
+        return machine_here(options.device)
+    if problem := library_problem(variant):
+        raise EngineError(problem)
+    return Portable(variant.load().__version__, TENSORRT_RTX.chosen(options.capabilities))
 
 
 def _best_precision(hashes: dict[str, str]) -> str:
     return "mixed" if "mixed" in hashes else "tf32"
 
 
-def _need_tensorrt() -> None:
-    if problems := missing():
+def _need(variant: TensorRt) -> None:
+    if problems := missing(variant):
         raise EngineError(" ".join(problems))
 
 
@@ -185,9 +224,9 @@ def _figures(gate: Any) -> str:
 
 def _list(options: argparse.Namespace) -> int:
     store = open_store(options)
-    machine = _machine(options.device)
+    here = _here(options.device)
     found = [
-        (stored, *engine_state(store, stored, name, machine))
+        (stored, *engine_state(store, stored, name, here))
         for name, stored in _stored(store, options.names)
     ]
     if options.json:
@@ -201,8 +240,8 @@ def _list(options: argparse.Namespace) -> int:
             [
                 made.recipe.precision,
                 f"1-{made.recipe.profile.max_batch}",
-                made.machine.gpu,
-                made.machine.tensorrt,
+                made.machine.label,
+                f"{'RTX ' if made.variant.portable else ''}{made.machine.tensorrt}",
                 size_text(made.size),
                 duration_text(made.build_s),
                 made.date[:10],
@@ -212,7 +251,7 @@ def _list(options: argparse.Namespace) -> int:
         )
         rows.append([*row, state])
     print_table(
-        ("model", "key", "precision", "batch", "gpu", "tensorrt", "size", "build", "date", "state"),
+        ("model", "key", "precision", "batch", "for", "tensorrt", "size", "build", "date", "state"),
         rows,
     )
     print(f"store: {store.root}")
@@ -221,16 +260,21 @@ def _list(options: argparse.Namespace) -> int:
     for stored, state, reasons in found:
         if state in (OTHER, DAMAGED):
             print(f"{stored.folder.parent.parent.name} {stored.key}: {' '.join(reasons)}")
-    if machine is None and found:
-        print(f"cannot tell which of them this machine can use: {' '.join(missing())}")
+    for variant in VARIANTS.values():
+        if any(s.manifest and s.manifest.variant is variant for s, _, _ in found) and (
+            why := " ".join(missing(variant))
+        ):
+            print(f"cannot tell which of them this machine can use: {why}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     store = open_store(options)
-    _need_tensorrt()
-    machine = machine_here(options.device)
     chosen = list(_stored(store, options.names))
+    for variant in VARIANTS.values():
+        if any(s.manifest and s.manifest.variant is variant for _, s in chosen):
+            _need(variant)
+    here = _here(options.device)
     if not chosen:
         whose = f" for {', '.join(options.names)}" if options.names else ""
         raise EngineError(
@@ -239,7 +283,7 @@ def _check(options: argparse.Namespace) -> int:
         )
     good = True
     for name, stored in chosen:
-        state, reasons = engine_state(store, stored, name, machine)
+        state, reasons = engine_state(store, stored, name, here)
         if state == FITS:
             try:
                 gate = engine_gate(store.get(name), options.images, options.device)
@@ -263,16 +307,13 @@ def _remove(options: argparse.Namespace) -> int:
     elif options.all:
         chosen = shelf.list()
     else:
-        machine = _machine(options.device)
-        if machine is None:
-            raise EngineError(
-                f"cannot tell which engines are unusable: {' '.join(missing())} Give their keys"
-            )
-        chosen = [
-            stored
-            for stored in shelf.list()
-            if engine_state(store, stored, options.name, machine)[0] in (OTHER, DAMAGED)
-        ]
+        here = _here(options.device)
+        states = [(one, engine_state(store, one, options.name, here)[0]) for one in shelf.list()]
+        for one, state in states:
+            if state == UNKNOWN and one.manifest:
+                why = " ".join(missing(one.manifest.variant))
+                raise EngineError(f"cannot tell which engines are unusable: {why} Give their keys")
+        chosen = [one for one, state in states if state in (OTHER, DAMAGED)]
     with disk_sentences(shelf.folder):
         for stored in chosen:
             shelf.remove(stored)
@@ -293,9 +334,14 @@ def _stored(store: ModelStore, names: list[str]) -> Iterator[tuple[str, StoredEn
             yield entry.name, stored
 
 
-def _machine(device: int) -> Machine | None:
-    """What an engine here must be built for, None if TensorRT or the GPU is missing."""
-    return None if missing() else machine_here(device)
+def _here(device: int) -> Callable[[str], Machine | None]:
+    """The machine with a library, by the library's name; None if that or the GPU is missing."""
+
+    @functools.lru_cache
+    def machine(name: str) -> Machine | None:
+        return None if missing(VARIANTS[name]) else machine_here(device, VARIANTS[name])
+
+    return machine
 
 
 def _as_json(stored: StoredEngine, state: str, reasons: list[str]) -> dict[str, Any]:

@@ -19,7 +19,15 @@ _TORCH = (
     "import torch; print(torch.__version__, torch.version.cuda or 'none', "
     "torch.cuda.is_available())"
 )
-_TENSORRT = "import tensorrt; print(tensorrt.__version__)"
+_VERSION = "import {0}; print({0}.__version__)"
+_RTX = (
+    "import tensorrt_rtx; print(tensorrt_rtx.__version__, *(f'{n[2:-1]}.{n[-1]}' "
+    "for n in tensorrt_rtx.ComputeCapability.__members__ if n.startswith('SM')))"
+)
+
+RTX_CAPABILITIES = ("7.5", "8.6", "8.9", "12.0", "12.1")
+"""Of the GPUs that NVIDIA offers TensorRT for RTX for. The library also builds for the A100's 8.0.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Gpu:
 
 
 def check_gpu(host: Host) -> Iterator[Finding]:
-    """Check the GPU, its driver, torch with CUDA, and TensorRT."""
+    """Check the GPU, its driver, torch with CUDA, and the libraries that run engines."""
     jetson = host.read("/etc/nv_tegra_release")
     if jetson is not None:
         yield Finding(SECTION, "Jetson", Level.NOTE, _jetson(jetson))
@@ -54,7 +62,7 @@ def check_gpu(host: Host) -> Iterator[Finding]:
             f"driver {gpu.driver}",
         )
     yield _torch(host)
-    yield _tensorrt(host, gpus)
+    yield from _libraries(host, gpus)
 
 
 def _jetson(release: str) -> str:
@@ -115,24 +123,61 @@ def _torch(host: Host) -> Finding:
     )
 
 
-def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
-    answer = host.python_says(_TENSORRT)
-    name = "TensorRT"
-    if not answer.good:
-        return Finding(
-            SECTION,
-            name,
-            Level.WARNING,
-            f"cannot be imported ({answer.text}); networks run in torch, which is slower",
-            "on a Jetson: sudo apt install python3-libnvinfer; on a desktop: pip install tensorrt",
+def _libraries(host: Host, gpus: list[Gpu]) -> Iterator[Finding]:
+    """TensorRT and TensorRT for RTX: one of them is enough."""
+    plain, rtx = host.python_says(_VERSION.format("tensorrt")), host.python_says(_RTX)
+    fitting = [gpu for gpu in gpus if gpu.capability in RTX_CAPABILITIES]
+    if plain.good:
+        yield _tensorrt(host, gpus, plain.text)
+    elif rtx.good and fitting:
+        yield Finding(
+            SECTION, "TensorRT", Level.NOTE, "not installed; TensorRT for RTX is enough here"
         )
-    major = version_of(answer.text)[0]
+    else:
+        advice = (
+            "on a Jetson: sudo apt install python3-libnvinfer; on a desktop: pip install tensorrt"
+        )
+        if fitting:
+            advice = "pip install tensorrt-rtx-cu12, which builds in seconds; or tensorrt-cu12"
+        yield Finding(
+            SECTION,
+            "TensorRT",
+            Level.WARNING,
+            f"cannot be imported ({plain.text}); networks run in torch, which is slower",
+            advice,
+        )
+    if rtx.good:
+        yield _tensorrt_rtx(gpus, rtx.text)
+
+
+def _tensorrt_rtx(gpus: list[Gpu], text: str) -> Finding:
+    version, *known = text.split()
+    for gpu in gpus:
+        if gpu.capability not in known:
+            return Finding(
+                SECTION,
+                "TensorRT for RTX",
+                Level.NOTE,
+                f"{version}; not for {gpu.name} (compute capability {gpu.capability}; it builds "
+                f"for {', '.join(known)}): use TensorRT or torch there",
+            )
+    return Finding(
+        SECTION,
+        "TensorRT for RTX",
+        Level.OK,
+        f"{version}, for compute capability {', '.join(known)}",
+    )
+
+
+def _tensorrt(host: Host, gpus: list[Gpu], version: str) -> Finding:
+    name = "TensorRT"
+    major = version_of(version)[0]
     if major < 10:
         return Finding(
             SECTION,
             name,
             Level.PROBLEM,
-            f"{answer.text}; 10.3 or later is required",
+            f"{version}; 10.3 or later is required",
             "on a Jetson: JetPack 6.1 or later; on a desktop: pip install --upgrade tensorrt",
         )
     needed = 580 if major >= 11 and host.package("tensorrt-cu12") is None else 535
@@ -143,7 +188,7 @@ def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
                 SECTION,
                 name,
                 Level.PROBLEM,
-                f"{answer.text} needs driver {needed} or later; the driver here is {gpu.driver}",
+                f"{version} needs driver {needed} or later; the driver here is {gpu.driver}",
                 "update the driver"
                 + (
                     ", or install the wheels for CUDA 12: pip install tensorrt-cu12"
@@ -151,4 +196,4 @@ def _tensorrt(host: Host, gpus: list[Gpu]) -> Finding:
                     else ""
                 ),
             )
-    return Finding(SECTION, name, Level.OK, answer.text)
+    return Finding(SECTION, name, Level.OK, version)

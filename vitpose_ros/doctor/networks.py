@@ -13,6 +13,7 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.trt.key import Machine, machine_here
 from vitpose_ros.engines.trt.library import missing
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
+from vitpose_ros.engines.trt.variants import VARIANTS, TensorRt
 from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.engine_gate import DAMAGED, OTHER, engine_gate, engine_state
 from vitpose_ros.models.catalogue import load_catalogue
@@ -62,36 +63,48 @@ def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Fin
 
 
 def _engines(store: ModelStore) -> Iterator[Finding]:
-    """Check whether the TensorRT engines load and agree with float32 here."""
+    """Check whether the engines load and agree with float32 here."""
     stored = [
         (entry.name, engine)
         for entry in store.catalogue.entries
         for engine in EngineShelf(store.root / entry.name).list()
     ]
-    if not stored:
-        return
-    problems = missing()
-    if problems:
+    for variant in VARIANTS.values():
+        own = [(n, e) for n, e in stored if e.manifest and e.manifest.variant is variant]
+        if own:
+            yield from _engines_of(store, variant, own)
+    for name, engine in stored:
+        if engine.manifest is None:
+            yield _engine(store, name, engine, None)
+
+
+def _engines_of(
+    store: ModelStore, variant: TensorRt, stored: list[tuple[str, StoredEngine]]
+) -> Iterator[Finding]:
+    title = f"{variant.title} engines"
+    if problems := missing(variant):
         yield Finding(
             SECTION,
-            "TensorRT engines",
+            title,
             Level.WARNING,
             f"{len(stored)} stored, which cannot be used: {' '.join(problems)}",
             "see the message; until then networks run in torch or on the CPU",
         )
         return
     try:
-        machine = machine_here()
+        machine = machine_here(variant=variant)
     except EngineError as error:
-        yield Finding(SECTION, "TensorRT engines", Level.PROBLEM, str(error), "see the message")
+        yield Finding(SECTION, title, Level.PROBLEM, str(error), "see the message")
         return
     for name, engine in stored:
         yield _engine(store, name, engine, machine)
 
 
-def _engine(store: ModelStore, name: str, engine: StoredEngine, machine: Machine) -> Finding:
+def _engine(
+    store: ModelStore, name: str, engine: StoredEngine, machine: Machine | None
+) -> Finding:
     what = f"engine {name} {engine.key}"
-    state, reasons = engine_state(store, engine, name, machine)
+    state, reasons = engine_state(store, engine, name, lambda library: machine)
     if state == OTHER:  # several machines may share a store
         return Finding(SECTION, what, Level.NOTE, f"does not fit: {' '.join(reasons)}")
     if state == DAMAGED:

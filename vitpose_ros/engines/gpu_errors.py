@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from vitpose_ros.engines.base import EngineError
 
 _OUT_OF_MEMORY = re.compile(r"out ?of ?memory|ALLOC_FAILED|could not be allocated", re.IGNORECASE)
-_GPU = re.compile(r"CUDA error|cuDNN error|CUDA driver|CUBLAS_|CUDNN_")
+_OLD_DRIVER = re.compile(r"driver version is insufficient|cudaError 35\b")
+_GPU = re.compile(r"CUDA error|cudaError|cuDNN error|CUDA driver|CUBLAS_|CUDNN_")
 
 
 def is_gpu_error(error: object) -> bool:
@@ -20,7 +21,8 @@ def is_gpu_error(error: object) -> bool:
 
 
 def failure(what: str, reason: str) -> str:
-    """The sentence about something that failed, with what to do where memory ran out.
+    """The sentence about something that failed, with what to do where memory ran out or the driver
+    is too old.
 
     Parameters
     ----------
@@ -32,6 +34,11 @@ def failure(what: str, reason: str) -> str:
         return (
             f"{what} failed: the GPU has too little free memory. Close other programs that use it "
             f"(nvidia-smi lists them), or set engine to openvino to run on the CPU ({reason})"
+        )
+    if _OLD_DRIVER.search(reason):
+        return (
+            f"{what} failed: the NVIDIA driver is missing, or too old for this library's CUDA. "
+            f"Update the driver, or install the library's packages for an older CUDA ({reason})"
         )
     return f"{what} failed: {reason}"
 

@@ -1,4 +1,4 @@
-"""Networks on an NVIDIA GPU through TensorRT engines that were built on it."""
+"""Networks on an NVIDIA GPU through engines of TensorRT or TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
 from vitpose_ros.engines.gpu_errors import failure, gpu_errors, is_gpu_error
 from vitpose_ros.engines.trt.key import Here, machine_here
 from vitpose_ros.engines.trt.library import Errors, make_logger, require
-from vitpose_ros.engines.trt.manifest import read_manifest, why_not
+from vitpose_ros.engines.trt.manifest import EngineManifest, read_manifest, why_not
 from vitpose_ros.engines.trt.shelf import read_plan, rebuild
 
 if TYPE_CHECKING:
@@ -41,19 +41,21 @@ class _Buffers:
 
 
 class TensorRtEngine:
-    """A TensorRT engine; see `engines.base.DeviceEngine`.
+    """An engine of TensorRT or TensorRT for RTX; see `engines.base.DeviceEngine`.
 
     It has a CUDA stream of its own. The first run of a batch size on the engine's own buffers is a
     plain one, in which TensorRT finishes its preparations; the same calls are then captured as a
     CUDA graph, which later runs replay. `warm_up` does the first run ahead of time. Each graph has
     an execution context of its own, since a context's state changes with the shapes; all contexts
-    share one working memory, which is safe on one stream.
+    share one working memory, which is safe on one stream. TensorRT for RTX compiles kernels at the
+    first run of each batch size; `warm_up` keeps them beside the engine for the next start.
 
     Memory per batch size: batch x (input + output) x 4 bytes; for 16 crops of 192x256 and 133
     joints 9 + 26 MB.
 
     Not thread-safe. We had no access to a GPU: the calls and their order were checked against the
-    bindings of TensorRT 10.3 and 11, and against a stand-in that enforces the documented order.
+    bindings of TensorRT 10.3, 11 and TensorRT for RTX, and against a stand-in that enforces the
+    documented order.
 
     Parameters
     ----------
@@ -77,13 +79,15 @@ class TensorRtEngine:
         graphs: bool = True,
     ) -> None:
         self.path = Path(folder)
-        self._torch = torch = require()
+        manifest = read_manifest(self.path)
+        self._variant = manifest.variant
+        self._torch = torch = require(self._variant)
         self._graphs = graphs
         self.device = torch.device("cuda", device)
         self._errors = Errors()
-        self._logger = make_logger(self._errors)
+        self._logger = make_logger(self._errors, self._variant)
         with gpu_errors(f"loading {self}"), torch.cuda.device(self.device):
-            self._engine = self._load(networks, device)
+            self._engine = self._load(manifest, networks, device)
             self.inputs, self.outputs = self._specs()
             self._min_batch, self.max_batch = self._batch_limits()
             self._stream = torch.cuda.Stream(device=self.device)
@@ -152,45 +156,53 @@ class TensorRtEngine:
             self.run_device(self.buffers(batch))
         with gpu_errors(f"running {self}"):
             self._torch.cuda.synchronize(self.device)
+        self._contexts.keep()
 
     def __str__(self) -> str:
-        return f"the TensorRT engine '{self.path}'"
+        return f"the {self._variant.title} engine '{self.path}'"
 
     # --- loading ---------------------------------------------------------------------------
 
-    def _load(self, networks: Mapping[str, str] | None, device: int) -> tensorrt.ICudaEngine:
-        import tensorrt as trt
-
-        manifest = read_manifest(self.path)
-        machine = machine_here(device)
+    def _load(
+        self, manifest: EngineManifest, networks: Mapping[str, str] | None, device: int
+    ) -> tensorrt.ICudaEngine:
+        if TYPE_CHECKING:
+            import tensorrt as trt
+        else:
+            trt = self._variant.load()
+        machine = machine_here(device, self._variant)
         recipe = manifest.recipe
         wanted = {recipe.precision: recipe.onnx_sha256} if networks is None else networks
         if problems := why_not(manifest, Here(machine, wanted)):
             raise EngineError(
-                f"{self} cannot be used here: {' '.join(problems)} {rebuild(manifest)}"
+                f"{self} cannot be used here: {' '.join(problems)} {rebuild(manifest, machine)}"
             )
-        self.name = f"tensorrt {machine.gpu} {recipe.precision}"
+        self.name = f"{self._variant.name} {machine.gpu} {recipe.precision}"
         self._model = manifest.model
         plan, _ = read_plan(self.path)
         try:
             self._runtime = trt.Runtime(self._logger)
             engine = self._runtime.deserialize_cuda_engine(plan)
         except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory returned nothing
-            text = failure("starting TensorRT", f"{self._errors} ({error})")
+            text = failure(f"starting {self._variant.title}", f"{self._errors} ({error})")
             raise EngineError(text) from error
         if engine is None:
             if is_gpu_error(self._errors):
                 raise EngineError(failure(f"loading {self}", str(self._errors)))
             raise EngineError(
-                f"TensorRT refuses {self}, although its manifest matches this machine: "
-                f"{self._errors}. {rebuild(manifest)}"
+                f"{self._variant.title} refuses {self}, although its manifest matches this "
+                f"machine: {self._errors}. {rebuild(manifest)}"
             )
+        self.machine = machine
+        self._contexts = self._variant.contexts(engine, machine, self.path)
         return engine
 
     def _specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """The names and shapes of the inputs and outputs, all float32 in GPU memory."""
-        import tensorrt as trt
-
+        if TYPE_CHECKING:
+            import tensorrt as trt
+        else:
+            trt = self._variant.load()
         engine = self._engine
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
@@ -215,10 +227,7 @@ class TensorRtEngine:
         return max(low[0] for low, _, _ in shapes), min(high[0] for _, _, high in shapes)
 
     def _context(self) -> tensorrt.IExecutionContext:
-        import tensorrt as trt
-
-        strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = self._engine.create_execution_context(strategy)
+        context = self._contexts.make()
         if context is None:
             raise EngineError(failure(f"making a context of {self}", str(self._errors)))
         context.set_device_memory(self._scratch.data_ptr(), self._scratch.numel())
@@ -254,7 +263,11 @@ class TensorRtEngine:
             return
         own.context = own.context or self._context()
         self._enqueue(own.context, own, own.inputs)
-        own.graph = self._capture(own.context)
+        if self._contexts.can_capture(own.context, self._stream.cuda_stream):
+            own.graph = self._capture(own.context)
+        else:
+            _log.warning("%s cannot become a CUDA graph and runs plainly, which is slower", self)
+            self._graphs = False
 
     def _enqueue(
         self, context: tensorrt.IExecutionContext, own: _Buffers, inputs: Mapping[str, Any]

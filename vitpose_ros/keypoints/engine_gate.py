@@ -1,8 +1,15 @@
-"""The accuracy gate of TensorRT engines: compared with float32 on OpenVINO."""
+"""The accuracy gate of TensorRT engines: compared with float32 on OpenVINO.
+
+An engine for one GPU passes it when it is built; a portable one when a GPU first loads it. That
+result is kept beside the engine.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +19,7 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.engines.tensorrt import TensorRtEngine
 from vitpose_ros.engines.trt.key import PRECISIONS, Here, Machine, file_hash, network_hash
-from vitpose_ros.engines.trt.manifest import read_manifest, why_not
+from vitpose_ros.engines.trt.manifest import EngineManifest, read_manifest, why_not
 from vitpose_ros.engines.trt.shelf import StoredEngine
 from vitpose_ros.keypoints.agreement import parts, require
 from vitpose_ros.keypoints.gate_crops import gate_crops
@@ -20,6 +27,8 @@ from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.models.convert.precision import MIXED_NAME, read_mixed
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import LocalModel, ModelStore
+
+_log = logging.getLogger(__name__)
 
 FITS, OTHER, DAMAGED, UNKNOWN = "fits", "does not fit", "damaged", "unknown"
 """Whether an engine can be used here; unknown where TensorRT or the GPU is missing."""
@@ -98,18 +107,80 @@ def engine_gate(
 
     def judge(folder: Path) -> Mapping[str, Any]:
         crops = gate_crops(codec, layout, images)
-        remedy = _REMEDIES[read_manifest(folder).recipe.precision].format(model.entry.name)
+        manifest = read_manifest(folder)
+        remedy = _REMEDIES[manifest.recipe.precision].format(model.entry.name)
+        if manifest.variant.portable:
+            remedy = remedy.replace("engine build", "engine build --engine tensorrt-rtx")
         engine, reference = TensorRtEngine(folder, device=device), OpenVinoEngine(network)
         engine.warm_up({len(crops[part]) for part in parts(engine, len(crops))})  # makes graphs
-        found = require(engine, reference, codec, model.entry.name, crops, remedy)
         kind = "rendered" if images is None else str(images)
-        return {**asdict(found), "reference": reference.name, "crops": len(crops), "images": kind}
+        about = {"reference": reference.name, "crops": len(crops), "images": kind}
+        try:
+            found = require(engine, reference, codec, model.entry.name, crops, remedy)
+        except EngineError as error:
+            _remember(engine, manifest, {**about, "refused": str(error)})
+            raise
+        figures = {**asdict(found), **about}
+        _remember(engine, manifest, figures)
+        return figures
 
     return judge
 
 
+def pass_once(model: LocalModel, folder: Path, machine: Machine, device: int = 0) -> None:
+    """Compare a portable engine with float32 on a GPU, unless that was done before.
+
+    Parameters
+    ----------
+    model, folder : the engine's.
+    machine, device : the GPU that is about to run it, and its number.
+
+    Raises
+    ------
+    EngineError : it disagrees, now or when it was compared.
+    """
+    path = _result_path(folder, machine)
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        refused = str(known.get("refused", ""))
+        same = known["sha256"] == read_manifest(folder).sha256
+    except (OSError, AttributeError, KeyError, ValueError):
+        same, refused = False, ""
+    if not same:
+        engine_gate(model, device=device)(folder)
+    elif refused:
+        raise EngineError(
+            f"{refused}. This was measured before; `vitpose_ros engine check {model.entry.name}` "
+            "measures again"
+        )
+
+
+def _remember(engine: TensorRtEngine, manifest: EngineManifest, result: dict[str, Any]) -> None:
+    """Keep the result of a portable engine on this GPU; a failure only costs time."""
+    if not manifest.variant.portable:
+        return
+    path = _result_path(engine.path, engine.machine)
+    content = {"machine": asdict(engine.machine), "sha256": manifest.sha256, **result}
+    try:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        _log.warning(
+            "the comparison of %s with float32 cannot be kept in %s, so every start repeats it: "
+            "%s. Let this user write that folder",
+            engine,
+            path,
+            error,
+        )
+
+
+def _result_path(folder: Path, machine: Machine) -> Path:
+    """Where the result on a GPU is kept, beside the engine."""
+    text = json.dumps(asdict(machine), sort_keys=True)
+    return folder / f"gate-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
 def engine_state(
-    store: ModelStore, stored: StoredEngine, name: str, machine: Machine | None
+    store: ModelStore, stored: StoredEngine, name: str, here: Callable[[str], Machine | None]
 ) -> tuple[str, list[str]]:
     """Whether an engine can be used here, and a sentence for each reason why not.
 
@@ -117,7 +188,7 @@ def engine_state(
     ----------
     store, name : of the model.
     stored : the engine.
-    machine : the machine here; None where TensorRT or the GPU is missing.
+    here : the machine with a library, by the library's name; None where that or the GPU is missing.
 
     Returns
     -------
@@ -125,6 +196,7 @@ def engine_state(
     """
     if stored.problem or stored.manifest is None:
         return DAMAGED, [stored.problem]
+    machine = here(stored.manifest.machine.library)
     if machine is None:
         return UNKNOWN, []
     hashes: dict[str, str] = {}

@@ -15,20 +15,20 @@ from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.engines.tensorrt import TensorRtEngine
 from vitpose_ros.engines.torch import TorchEngine
 from vitpose_ros.engines.trt.key import PRECISIONS, Here, machine_here
-from vitpose_ros.engines.trt.library import missing
+from vitpose_ros.engines.trt.library import library_problem, missing
 from vitpose_ros.engines.trt.shelf import EngineShelf
+from vitpose_ros.engines.trt.variants import TENSORRT, TENSORRT_RTX, TensorRt
 from vitpose_ros.keypoints.agreement import require
 from vitpose_ros.keypoints.cpu_precision import select_cpu_engine
-from vitpose_ros.keypoints.engine_gate import network_hashes, network_of
+from vitpose_ros.keypoints.engine_gate import network_hashes, network_of, pass_once
 from vitpose_ros.keypoints.gate_crops import gate_crops
 from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.layouts import Layout
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import LocalModel
 
-ENGINES = ("auto", "tensorrt", "torch", "openvino")
-"""TensorRT and torch run on an NVIDIA GPU, OpenVINO on the CPU; "auto" takes the first that works.
-"""
+ENGINES = ("auto", "tensorrt", "tensorrt-rtx", "torch", "openvino")
+"""OpenVINO runs on the CPU, the others on an NVIDIA GPU; "auto" takes the first that works."""
 
 FIRST_BATCHES = (1, 2)
 """The most frequent batch sizes; an engine on a GPU is warmed up for them while it is loaded."""
@@ -70,9 +70,9 @@ def select_engine(
     Parameters
     ----------
     model : from the model store.
-    kind : one of ENGINES. "auto" is TensorRT where an engine for this GPU was built, else torch
-        where it finds the GPU, else OpenVINO. One that fails to load, e.g. because the GPU's memory
-        is full, is skipped, and the reason says so.
+    kind : one of ENGINES. "auto" is TensorRT, or TensorRT for RTX, where an engine for this GPU was
+        built, else torch where it finds the GPU, else OpenVINO. One that fails to load, e.g.
+        because the GPU's memory is full, is skipped, and the reason says so.
     precision : "fp32"; "fp16", which is mixed precision on a GPU; "bf16", on a CPU only; or "auto":
         the fastest that is available and agrees with float32.
     threads : CPU threads; 0 uses all cores.
@@ -96,6 +96,8 @@ def select_engine(
         return Selection(engine, _sentences(no_gpu, refused))
     reasons: list[str] = []
     for one, load in _LOADERS.items():
+        if one == TENSORRT_RTX.name and not _concerns(model, TENSORRT_RTX):
+            continue
         try:
             engine, refused = load(model, precision, threads, gpu)
         except (EngineError, ModelError) as error:
@@ -109,39 +111,80 @@ def _sentences(*parts: str) -> str:
     return ". ".join(part.rstrip(". ") for part in parts if part)
 
 
+def _concerns(model: LocalModel, variant: TensorRt) -> bool:
+    """Whether a library is installed, or the model has engines of it: most GPUs need only one."""
+    return not library_problem(variant) or _built(EngineShelf(model.path.parent), variant)
+
+
+def _built(shelf: EngineShelf, variant: TensorRt) -> bool:
+    return any(e.manifest is None or e.manifest.variant is variant for e in shelf.list())
+
+
 def _load_tensorrt(model: LocalModel, precision: str, threads: int, gpu: int) -> _Loaded:
     del threads
+    return _load_built(model, precision, gpu, TENSORRT)
+
+
+def _load_tensorrt_rtx(model: LocalModel, precision: str, threads: int, gpu: int) -> _Loaded:
+    """Raise EngineError at once where the library knows no GPU like this one: no build helps."""
+    del threads
+    if not missing(TENSORRT_RTX):
+        machine = machine_here(gpu, TENSORRT_RTX)
+        if reason := TENSORRT_RTX.unsupported(machine.gpu, machine.compute_capability):
+            raise EngineError(reason)
+    return _load_built(model, precision, gpu, TENSORRT_RTX)
+
+
+def _load_built(model: LocalModel, precision: str, gpu: int, variant: TensorRt) -> _Loaded:
     name = model.entry.name
     shelf = EngineShelf(model.path.parent)
     accepted = _TENSORRT_PRECISIONS[precision]
     if not accepted:
-        raise EngineError(f"'{name}': TensorRT engines are fp16 (mixed) or fp32, not {precision}")
-    if not shelf.list():
         raise EngineError(
-            f"no TensorRT engine of '{name}' has been built; build one with: vitpose_ros engine "
-            f"build {name}"
+            f"'{name}': {variant.title} engines are fp16 (mixed) or fp32, not {precision}"
         )
-    if problems := missing():
+    build = f"vitpose_ros engine build {name}"
+    if variant is not TENSORRT:
+        build += f" --engine {variant.name}"
+    if not _built(shelf, variant):
+        raise EngineError(
+            f"no {variant.title} engine of '{name}' has been built; build one with: {build}"
+        )
+    if problems := missing(variant):
         raise EngineError(" ".join(problems))
     hashes = network_hashes(model)
-    stored, reasons = shelf.find(Here(machine_here(gpu), hashes), accepted)
-    if stored is None or stored.manifest is None:
-        raise EngineError(_none_fits(name, precision, reasons))
+    machine = machine_here(gpu, variant)
+    reasons: tuple[str, ...] = ()
+    left = accepted
+    while True:
+        stored, unfit = shelf.find(Here(machine, hashes), left)
+        reasons = tuple(dict.fromkeys((*reasons, *unfit)))
+        if stored is None or stored.manifest is None:
+            raise EngineError(_none_fits(name, variant, precision, reasons, build))
+        used = accepted.index(stored.manifest.recipe.precision)
+        try:
+            if variant.portable:
+                pass_once(model, stored.folder, machine, gpu)
+            break
+        except EngineError as error:  # it differs from float32: the next precision
+            reasons, left = (*reasons, f"{error}."), accepted[used + 1 :]
     engine = TensorRtEngine(stored.folder, hashes, gpu)
     engine.warm_up(FIRST_BATCHES)
-    faster = accepted[: accepted.index(stored.manifest.recipe.precision)]
+    faster = accepted[:used]
     if not faster:
         return engine, ""
-    why = " ".join(reasons) or f"not built; build it with: vitpose_ros engine build {name}"
+    why = " ".join(reasons) or f"not built; build it with: {build}"
     return engine, f"{' and '.join(faster)} not used: {why}"
 
 
-def _none_fits(name: str, precision: str, reasons: Sequence[str]) -> str:
+def _none_fits(
+    name: str, variant: TensorRt, precision: str, reasons: Sequence[str], build: str
+) -> str:
     option = {"fp32": " --precision fp32", "fp16": " --precision mixed"}.get(precision, "")
     why = f" ({' '.join(reasons)})" if reasons else ""
     return (
-        f"no TensorRT engine of '{name}' fits this GPU and precision {precision}{why}; build one "
-        f"with: vitpose_ros engine build {name}{option}"
+        f"no {variant.title} engine of '{name}' fits this GPU and precision {precision}{why}; "
+        f"build one with: {build}{option}"
     )
 
 
@@ -188,6 +231,7 @@ def _layout(model: LocalModel) -> Layout:
 
 _LOADERS: dict[str, Callable[[LocalModel, str, int, int], _Loaded]] = {
     "tensorrt": _load_tensorrt,
+    "tensorrt-rtx": _load_tensorrt_rtx,
     "torch": _load_torch,
     "openvino": _load_openvino,
 }

@@ -61,7 +61,9 @@ class FakeHost:
 
     def python_says(self, code: str) -> Answer:
         module = code.split()[1].rstrip(";")
-        return self.modules.get(module, Answer(True, _GOOD[module]))
+        absent = Answer(False, f"No module named '{module}'")
+        good = Answer(True, _GOOD[module]) if module in _GOOD else absent
+        return self.modules.get(module, good)
 
 
 _GOOD = {

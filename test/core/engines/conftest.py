@@ -42,9 +42,10 @@ def fakes(monkeypatch):
     """The modules that stand in for torch and TensorRT, importable by tests."""
     monkeypatch.syspath_prepend(str(HERE))
     import fake_tensorrt
+    import fake_tensorrt_rtx
     import fake_torch
 
-    return SimpleNamespace(torch=fake_torch, tensorrt=fake_tensorrt)
+    return SimpleNamespace(torch=fake_torch, tensorrt=fake_tensorrt, rtx=fake_tensorrt_rtx)
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def gpu(fakes, monkeypatch):
     torch, trt = fakes.torch.make(), fakes.tensorrt.make()
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     return SimpleNamespace(torch=torch, trt=trt, OrderError=fakes.tensorrt.OrderError)
 
 
@@ -76,7 +78,8 @@ def shelf(network):
 def built(gpu, shelf, network):
     """An engine of the small network on the shelf."""
     from vitpose_ros.engines.trt.build import build_engine
-    from vitpose_ros.engines.trt.key import Recipe, network_hash
+    from vitpose_ros.engines.trt.key import Recipe, machine_here, network_hash
 
     recipe = Recipe(network_hash(network), "fp32")
-    return build_engine(shelf, network, recipe, lambda folder: {"joint_px": 0.01})
+    judge = lambda folder: {"joint_px": 0.01}  # noqa: E731
+    return build_engine(shelf, network, machine_here(), recipe, judge)

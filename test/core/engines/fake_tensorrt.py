@@ -2,7 +2,8 @@
 
 It offers what typings/tensorrt.pyi lists and nothing else; an engine's numbers come from OpenVINO
 on the same ONNX file. A call at the wrong time raises OrderError, so that no caller can take it for
-one of TensorRT's own refusals.
+one of TensorRT's own refusals. What the parser and the builder refuse, and how, is compared with
+the real TensorRT for RTX in rtx/test_agreement.py.
 """
 
 from __future__ import annotations
@@ -29,6 +30,32 @@ class OrderError(AssertionError):
 def require(condition, what):
     if not condition:
         raise OrderError(what)
+
+
+def _clash(content):
+    """Why the types of a network do not fit together; "" where they do."""
+    model = onnx.load_from_string(content)
+    del model.graph.value_info[:]
+    try:
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except Exception as error:  # noqa: BLE001  (whatever onnx raises)
+        return str(error)
+    return ""
+
+
+def _refusal(network, config):
+    """Why TensorRT does not build a network as configured; "" where it does."""
+    if network._content is None:
+        return "Network must have at least one output."
+    if not config._profiles:
+        return "Network has dynamic or shape inputs, but no optimization profile has been defined."
+    for name, shape in network._inputs:
+        if name not in config._profiles[0]._shapes:
+            return f"Dynamic input tensor {name} is missing dimensions in profile 0."
+        for given in config._profiles[0]._shapes[name]:
+            if any(size not in (-1, have) for size, have in zip(shape, given, strict=True)):
+                return f"Dimension mismatch for tensor {name} and profile 0."
+    return ""
 
 
 def make(version="10.3.0"):
@@ -104,7 +131,7 @@ def make(version="10.3.0"):
 
     class INetworkDefinition:
         def __init__(self, flags):
-            self._flags, self._content = flags, None
+            self._flags, self._content, self._inputs = flags, None, []
 
         num_inputs = property(lambda self: len(self._inputs))
 
@@ -117,8 +144,6 @@ def make(version="10.3.0"):
 
         def set_shape(self, input, min, opt, max):  # noqa: A002  (TensorRT's own names)
             record("set_shape", input, min, opt, max)
-            if not all(a <= b <= c for a, b, c in zip(min, opt, max, strict=True)):
-                raise ValueError("the profile's shapes are out of order")
             self._shapes[input] = min, opt, max
 
     class ITimingCache:
@@ -129,7 +154,8 @@ def make(version="10.3.0"):
             return IHostMemory(self._content)
 
     class IBuilderConfig:
-        def __init__(self):
+        def __init__(self, logger):
+            self._logger = logger
             self.builder_optimization_level = 3
             self.progress_monitor = None
             self._profiles, self._cache, self._tf32 = [], None, True
@@ -142,7 +168,11 @@ def make(version="10.3.0"):
             self._tf32 = False
 
         def add_optimization_profile(self, profile):
-            require(profile._shapes, "a profile without shapes is added")
+            for name, (low, opt, high) in profile._shapes.items():
+                if not all(a <= b <= c for a, b, c in zip(low, opt, high, strict=True)):
+                    reason = f"Invalid optimization profiles for input tensors {name}"
+                    self._logger.log(ILogger.Severity.ERROR, reason)
+                    return -1
             self._profiles.append(profile)
             return len(self._profiles) - 1
 
@@ -173,16 +203,17 @@ def make(version="10.3.0"):
             return INetworkDefinition(flags)
 
         def create_builder_config(self):
-            return IBuilderConfig()
+            return trt.IBuilderConfig(self._logger)
 
         def create_optimization_profile(self):
             return IOptimizationProfile()
 
         def build_serialized_network(self, network, config):
-            require(network._content is not None, "an empty network is built")
-            require(len(config._profiles) == 1, "a network with an open batch needs a profile")
+            if refusal := _refusal(network, config):
+                self._logger.log(ILogger.Severity.ERROR, refusal)
+                return None
             require(
-                network._flags == 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED.value,
+                network._flags == 1 << trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED.value,
                 "TensorRT 10 would choose precisions by itself",
             )
             monitor = config.progress_monitor
@@ -209,8 +240,17 @@ def make(version="10.3.0"):
             return IHostMemory(MAGIC + json.dumps(head).encode() + b"\n" + network._content)
 
     class ParserError:
+        def __init__(self, desc, node=None):
+            self._desc, self._node = desc, node
+
         def desc(self):
-            return "no such operator: Frobnicate"
+            return self._desc
+
+        def node_name(self):
+            return self._node.name if self._node else ""
+
+        def node_operator(self):
+            return self._node.op_type if self._node else ""
 
     class OnnxParser:
         def __init__(self, network, logger):
@@ -220,11 +260,24 @@ def make(version="10.3.0"):
 
         def parse_from_file(self, model):
             record("parse_from_file", Path(model).name)
+            if not Path(model).is_file():
+                self._errors.append(ParserError(f"Input file cannot be found: {model}"))
+                return False
+            content = Path(model).read_bytes()
             try:
-                content = Path(model).read_bytes()
                 graph = onnx.load_from_string(content).graph
             except Exception:  # noqa: BLE001  (whatever onnx raises)
-                self._errors.append(ParserError())
+                self._errors.append(ParserError("Failed to parse the ONNX model."))
+                return False
+            for node in graph.node:
+                if not onnx.defs.has(node.op_type):
+                    text = "Plugin not found, are the plugin name, version, and namespace correct?"
+                    self._errors.append(ParserError(f'creator && "{text}"', node))
+            clash = "" if self._errors else _clash(content)
+            if clash:
+                node = next((n for n in graph.node if n.op_type in clash), None)
+                self._errors.append(ParserError(f"must have same input types: {clash}", node))
+            if self._errors:
                 return False
             self._network._content = content
             self._network._inputs = [
@@ -353,7 +406,7 @@ def make(version="10.3.0"):
         def create_execution_context(self, strategy):
             self._contexts += 1
             record("create_execution_context")
-            return IExecutionContext(self, self._contexts == 1)
+            return trt.IExecutionContext(self, self._contexts == 1)
 
         def _compute(self, addresses):
             arrays = {name: fake_torch.memory[at].array for name, at in addresses.items()}
@@ -376,7 +429,7 @@ def make(version="10.3.0"):
                 reason = trt.settings.get("refuse") or "the engine plan file is incompatible"
                 self._logger.log(ILogger.Severity.ERROR, reason)
                 return None
-            return ICudaEngine(head, content, self._logger)
+            return trt.ICudaEngine(head, content, self._logger)
 
     for one in (
         *(DataType, TensorIOMode, TensorLocation, MemoryPoolType, BuilderFlag, Dims, ILogger),

@@ -72,10 +72,10 @@ def test_a_graph_is_captured_once_for_each_batch_size_and_then_replayed(gpu, eng
 
 def test_large_batches_and_engines_without_graphs_run_plainly(gpu, shelf, network, built):
     from vitpose_ros.engines.trt.build import build_engine
-    from vitpose_ros.engines.trt.key import Profile, Recipe, network_hash
+    from vitpose_ros.engines.trt.key import Profile, Recipe, machine_here, network_hash
 
     recipe = Recipe(network_hash(network), "fp32", Profile(1, 4, 32))
-    large = build_engine(shelf, network, recipe, lambda folder: {})
+    large = build_engine(shelf, network, machine_here(), recipe, lambda folder: {})
     gpu.trt.calls.clear()
     engine = TensorRtEngine(large.folder)
     for _ in range(3):

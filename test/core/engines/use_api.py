@@ -17,11 +17,11 @@ sys.modules["tensorrt"] = trt
 
 from vitpose_ros.engines.base import EngineError  # noqa: E402
 from vitpose_ros.engines.trt.build import _build  # noqa: E402
-from vitpose_ros.engines.trt.key import Recipe  # noqa: E402
-from vitpose_ros.engines.trt.library import Errors, _tensorrt_problem, make_logger  # noqa: E402
+from vitpose_ros.engines.trt.key import Machine, Recipe  # noqa: E402
+from vitpose_ros.engines.trt.library import Errors, library_problem, make_logger  # noqa: E402
 from vitpose_ros.engines.trt.progress import BuildProgress, make_monitor  # noqa: E402
 
-assert _tensorrt_problem() == ""
+assert library_problem() == ""
 
 errors = Errors()
 logger = make_logger(errors)
@@ -45,5 +45,6 @@ assert (len(dims), dims[0], dims[1]) == (2, 2, 3)
 assert 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) > 0
 
 # The stub libraries give no builder, as a machine without a driver does.
-with pytest.raises(EngineError, match="TensorRT cannot start a build"):
-    _build(Path(sys.argv[2]), Recipe("0" * 64, "fp32"), Path("none"), progress)
+machine = Machine(trt.__version__, "Orin", "8.7", "12.6", "linux-aarch64")
+with pytest.raises(EngineError, match=f"TensorRT {trt.__version__} cannot start a build"):
+    _build(Path(sys.argv[2]), machine, Recipe("0" * 64, "fp32"), Path("none"), progress)

@@ -1,4 +1,6 @@
-"""Builds an engine from an ONNX file; it is kept only after the comparison with float32."""
+"""Builds an engine from an ONNX file. One for the GPU here is kept only after the comparison with
+float32; a portable one is compared when a GPU first loads it.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,19 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.engines.trt.key import Machine, Recipe, key_of, machine_here
-from vitpose_ros.engines.trt.library import Errors, make_logger, require
+from vitpose_ros.engines.trt.key import Machine, Portable, Recipe, key_of
+from vitpose_ros.engines.trt.library import Errors, make_logger
 from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, write_manifest
 from vitpose_ros.engines.trt.progress import BuildProgress, duration_text, make_monitor
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine, look
-from vitpose_ros.engines.trt.timing import cache_path, read_cache, write_cache
+from vitpose_ros.engines.trt.variants import VARIANTS
 from vitpose_ros.models.files import disk_sentences, locked
 
 if TYPE_CHECKING:
@@ -36,15 +39,16 @@ _WORK_PREFIX = ".build-"
 def build_engine(
     shelf: EngineShelf,
     onnx: Path,
+    target: Machine | Portable,
     recipe: Recipe,
-    judge: Judge,
+    judge: Judge | None,
     *,
     force: bool = False,
     device: int = 0,
     stream: TextIO | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> StoredEngine:
-    """Build an engine, compare it with float32, and put it on the shelf.
+    """Build an engine, compare it with float32 where it runs here, and put it on the shelf.
 
     It is made in a hidden folder that is renamed only after the gate has passed, so the shelf never
     shows an incomplete engine.
@@ -53,22 +57,21 @@ def build_engine(
     ----------
     shelf : of the model.
     onnx : the network in the recipe's precision.
+    target : the machine here, which must have torch and TensorRT (`library.require`); or what a
+        portable engine is for, which needs TensorRT for RTX only.
     recipe : what to build.
-    judge : the accuracy gate.
+    judge : the accuracy gate; None for a portable engine.
     force : build even where the engine exists.
-    device : the GPU's number.
+    device : the number of the GPU here.
     stream : where to show the progress; None for nowhere.
     tell : receives a line per step.
 
     Raises
     ------
-    EngineError : TensorRT or torch is missing, TensorRT cannot build the network, or the engine
-        disagrees with float32.
+    EngineError : TensorRT cannot build the network, or the engine disagrees with float32.
     ModelError : the disk is full, or the folder is not writable.
     """
-    torch = require()
-    machine = machine_here(device)
-    existing = look(shelf.folder / key_of(machine, recipe))
+    existing = look(shelf.folder / key_of(target, recipe))
     if existing.manifest and not existing.problem and not force:
         tell(f"{shelf.model}: {existing.folder} exists already; --force builds it again")
         return existing
@@ -77,16 +80,13 @@ def build_engine(
         with locked(shelf.folder, lambda _: tell("waiting for another build in the same folder")):
             _sweep(shelf.folder)
             progress = BuildProgress(
-                stream, f"{shelf.model} {recipe.precision}", _expected_s(shelf, machine, recipe)
+                stream, f"{shelf.model} {recipe.precision}", _expected_s(shelf, target, recipe)
             )
-            tell(_announcement(shelf, machine, recipe))
-            with torch.cuda.device(device):
-                plan = _watched_build(
-                    onnx, recipe, cache_path(shelf.folder, machine), progress, device
-                )
+            tell(_announcement(shelf, target, recipe))
+            plan = _watched_build(onnx, target, recipe, shelf.folder, progress, device)
             manifest = EngineManifest(
                 shelf.model,
-                machine,
+                target,
                 recipe,
                 len(plan),
                 hashlib.sha256(plan).hexdigest(),
@@ -94,14 +94,14 @@ def build_engine(
                 datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
             tell(f"{shelf.model}: built in {duration_text(progress.elapsed_s)}")
-            return _judged(shelf, plan, manifest, judge, tell)
+            return _put(shelf, plan, manifest, judge, tell)
 
 
-def _judged(
+def _put(
     shelf: EngineShelf,
     plan: bytes,
     manifest: EngineManifest,
-    judge: Judge,
+    judge: Judge | None,
     tell: Callable[[str], None],
 ) -> StoredEngine:
     """Write the engine, compare it, and publish it; a refused one is deleted."""
@@ -110,6 +110,8 @@ def _judged(
         work.mkdir()
         (work / PLAN_NAME).write_bytes(plan)
         write_manifest(work, manifest)
+        if judge is None:
+            return shelf.put(work, manifest)
         tell(f"{shelf.model}: comparing it with float32")
         try:
             figures = dict(judge(work))
@@ -126,34 +128,41 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def _expected_s(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> float | None:
+def _expected_s(
+    shelf: EngineShelf, target: Machine | Portable, recipe: Recipe
+) -> float | None:
     """How long the last build of this precision, batch sizes and options took here, s."""
     times = [
         (stored.manifest.date, stored.manifest.build_s)
         for stored in shelf.list()
         if stored.manifest
-        and stored.manifest.machine == machine
+        and stored.manifest.machine == target
         and replace(stored.manifest.recipe, onnx_sha256=recipe.onnx_sha256) == recipe
     ]
     return max(times)[1] if times else None
 
 
-def _announcement(shelf: EngineShelf, machine: Machine, recipe: Recipe) -> str:
-    profile = recipe.profile
+def _announcement(shelf: EngineShelf, target: Machine | Portable, recipe: Recipe) -> str:
+    profile, variant = recipe.profile, VARIANTS[target.library]
+    time = "seconds" if variant.portable else "minutes, longer on a Jetson"
     return (
-        f"{shelf.model}: building {recipe.precision} for {machine.gpu} with TensorRT "
-        f"{machine.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes "
-        "minutes, longer on a Jetson; Ctrl-C stops it"
+        f"{shelf.model}: building {recipe.precision} for {target.label} with {variant.title} "
+        f"{target.tensorrt}, batches {profile.min_batch} to {profile.max_batch}. This takes "
+        f"{time}; Ctrl-C stops it"
     )
 
 
 def _watched_build(
-    onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress, device: int
+    onnx: Path,
+    target: Machine | Portable,
+    recipe: Recipe,
+    folder: Path,
+    progress: BuildProgress,
+    device: int,
 ) -> bytes:
     """Build in a thread of its own, so that this one can show the time and handle Ctrl-C: TensorRT
     rarely calls back.
     """
-    torch = require()
     results: list[bytes] = []
     failures: list[BaseException] = []
     over = threading.Event()  # an interrupted Thread.join may report a running thread as ended
@@ -162,8 +171,8 @@ def _watched_build(
     def work() -> None:
         begin.wait()
         try:
-            with torch.cuda.device(device):
-                results.append(_build(onnx, recipe, cache, progress))
+            with _on(target, device):
+                results.append(_build(onnx, target, recipe, folder, progress))
         except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
             failures.append(error)
         finally:
@@ -189,25 +198,41 @@ def _watched_build(
     return results[0]
 
 
-def _build(onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress) -> bytes:
-    """Parse, configure and build with TensorRT."""
-    import tensorrt as trt
+def _on(target: Machine | Portable, device: int) -> AbstractContextManager[Any]:
+    """Where TensorRT finds the GPU that it builds for."""
+    if isinstance(target, Portable):
+        return nullcontext()
+    import torch
 
-    errors = Errors()
-    logger = make_logger(errors)
+    return torch.cuda.device(device)
+
+
+def _build(
+    onnx: Path,
+    target: Machine | Portable,
+    recipe: Recipe,
+    folder: Path,
+    progress: BuildProgress,
+) -> bytes:
+    """Parse, configure and build with TensorRT."""
+    variant = VARIANTS[target.library]
+    if TYPE_CHECKING:
+        import tensorrt as trt
+    else:
+        trt = variant.load()
+    errors, library = Errors(), f"{variant.title} {target.tensorrt}"
+    logger = make_logger(errors, variant)
     try:
         builder = trt.Builder(logger)
     except (RuntimeError, TypeError) as error:  # TypeError: its C++ factory returned nothing
-        raise EngineError(f"TensorRT cannot start a build: {errors} ({error})") from error
-    # TensorRT 10 types networks weakly by default; 11 always strongly, and ignores the flag.
+        raise EngineError(f"{library} cannot start a build: {errors} ({error})") from error
+    # TensorRT 10 types networks weakly by default; 11 and that for RTX always strongly.
     strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx)):
-        reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        raise EngineError(
-            f"TensorRT {trt.__version__} cannot read '{onnx}': {' | '.join(reasons) or errors}"
-        )
+        reasons = [_reason(parser.get_error(i)) for i in range(parser.num_errors)]
+        raise EngineError(f"{library} cannot read '{onnx}': {' | '.join(reasons) or errors}")
     config = builder.create_builder_config()
     config.builder_optimization_level = recipe.options["level"]
     if recipe.options["workspace_mib"] is not None:
@@ -215,15 +240,32 @@ def _build(onnx: Path, recipe: Recipe, cache: Path, progress: BuildProgress) -> 
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
     if recipe.precision == "fp32":
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default, but not full float32
-    config.add_optimization_profile(_profile(builder, network, recipe, onnx))
-    monitor = make_monitor(progress)
+    if config.add_optimization_profile(_profile(builder, network, recipe, onnx)) < 0:
+        raise EngineError(f"{library} refuses the batch sizes {recipe.profile}: {errors}")
+    monitor = make_monitor(progress, variant)
     config.progress_monitor = monitor
-    _use_cache(config, cache)
+    variant.configure(config, target, folder)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(f"TensorRT {trt.__version__} cannot build '{onnx}': {errors}")
-    _keep_cache(config, cache)
+        raise EngineError(f"{library} cannot build '{onnx}': {errors}{_remedy(errors)}")
+    variant.built(config, target, folder)
     return bytes(plan)
+
+
+def _remedy(errors: Errors) -> str:
+    if "FP32 GEMM is not supported" not in str(errors):
+        return ""
+    return (
+        ". On Turing, float32 matrix products are not supported: build with --precision mixed "
+        "(`vitpose_ros models convert MODEL --mixed` makes such a network), or leave 7.5 out"
+    )
+
+
+def _reason(error: tensorrt.ParserError) -> str:
+    """What the parser says, with the operator, without which it often means little."""
+    operator, node = error.node_operator(), error.node_name()
+    where = f"operator {operator}{f' ({node})' if node else ''}: " if operator else ""
+    return where + " ".join(error.desc().split())
 
 
 def _profile(
@@ -250,16 +292,3 @@ def _profile(
         )
     return profile
 
-
-def _use_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
-    """Give TensorRT the stored timing cache, or an empty one where it refuses that."""
-    for content in (read_cache(path), b""):
-        cache = config.create_timing_cache(content)
-        if cache is not None and config.set_timing_cache(cache, False):
-            return
-
-
-def _keep_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
-    cache = config.get_timing_cache()
-    if cache is not None:
-        write_cache(path, bytes(cache.serialize()))

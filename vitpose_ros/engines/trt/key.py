@@ -1,8 +1,8 @@
 """What an engine is bound to: the machine, the network and the build's options.
 
-An engine file runs only with the TensorRT version and on the kind of GPU that it was built with,
-and TensorRT offers no check before loading one. So every engine is stored under a key made of all
-of these, with a manifest that lists them, and a mismatch is reported before anything is loaded.
+An engine file runs only with the version that built it, and on the GPUs that it was built for, and
+TensorRT offers no check before loading one. So every engine is stored under a key made of all of
+these, with a manifest that lists them, and a mismatch is reported before anything is loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.gpu_errors import gpu_errors
+from vitpose_ros.engines.trt.variants import TENSORRT, TENSORRT_RTX, VARIANTS, TensorRt
 from vitpose_ros.models.files import read_records, sha256_of
 
 PRECISIONS = ("mixed", "tf32", "fp32")
@@ -33,15 +34,16 @@ MAX_LEVEL = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """What TensorRT binds an engine to.
+    """A GPU with the library that runs its engines; a TensorRT engine is bound to all of it.
 
     Attributes
     ----------
-    tensorrt : version.
+    tensorrt : the library's version.
     gpu : the GPU's name.
     compute_capability : e.g. "8.7".
     cuda : the CUDA version of torch, whose memory and streams the engine uses.
     platform : operating system and processor, e.g. "linux-aarch64".
+    library : "tensorrt" or "tensorrt-rtx"; see `variants`.
     """
 
     tensorrt: str
@@ -49,6 +51,55 @@ class Machine:
     compute_capability: str
     cuda: str
     platform: str
+    library: str = TENSORRT.name
+
+    @property
+    def label(self) -> str:
+        """What the engine is for, for display."""
+        return self.gpu
+
+    def differences(self, here: Machine) -> list[str]:
+        """Why an engine that is bound to this machine does not fit another."""
+        return [
+            f"it was built for {words.format(then)}; here is {words.format(now)}."
+            for name, words in _MACHINE_FIELDS.items()
+            if (then := getattr(self, name)) != (now := getattr(here, name))
+        ]
+
+
+@dataclass(frozen=True)
+class Portable:
+    """What an engine of TensorRT for RTX is bound to.
+
+    Attributes
+    ----------
+    tensorrt : the library's version.
+    compute_capabilities : e.g. ("8.6", "8.9"), ascending.
+    """
+
+    tensorrt: str
+    compute_capabilities: tuple[str, ...]
+    library: str = TENSORRT_RTX.name
+
+    @property
+    def label(self) -> str:
+        """What the engine is for, for display."""
+        return f"GPUs of {', '.join(self.compute_capabilities)}"
+
+    def differences(self, here: Machine) -> list[str]:
+        """Why the engine cannot be used on a machine."""
+        title, found = TENSORRT_RTX.title, []
+        if here.library != self.library:
+            found.append(f"it is of {title}; here is {VARIANTS[here.library].title}.")
+        elif here.tensorrt != self.tensorrt:
+            versions = self.tensorrt, here.tensorrt
+            found.append("it was built by {0} {1}; here is {0} {2}.".format(title, *versions))
+        if here.compute_capability not in self.compute_capabilities:
+            found.append(
+                f"it was built for compute capability {', '.join(self.compute_capabilities)}; "
+                f"{here.gpu} has {here.compute_capability}."
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -110,20 +161,19 @@ class Here:
     networks: Mapping[str, str]
 
 
-def key_of(machine: Machine, recipe: Recipe) -> str:
+def key_of(machine: Machine | Portable, recipe: Recipe) -> str:
     """The name of an engine's folder: a hash of everything that it is bound to."""
     text = json.dumps([asdict(machine), asdict(recipe)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
-def machine_here(device: int = 0) -> Machine:
+def machine_here(device: int = 0, variant: TensorRt = TENSORRT) -> Machine:
     """The machine as torch and TensorRT see it; both must be installed (`library.require`).
 
     Raises
     ------
     EngineError : there is no GPU of that number, or it does not answer.
     """
-    import tensorrt as trt
     import torch
 
     with gpu_errors(f"asking GPU {device} for its name"):
@@ -132,11 +182,12 @@ def machine_here(device: int = 0) -> Machine:
         major, minor = torch.cuda.get_device_capability(device)
         gpu = torch.cuda.get_device_name(device)
     return Machine(
-        trt.__version__,
+        variant.load().__version__,
         gpu,
         f"{major}.{minor}",
         str(torch.version.cuda),
         f"{platform.system().lower()}-{platform.machine()}",
+        variant.name,
     )
 
 
@@ -146,22 +197,19 @@ _MACHINE_FIELDS = {
     "compute_capability": "compute capability {}",
     "cuda": "CUDA {}",
     "platform": "{}",
+    "library": "the library {}",
 }
 
 
-def differences(built: Machine, recipe: Recipe, here: Here) -> list[str]:
+def differences(built: Machine | Portable, recipe: Recipe, here: Here) -> list[str]:
     """Why an engine cannot be used here: a sentence per mismatch; empty when it can.
 
     Parameters
     ----------
-    built, recipe : what the engine was built on and from.
+    built, recipe : what the engine is bound to, and what it was built from.
     here : the machine and the model's networks now.
     """
-    sentences = []
-    for name, words in _MACHINE_FIELDS.items():
-        then, now = getattr(built, name), getattr(here.machine, name)
-        if then != now:
-            sentences.append(f"it was built for {words.format(then)}; here is {words.format(now)}.")
+    sentences = built.differences(here.machine)
     network = here.networks.get(recipe.precision)
     if network is None:
         sentences.append(f"the model no longer has a {recipe.precision} network.")

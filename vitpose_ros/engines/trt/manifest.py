@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.engines.trt.key import Here, Machine, Profile, Recipe, differences, key_of
+from vitpose_ros.engines.trt.key import (
+    Here,
+    Machine,
+    Portable,
+    Profile,
+    Recipe,
+    differences,
+    key_of,
+)
+from vitpose_ros.engines.trt.variants import VARIANTS, TensorRt
 
-FORMAT = 1
+FORMAT = 2
 """The version of the file format."""
 
 MANIFEST_NAME, PLAN_NAME = "engine.json", "engine.plan"
@@ -29,11 +38,12 @@ class EngineManifest:
     size, sha256 : of the engine file; size in bytes.
     build_s : how long the build took, s.
     date : of the build, ISO 8601, UTC.
-    gate : the figures of the comparison with float32; empty where there was none.
+    gate : the figures of the comparison with float32; empty where there was none, as for a portable
+        engine.
     """
 
     model: str
-    machine: Machine
+    machine: Machine | Portable
     recipe: Recipe
     size: int
     sha256: str
@@ -45,6 +55,11 @@ class EngineManifest:
     def key(self) -> str:
         """The name of the engine's folder."""
         return key_of(self.machine, self.recipe)
+
+    @property
+    def variant(self) -> TensorRt:
+        """The library that built the engine, and runs it."""
+        return VARIANTS[self.machine.library]
 
 
 def why_not(manifest: EngineManifest, here: Here) -> list[str]:
@@ -72,9 +87,9 @@ def read_manifest(folder: Path) -> EngineManifest:
         if content.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         key = content.pop("key")
-        recipe = content.pop("recipe")
+        recipe, machine = content.pop("recipe"), content.pop("machine")
         manifest = EngineManifest(
-            machine=Machine(**content.pop("machine")),
+            machine=_machine(machine),
             recipe=Recipe(**{**recipe, "profile": Profile(**recipe["profile"])}),
             **content,
         )
@@ -92,3 +107,11 @@ def read_manifest(folder: Path) -> EngineManifest:
             f"not {key}"
         )
     return manifest
+
+
+def _machine(fields: dict[str, Any]) -> Machine | Portable:
+    if fields.get("library") not in VARIANTS:
+        raise ValueError(f"it names the library {fields.get('library')!r}")
+    if not VARIANTS[fields["library"]].portable:
+        return Machine(**fields)
+    return Portable(**{**fields, "compute_capabilities": tuple(fields["compute_capabilities"])})

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from vitpose_ros.engines.trt.variants import TENSORRT, TensorRt
+
 if TYPE_CHECKING:
     import tensorrt
 
@@ -113,9 +115,14 @@ class BuildProgress:
         self._stream.flush()
 
 
-def make_monitor(progress: BuildProgress) -> tensorrt.IProgressMonitor:
+def make_monitor(
+    progress: BuildProgress, variant: TensorRt = TENSORRT
+) -> tensorrt.IProgressMonitor:
     """A TensorRT progress monitor that reports to `progress`; it must outlive the config."""
-    import tensorrt as trt
+    if TYPE_CHECKING:
+        import tensorrt as trt
+    else:
+        trt = variant.load()
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.engines.trt.key import PRECISIONS, Here
+from vitpose_ros.engines.trt.key import PRECISIONS, Here, Machine, Portable
 from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, read_manifest, why_not
 
 FOLDER_NAME = "engines"
@@ -77,9 +77,14 @@ def read_plan(folder: Path) -> tuple[bytes, EngineManifest]:
     return plan, manifest
 
 
-def rebuild(manifest: EngineManifest) -> str:
-    """The remedy for an engine that cannot be used."""
+def rebuild(manifest: EngineManifest, here: Machine | None = None) -> str:
+    """The remedy for an engine that cannot be used, on a machine if that is known."""
     command = f"vitpose_ros engine build {manifest.model} --precision {manifest.recipe.precision}"
+    if isinstance(manifest.machine, Portable):
+        targets = manifest.machine.compute_capabilities
+        if here is not None and here.compute_capability not in targets:
+            targets = (here.compute_capability,)
+        return f"Build it again with: {command} --for {','.join(targets)} --force"
     return f"Build it again on this machine with: {command} --force"
 
 
@@ -119,7 +124,7 @@ class EngineShelf:
         self, here: Here, precisions: Sequence[str] = PRECISIONS
     ) -> tuple[StoredEngine | None, tuple[str, ...]]:
         """The engine to use here: of the first available precision, and of several that for the
-        largest batch.
+        largest batch. Engines of another library are ignored.
 
         Returns
         -------
@@ -130,6 +135,8 @@ class EngineShelf:
         for stored in self.list():
             if stored.manifest is None or stored.problem:
                 reasons.append(f"{stored.key}: {stored.problem}")
+                continue
+            if stored.manifest.machine.library != here.machine.library:
                 continue
             problems = why_not(stored.manifest, here)
             if problems:

@@ -16,9 +16,9 @@ import pytest
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.tensorrt import TensorRtEngine
 from vitpose_ros.engines.trt.build import _expected_s, build_engine
+from vitpose_ros.engines.trt.caches import cache_path, read_cache, write_cache
 from vitpose_ros.engines.trt.key import Machine, Profile, Recipe, machine_here, network_hash
 from vitpose_ros.engines.trt.progress import BuildProgress
-from vitpose_ros.engines.trt.timing import cache_path, read_cache, write_cache
 from vitpose_ros.models.errors import ModelError
 
 
@@ -28,7 +28,7 @@ def build(gpu, shelf, network):
 
     def run(precision="fp32", judge=lambda folder: {}, recipe=None, **options):
         recipe = recipe or Recipe(network_hash(network), precision)
-        return build_engine(shelf, network, recipe, judge, **options)
+        return build_engine(shelf, network, machine_here(), recipe, judge, **options)
 
     return run
 
@@ -129,7 +129,7 @@ def test_what_a_killed_build_left_is_swept_by_the_next(build, shelf):
 
 def test_timings_are_kept_and_given_to_the_next_build(gpu, build, shelf):
     build()
-    path = cache_path(shelf.folder, machine_here())
+    path = cache_path(shelf.folder, "timing", machine_here())
     assert read_cache(path) == b"timings of this GPU"
     gpu.trt.calls.clear()
     build("tf32")
@@ -148,7 +148,7 @@ def test_timings_that_tensorrt_refuses_give_way_to_an_empty_cache(gpu, build, sh
 @pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[:70] + b"?" * 20])
 def test_damaged_timings_never_reach_tensorrt(gpu, build, shelf, damage, caplog):
     build()
-    path = cache_path(shelf.folder, machine_here())
+    path = cache_path(shelf.folder, "timing", machine_here())
     path.write_bytes(damage(path.read_bytes()))
     gpu.trt.calls.clear()
     build("tf32")
@@ -159,9 +159,9 @@ def test_damaged_timings_never_reach_tensorrt(gpu, build, shelf, damage, caplog)
 
 def test_each_machine_has_timings_of_its_own(tmp_path):
     one = Machine("10.3.0", "Orin", "8.7", "12.6", "linux-aarch64")
-    write_cache(cache_path(tmp_path, one), b"a")
-    assert read_cache(cache_path(tmp_path, replace(one, tensorrt="10.7.0"))) == b""
-    assert read_cache(cache_path(tmp_path, one)) == b"a"
+    write_cache(cache_path(tmp_path, "timing", one), b"a")
+    assert read_cache(cache_path(tmp_path, "timing", replace(one, tensorrt="10.7.0"))) == b""
+    assert read_cache(cache_path(tmp_path, "timing", one)) == b"a"
 
 
 def test_progress_is_shown_while_tensorrt_is_silent(gpu, build, monkeypatch):

@@ -55,7 +55,7 @@ def test_a_damaged_file_is_refused_before_tensorrt_sees_it(gpu, built, damage, r
 
 def test_the_engine_of_another_folder_is_not_taken_for_this_one(gpu, built, shelf, network):
     recipe = Recipe(network_hash(network), "fp32", Profile(1, 3, 16))  # of the same length
-    other = build_engine(shelf, network, recipe, lambda folder: {})
+    other = build_engine(shelf, network, machine_here(), recipe, lambda folder: {})
     shutil.copy(other.folder / PLAN_NAME, built.folder / PLAN_NAME)
     with pytest.raises(EngineError, match="is altered"):
         TensorRtEngine(built.folder)
@@ -123,10 +123,11 @@ def test_the_best_engine_is_found_and_the_others_say_why_not(gpu, built, shelf, 
     sha = network_hash(network)
     here = Here(machine_here(), {"fp32": sha, "tf32": sha})
     assert why_not(built.manifest, here) == []
-    large = build_engine(shelf, network, Recipe(sha, "fp32", Profile(1, 4, 32)), lambda folder: {})
+    recipe = Recipe(sha, "fp32", Profile(1, 4, 32))
+    large = build_engine(shelf, network, machine_here(), recipe, lambda folder: {})
     best, reasons = shelf.find(here)
     assert (best.key, reasons) == (large.key, ())  # of one precision, the largest batch
-    fast = build_engine(shelf, network, Recipe(sha, "tf32"), lambda folder: {})
+    fast = build_engine(shelf, network, machine_here(), Recipe(sha, "tf32"), lambda folder: {})
     assert shelf.find(here)[0].key == fast.key
     assert shelf.find(here, ("fp32",))[0].key == large.key
     (fast.folder / PLAN_NAME).write_bytes(b"short")

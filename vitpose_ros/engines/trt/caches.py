@@ -1,6 +1,6 @@
-"""TensorRT's timing cache, kept between builds so that measurements are not repeated.
+"""Files of what TensorRT measured or compiled, kept so that it does not do so again.
 
-TensorRT itself refuses a cache of another version or GPU. The file begins with the sha256 of the
+TensorRT itself refuses a cache of another version or GPU. Each file begins with the sha256 of the
 rest, so that TensorRT never reads a damaged one.
 """
 
@@ -12,19 +12,22 @@ import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vitpose_ros.engines.trt.key import Machine
 from vitpose_ros.models.files import put_in_place
+
+if TYPE_CHECKING:
+    from vitpose_ros.engines.trt.key import Machine
 
 _log = logging.getLogger(__name__)
 
 _HEADER = 65  # 64 hexadecimal digits and a newline
 
 
-def cache_path(folder: Path, machine: Machine) -> Path:
-    """The path of a machine's cache on a shelf."""
+def cache_path(folder: Path, kind: str, machine: Machine) -> Path:
+    """The path of a machine's file of a kind, e.g. "timing"."""
     text = json.dumps(asdict(machine), sort_keys=True)
-    return folder / f"timing-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cache"
+    return folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cache"
 
 
 def read_cache(path: Path) -> bytes:
@@ -34,11 +37,11 @@ def read_cache(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        _log.warning("the timing cache %s cannot be read and is ignored: %s", path, error)
+        _log.warning("the cache %s cannot be read and is ignored: %s", path, error)
         return b""
     header, cache = content[:_HEADER], content[_HEADER:]
     if header != _header(cache):
-        _log.warning("the timing cache %s is damaged and will be replaced", path)
+        _log.warning("the cache %s is damaged and will be replaced", path)
         return b""
     return cache
 
