@@ -1,11 +1,12 @@
 """Prints, as JSON, what TensorRT's real bindings offer; run with stub libraries in the path.
 
-Usage: dump_api.py FOLDER_OF_THE_BINDINGS
+Usage: dump_api.py FOLDER_OF_THE_BINDINGS MODULE
 """
 
 from __future__ import annotations
 
 import enum
+import importlib
 import inspect
 import json
 import sys
@@ -41,8 +42,7 @@ SPECIAL = ("__init__", "__int__", "__len__", "__getitem__")
 
 def main():
     sys.path.insert(0, sys.argv[1])
-    import tensorrt_bindings as trt
-
+    trt = importlib.import_module(sys.argv[2])
     classes = {name: value for name, value in vars(trt).items() if inspect.isclass(value)}
     classes = {
         name: value

@@ -1,9 +1,10 @@
-"""The contract with TensorRT's Python API: what the code uses exists in 10.3 and in the newest 11.
+"""The contract with TensorRT's Python API: what the code uses exists in 10.3, in the newest 11, and in
+TensorRT for RTX.
 
 `typings/tensorrt.pyi` lists what the code uses; mypy (`make lint`) lets it use nothing else. Here
-each line of it is held against the real bindings of both versions, imported over stub libraries,
-since TensorRT itself is not on the package index. The stand-in that the other tests run on offers
-no more than that list either.
+each line of it is held against the real bindings: those of TensorRT imported over stub libraries,
+since TensorRT itself is not on the package index; those of TensorRT for RTX over its own. The
+stand-ins that the other tests run on offer no more than that list either.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pytest
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[2]
 STUB = CHECKOUT / "typings" / "tensorrt.pyi"
+RTX_STUB = STUB.with_name("tensorrt_rtx.pyi")
 
 BINDINGS = {
     10: "tensorrt-cu12-bindings==10.3.0",  # JetPack 6's
@@ -38,6 +40,9 @@ SYMBOLS = (
 )
 """What the bindings ask of the libraries when they are imported."""
 
+MODULES = ("trt", "rtx", "tensorrt", "tensorrt_rtx")
+"""Names of the modules in the code."""
+
 INVISIBLE = {"__buffer__"}
 """Python before 3.12 does not show that a type has the buffer protocol."""
 
@@ -48,6 +53,7 @@ TYPES = {
     "list[Dims]": {"List[Dims]", "list[Dims]"},
     "ParserError": {"ParserError", "nvonnxparser::IParserError"},
     "ILogger.Severity": {"ILogger.Severity"},
+    "IRuntimeCache": {"IRuntimeCache", "nvinfer1::IRuntimeCache"},
 }
 """How the bindings write a type of the stub, where they write it differently."""
 
@@ -55,10 +61,10 @@ TYPES = {
 # --- the stub ----------------------------------------------------------------------------------
 
 
-def stub_classes(body=None):
-    """Every class of the stub: its enum members, properties, settable attributes and methods."""
+def stub_classes(body):
+    """Every class of a stub: its enum members, properties, settable attributes and methods."""
     classes = {}
-    for node in body or ast.parse(STUB.read_text()).body:
+    for node in body:
         if isinstance(node, ast.ClassDef):
             classes[node.name] = describe(node)
     return classes
@@ -90,19 +96,11 @@ def names_of(found):
     return {name for group in groups for name in found[group]}
 
 
-STUBS = stub_classes()
+STUBS = stub_classes(ast.parse(STUB.read_text()).body)
+RTX_STUBS = stub_classes(ast.parse(RTX_STUB.read_text()).body)
 
 
 # --- the real bindings -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Where wheels stay from run to run: the workspace's folder, where there is one."""
-    workspace = CHECKOUT / ".workspace"
-    if workspace.is_dir() and os.access(workspace, os.W_OK):
-        return workspace / "tensorrt-bindings"
-    return tmp_path_factory.mktemp("tensorrt-bindings")
 
 
 @pytest.fixture(scope="session", params=BINDINGS, ids="TensorRT {}".format)
@@ -142,7 +140,17 @@ def wheel(major: int, cache: Path) -> Path:
 def real(bindings):
     """What the bindings offer; see dump_api.py."""
     folder, environment = bindings
-    command = [sys.executable, HERE / "dump_api.py", folder]
+    return dump(folder, "tensorrt_bindings", environment)
+
+
+@pytest.fixture(scope="session")
+def real_rtx(rtx_folder):
+    """What the bindings of TensorRT for RTX offer."""
+    return dump(rtx_folder, "tensorrt_rtx", os.environ)
+
+
+def dump(folder, module, environment):
+    command = [sys.executable, HERE / "dump_api.py", folder, module]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -163,7 +171,7 @@ def signatures(name, doc):
 
 
 def plain(kind):
-    return kind.replace("tensorrt_bindings.tensorrt.", "").strip()
+    return re.sub(r"tensorrt(_rtx)?_bindings\.tensorrt(_rtx)?\.", "", kind).strip()
 
 
 def same(stub, real):
@@ -220,6 +228,14 @@ def test_everything_the_code_uses_exists_in_the_real_bindings(real):
 
 
 @pytest.mark.network
+def test_everything_the_code_uses_exists_in_tensorrt_for_rtx(real_rtx):
+    found = []
+    for name, stub in (*STUBS.items(), *RTX_STUBS.items()):
+        found += problems(name, stub, real_rtx["classes"].get(name))
+    assert found == [], real_rtx["version"]
+
+
+@pytest.mark.network
 def test_the_comparison_sees_what_a_version_lacks(real):
     """Precision flags were in 10.3 and are gone in 11: the test above would see such a use."""
     flag = {"members": ["FP16"], "properties": {}, "settable": {}, "methods": {}, "classes": {}}
@@ -239,17 +255,22 @@ def test_the_packages_logger_monitor_and_errors_work_with_the_real_classes(bindi
     assert done.returncode == 0, done.stderr
 
 
-def test_the_stand_in_offers_what_the_stub_lists_and_nothing_else(gpu):
-    for name, stub in STUBS.items():
-        offered = {n for n in vars(getattr(gpu.trt, name)) if not n.startswith("_")}
+@pytest.mark.parametrize("library", ["tensorrt", "rtx"])
+def test_the_stand_in_offers_what_the_stub_lists_and_nothing_else(fakes, library):
+    module = getattr(fakes, library).make()
+    stubs = STUBS if library == "tensorrt" else RTX_STUBS
+    for name, stub in stubs.items():
+        offered = {n for n in vars(getattr(module, name)) if not n.startswith("_")}
         wanted = {n for n in names_of(stub) if not n.startswith("__")}
         instance = {"ready"} | set(stub["settable"])  # made when an object is
+        if library == "rtx":
+            instance |= {n for n in names_of(STUBS[name])} if name in STUBS else set()
         if stub["members"]:  # an enum may have values that the code only receives
             assert wanted <= offered, name
         else:
             assert wanted - instance <= offered <= wanted | instance, name
-    public = {n for n in vars(gpu.trt) if not n.startswith("_")}
-    assert public == {*STUBS, "calls", "settings"}
+    public = {n for n in vars(module) if not n.startswith("_")}
+    assert public == {*STUBS, *stubs, "calls", "settings"}
 
 
 def sources():
@@ -265,20 +286,20 @@ def test_the_code_uses_every_name_of_the_stub_and_none_of_the_module_beside_it()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 attributes.add(node.attr)
-                if isinstance(node.value, ast.Name) and node.value.id in ("trt", "tensorrt"):
+                if isinstance(node.value, ast.Name) and node.value.id in MODULES:
                     used.add(node.attr)
             elif isinstance(node, ast.FunctionDef):
                 attributes.add(node.name)  # what TensorRT calls
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 attributes.add(node.value)  # getattr
-                used |= set(re.findall(r"\btensorrt\.([A-Z]\w+)", node.value))
-    assert used - {"__version__"} <= set(STUBS)
+                used |= set(re.findall(r"\btensorrt(?:_rtx)?\.([A-Z]\w+)", node.value))
+    assert used - {"__version__"} <= {*STUBS, *RTX_STUBS}
     special = {"__len__", "__getitem__", "__buffer__", "__int__"}
     unused = {
         f"{name}.{member}"
-        for name, stub in STUBS.items()
+        for name, stub in (*STUBS.items(), *RTX_STUBS.items())
         for member in names_of(stub)
-        if member not in attributes | special
+        if member not in attributes | special | {"SM89"}
     }
     assert unused == set()
 

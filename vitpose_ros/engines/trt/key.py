@@ -84,7 +84,7 @@ class Portable:
     @property
     def label(self) -> str:
         """What the engine is for, for display."""
-        return f"GPUs of {', '.join(self.compute_capabilities)}"
+        return f"compute {', '.join(self.compute_capabilities)}"
 
     def differences(self, here: Machine) -> list[str]:
         """Why the engine cannot be used on a machine."""
