@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +25,9 @@ from vitpose_ros.models.store import ModelStore
 from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.track.tracker import Tracker
 from vitpose_ros.types import Crop, Frame, Instance, JointState, Keypoints, Region
+
+CHECKOUT = Path(__file__).parents[2]
+RTX_VERSION = "1.7.1.116"
 
 
 @pytest.fixture(scope="session")
@@ -245,3 +251,53 @@ class BodyCamera:
 def body_camera() -> type[BodyCamera]:
     """``body_camera(detector, reader, size, **person_settings)``: tracked bodies of images."""
     return BodyCamera
+
+
+# --- TensorRT for RTX ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Where wheels stay from run to run: the workspace's folder, where there is one."""
+    workspace = CHECKOUT / ".workspace"
+    if workspace.is_dir() and os.access(workspace, os.W_OK):
+        return workspace / "tensorrt-bindings"
+    return tmp_path_factory.mktemp("tensorrt-bindings")
+
+
+@pytest.fixture(scope="session")
+def rtx_folder(cache) -> Path:
+    """The real TensorRT for RTX, which builds without a GPU: 90 MB to fetch, once per workspace.
+
+    It has a folder of its own, so that no other test finds it installed.
+    """
+    folder = cache / f"rtx-{RTX_VERSION}-{sys.implementation.cache_tag}"
+    if not folder.is_dir():
+        part = folder.with_name(f"{folder.name}.{os.getpid()}")
+        names = [f"tensorrt-rtx-cu12{part}=={RTX_VERSION}" for part in ("", "-libs", "-bindings")]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+        done = subprocess.run([*command, part, *names], capture_output=True, text=True, check=False)
+        if done.returncode and "from versions" in done.stderr:
+            pytest.skip(f"TensorRT for RTX {RTX_VERSION} has no wheel for this Python or processor")
+        assert done.returncode == 0, done.stderr
+        part.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rtx_module(rtx_folder):
+    """The real module, for the fixture `rtx`."""
+    sys.path.append(str(rtx_folder))
+    try:
+        return importlib.import_module("tensorrt_rtx")
+    finally:
+        sys.path.remove(str(rtx_folder))
+        sys.modules.pop("tensorrt_rtx")
+
+
+@pytest.fixture
+def rtx(rtx_module, monkeypatch):
+    """This machine has the real TensorRT for RTX, and no GPU."""
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx_module)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    return rtx_module

@@ -112,7 +112,7 @@ def test_hands_of_the_tiny_vitpose_are_found_with_the_flip_test_at_twice_the_run
         ("precision", "int8", "one of fp32, fp16, bf16, auto"),
         ("precision", None, "one of fp32, fp16, bf16, auto"),
         ("flip_test", 1, "true or false"),
-        ("engine", "cuda", "one of auto, tensorrt, torch, openvino"),
+        ("engine", "cuda", "one of auto, tensorrt, tensorrt-rtx, torch, openvino"),
         ("gpu", -1, "a whole number of at least 0"),
         ("gpu", True, "a whole number of at least 0"),
     ],

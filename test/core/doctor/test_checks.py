@@ -9,6 +9,8 @@ from vitpose_ros.doctor.host import Answer, Host
 from vitpose_ros.doctor.system import check_system
 
 GPU_LINE = "NVIDIA GeForce RTX 4090, 550.54.14, 24564, 8.9"
+H100_LINE = "NVIDIA H100 80GB HBM3, 580.65.06, 81559, 9.0"
+RTX = Answer(True, "1.7.1.116 7.5 8.0 8.6 8.9 12.0 12.1")
 
 
 def named(findings, name: str) -> Finding:
@@ -219,7 +221,14 @@ BROKEN = [
         {"smi": Answer(True, GPU_LINE), "modules": {"tensorrt": Answer(False, "No module named")}},
         "TensorRT",
         Level.WARNING,
-        "python3-libnvinfer",
+        "pip install tensorrt-rtx-cu12",
+    ),
+    (
+        check_gpu,
+        {"smi": Answer(True, H100_LINE), "modules": {"tensorrt": Answer(False, "No module named")}},
+        "TensorRT",
+        Level.WARNING,
+        "on a Jetson: sudo apt install python3-libnvinfer; on a desktop: pip install tensorrt",
     ),
     (
         check_gpu,
@@ -260,6 +269,21 @@ def test_wheels_for_cuda_12_run_with_an_older_driver(host):
     host.modules = {"tensorrt": Answer(True, "11.4.1")}
     host.packages = {"tensorrt-cu12": "11.4.1"}
     assert named(check_gpu(host), "TensorRT").level is Level.OK
+
+
+def test_tensorrt_for_rtx_is_enough_on_an_rtx_gpu(host):
+    host.smi = Answer(True, GPU_LINE)
+    host.modules = {"tensorrt": Answer(False, "No module named"), "tensorrt_rtx": RTX}
+    assert named(check_gpu(host), "TensorRT").level is Level.NOTE
+    found = named(check_gpu(host), "TensorRT for RTX")
+    assert (found.level, found.value.split(",")[0]) == (Level.OK, "1.7.1.116")
+
+
+def test_tensorrt_for_rtx_is_said_to_be_of_no_use_on_an_h100(host):
+    host.smi = Answer(True, H100_LINE)
+    host.modules = {"tensorrt": Answer(False, "No module named"), "tensorrt_rtx": RTX}
+    assert named(check_gpu(host), "TensorRT").level is Level.WARNING
+    assert "not for NVIDIA H100 80GB HBM3" in named(check_gpu(host), "TensorRT for RTX").value
 
 
 def test_a_jetson_is_named_by_its_release(host):

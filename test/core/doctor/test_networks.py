@@ -53,8 +53,8 @@ def shelf(tmp_path, monkeypatch):
     work.mkdir(parents=True)
     (work / PLAN_NAME).write_bytes(b"plan")
     write_manifest(work, manifest)
-    monkeypatch.setattr(networks, "missing", list)
-    monkeypatch.setattr(networks, "machine_here", lambda: ORIN)
+    monkeypatch.setattr(networks, "missing", lambda variant: [])
+    monkeypatch.setattr(networks, "machine_here", lambda variant: ORIN)
     monkeypatch.setattr(networks, "engine_gate", lambda model: lambda at: GOOD)
     monkeypatch.setattr(engine_gate, "network_hashes", lambda model: {"mixed": "a" * 64})
     monkeypatch.setattr(ModelStore, "get", lambda self, name, task=None: name)
@@ -90,7 +90,7 @@ def test_an_engine_that_fails_is_a_problem_with_the_advice_of_its_error(shelf, m
 
 
 def test_a_gpu_that_does_not_answer_is_a_problem(shelf, monkeypatch):
-    def refuse():
+    def refuse(variant):
         raise EngineError("asking GPU 0 for its name failed: CUDA error: unknown error")
 
     monkeypatch.setattr(networks, "machine_here", refuse)
@@ -99,7 +99,7 @@ def test_a_gpu_that_does_not_answer_is_a_problem(shelf, monkeypatch):
 
 
 def test_an_engine_of_another_machine_is_only_noted(shelf, monkeypatch):
-    monkeypatch.setattr(networks, "machine_here", lambda: replace(ORIN, gpu="RTX 4090"))
+    monkeypatch.setattr(networks, "machine_here", lambda variant: replace(ORIN, gpu="RTX 4090"))
     found = shelf()
     assert found.level is Level.NOTE
     assert "here is the GPU RTX 4090" in found.value
@@ -114,7 +114,7 @@ def test_a_damaged_engine_is_a_warning_and_is_not_loaded(shelf, monkeypatch):
 
 
 def test_engines_without_tensorrt_are_a_warning_with_what_lacks(shelf, monkeypatch):
-    monkeypatch.setattr(networks, "missing", lambda: ["TensorRT cannot be imported."])
+    monkeypatch.setattr(networks, "missing", lambda variant: ["TensorRT cannot be imported."])
     found = shelf()
     assert found.level is Level.WARNING
     assert "1 stored, which cannot be used: TensorRT cannot be imported." in found.value

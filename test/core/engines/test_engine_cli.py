@@ -194,7 +194,10 @@ def test_list_works_without_tensorrt_and_says_what_it_cannot_know(gpu, store, ru
 @pytest.mark.parametrize(
     "words", [("build", "small"), ("check",), ("remove", "small", "--unusable")]
 )
-def test_without_tensorrt_each_other_action_says_what_is_missing(store, run, monkeypatch, words):
+def test_without_tensorrt_each_other_action_says_what_is_missing(
+    gpu, store, run, monkeypatch, words
+):
+    run("build", "small", "--quiet")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "torch", None)
     code, out, err = run(*words)

@@ -1,5 +1,5 @@
-"""The contract with TensorRT's Python API: what the code uses exists in 10.3, in the newest 11, and in
-TensorRT for RTX.
+"""The contract with TensorRT's Python API: what the code uses exists in 10.3, in the newest 11, and
+in TensorRT for RTX.
 
 `typings/tensorrt.pyi` lists what the code uses; mypy (`make lint`) lets it use nothing else. Here
 each line of it is held against the real bindings: those of TensorRT imported over stub libraries,
@@ -263,8 +263,8 @@ def test_the_stand_in_offers_what_the_stub_lists_and_nothing_else(fakes, library
         offered = {n for n in vars(getattr(module, name)) if not n.startswith("_")}
         wanted = {n for n in names_of(stub) if not n.startswith("__")}
         instance = {"ready"} | set(stub["settable"])  # made when an object is
-        if library == "rtx":
-            instance |= {n for n in names_of(STUBS[name])} if name in STUBS else set()
+        if library == "rtx" and name in STUBS:
+            instance |= names_of(STUBS[name])
         if stub["members"]:  # an enum may have values that the code only receives
             assert wanted <= offered, name
         else:

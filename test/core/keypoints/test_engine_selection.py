@@ -11,7 +11,7 @@ import pytest
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.gpu_errors import failure
 from vitpose_ros.engines.torch import TorchEngine
-from vitpose_ros.engines.trt.key import Machine, Profile, Recipe
+from vitpose_ros.engines.trt.key import Machine, Portable, Profile, Recipe
 from vitpose_ros.engines.trt.manifest import EngineManifest
 from vitpose_ros.engines.trt.shelf import StoredEngine
 from vitpose_ros.keypoints import engine_selection as selection
@@ -41,6 +41,8 @@ class Host:
 
     gpu: bool = True
     tensorrt: bool = True
+    rtx: bool = False
+    capability: str = "8.9"  # of the GPU that TensorRT for RTX finds
     torch: bool = True
     shelf: tuple[StoredEngine, ...] = ()
     differing: tuple[str, ...] = ()  # precisions whose joints differ from float32's on torch
@@ -48,13 +50,24 @@ class Host:
     full: tuple[str, ...] = ()  # engines that find the GPU's memory full
     fp16: bool = True  # whether the CPU has it
 
+    def has(self, variant) -> bool:
+        return self.rtx if variant.portable else self.tensorrt
+
+    def machine(self, variant) -> Machine:
+        if not variant.portable:
+            return ORIN
+        return Machine("1.7.1", "RTX", self.capability, "12.9", "linux-x86_64", variant.name)
+
 
 def refuse_memory(host, name):
     if any(name.startswith(kind) for kind in host.full):
         raise EngineError(failure(f"loading {name}", "CUDA out of memory. Tried to allocate 2 GiB"))
 
 
-def stored(precision: str, machine: Machine = ORIN) -> StoredEngine:
+RTX = Portable("1.7.1", ("8.6", "8.9"))
+
+
+def stored(precision: str, machine: Machine | Portable = ORIN) -> StoredEngine:
     recipe = Recipe(HASHES[precision], precision, Profile(1, 4, 16))
     manifest = EngineManifest("vitpose-s", machine, recipe, 1, "c" * 64, 1.0, "2026-01-01")
     return StoredEngine(Path("/store/vitpose-s/engines") / manifest.key, manifest)
@@ -87,6 +100,11 @@ def host(monkeypatch) -> Host:
         if any(name in engine.name for name in made.differing):
             raise EngineError(f"'vitpose-s' on {engine.name} differs from float32")
 
+    def pass_once(model, folder, machine, device):
+        for precision in made.differing:
+            if folder.name == stored(precision, RTX).key:
+                raise EngineError(f"'vitpose-s' on tensorrt-rtx {precision} differs from float32")
+
     def cpu(path, codec, layout, name, precision, threads):
         refused = "" if made.fp16 else "fp16 not used: this CPU has no fp16 instructions"
         return StandIn(f"openvino {precision} {threads}"), refused
@@ -94,8 +112,10 @@ def host(monkeypatch) -> Host:
     for name, value in {
         "has_gpu": lambda: made.gpu,
         "EngineShelf": Shelf,
-        "missing": lambda: [] if made.tensorrt else ["no TensorRT."],
-        "machine_here": lambda gpu: ORIN,
+        "missing": lambda variant: [] if made.has(variant) else [f"no {variant.title}."],
+        "library_problem": lambda variant: "" if made.has(variant) else "absent",
+        "machine_here": lambda gpu, variant: made.machine(variant),
+        "pass_once": pass_once,
         "network_hashes": lambda model: dict(HASHES),
         "network_of": network_of,
         "TensorRtEngine": tensorrt,
@@ -106,6 +126,8 @@ def host(monkeypatch) -> Host:
         "select_cpu_engine": cpu,
     }.items():
         monkeypatch.setattr(selection, name, value)
+    known = ("7.5", "8.6", "8.9")
+    monkeypatch.setattr(selection.TENSORRT_RTX, "capabilities", lambda: known, raising=False)
     return made
 
 
@@ -117,7 +139,7 @@ def test_a_machine_without_a_gpu_takes_the_cpu_and_loads_no_gpu_library(host, mo
         raise AssertionError("looked for a GPU's library")
 
     host.gpu = False
-    for name in ("missing", "TensorRtEngine", "TorchEngine"):
+    for name in ("missing", "library_problem", "TensorRtEngine", "TorchEngine"):
         monkeypatch.setattr(selection, name, never)
     selected = select_engine(MODEL, "auto", "auto", threads=3)
     assert selected.engine.name == "openvino auto 3"
@@ -276,5 +298,70 @@ def test_bf16_is_for_cpus(host, kind):
 
 
 def test_an_unknown_engine_is_refused(host):
-    with pytest.raises(ValueError, match="expected one of auto, tensorrt, torch, openvino"):
+    accepted = "expected one of auto, tensorrt, tensorrt-rtx, torch, openvino"
+    with pytest.raises(ValueError, match=accepted):
         select_engine(MODEL, "cuda")
+
+
+def test_auto_takes_tensorrt_for_rtx_where_only_that_has_an_engine(host):
+    host.tensorrt, host.rtx, host.shelf = False, True, (stored("mixed", RTX),)
+    selected = select_engine(MODEL)
+    assert selected.engine.name == f"tensorrt {stored('mixed', RTX).key} 0"
+    assert "tensorrt not used: no TensorRT engine of 'vitpose-s' has been built" in selected.reason
+
+
+def test_each_library_takes_its_own_engines_only(host):
+    host.rtx, host.shelf = True, (stored("mixed"), stored("mixed", RTX))
+    assert stored("mixed").key in select_engine(MODEL, "tensorrt").engine.name
+    assert stored("mixed", RTX).key in select_engine(MODEL, "tensorrt-rtx").engine.name
+    host.shelf = (stored("mixed"),)
+    with pytest.raises(EngineError, match="engine build vitpose-s --engine tensorrt-rtx"):
+        select_engine(MODEL, "tensorrt-rtx")
+
+
+def test_auto_does_not_mention_tensorrt_for_rtx_where_it_is_neither_installed_nor_used(host):
+    assert "tensorrt-rtx" not in select_engine(MODEL).reason
+    host.rtx = True
+    assert "tensorrt-rtx not used: no TensorRT for RTX engine" in select_engine(MODEL).reason
+
+
+@pytest.mark.parametrize(
+    ("capability", "why"),
+    [
+        ("6.1", r"GPU of the Turing generation \(compute capability 7\.5\) or later; RTX has 6"),
+        ("9.0", r"for compute capability 7\.5, 8\.6, 8\.9; RTX has 9\.0. Set engine to tensorrt"),
+    ],
+)
+def test_a_gpu_that_the_library_does_not_know_is_named_and_no_build_is_advised(
+    host, capability, why
+):
+    host.rtx, host.capability, host.shelf = True, capability, (stored("mixed", RTX),)
+    with pytest.raises(EngineError, match=why) as said:
+        select_engine(MODEL, "tensorrt-rtx")
+    assert "engine build" not in str(said.value)
+    assert select_engine(MODEL).engine.name == "torch cuda:0 mixed"
+
+
+@pytest.mark.parametrize(
+    ("version", "capabilities", "why"),
+    [
+        ("1.6.0", ("8.9",), "built by TensorRT for RTX 1.6.0; here is TensorRT for RTX 1.7.1"),
+        ("1.7.1", ("8.6", "12.0"), "built for compute capability 8.6, 12.0; RTX has 8.9"),
+    ],
+)
+def test_an_engine_of_another_version_or_gpu_is_named(host, version, capabilities, why):
+    host.rtx, host.shelf = True, (stored("mixed", Portable(version, capabilities)),)
+    with pytest.raises(EngineError, match=why):
+        select_engine(MODEL, "tensorrt-rtx")
+    selected = select_engine(MODEL)
+    assert selected.engine.name == "torch cuda:0 mixed" and why in selected.reason
+
+
+def test_a_portable_engine_that_differs_on_this_gpu_gives_way_to_the_next_precision(host):
+    host.rtx, host.shelf = True, (stored("mixed", RTX), stored("tf32", RTX))
+    host.differing = ("mixed",)
+    selected = select_engine(MODEL, "tensorrt-rtx")
+    assert stored("tf32", RTX).key in selected.engine.name
+    assert "mixed not used: 'vitpose-s' on tensorrt-rtx mixed differs" in selected.reason
+    with pytest.raises(EngineError, match="mixed differs from float32"):
+        select_engine(MODEL, "tensorrt-rtx", "fp16")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.trt.key import Machine, Portable, Recipe, key_of
-from vitpose_ros.engines.trt.library import Errors, make_logger
+from vitpose_ros.engines.trt.library import Errors, make_logger, one_line
 from vitpose_ros.engines.trt.manifest import PLAN_NAME, EngineManifest, write_manifest
 from vitpose_ros.engines.trt.progress import BuildProgress, duration_text, make_monitor
 from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine, look
@@ -265,7 +265,7 @@ def _reason(error: tensorrt.ParserError) -> str:
     """What the parser says, with the operator, without which it often means little."""
     operator, node = error.node_operator(), error.node_name()
     where = f"operator {operator}{f' ({node})' if node else ''}: " if operator else ""
-    return where + " ".join(error.desc().split())
+    return where + one_line(error.desc())
 
 
 def _profile(

@@ -122,6 +122,16 @@ def _install(variant: TensorRt) -> str:
     return f"install it with: {sys.executable} -m pip install tensorrt"
 
 
+def one_line(text: str) -> str:
+    """A message of TensorRT on one line.
+
+    Without a driver, TensorRT for RTX follows each error with one about CUDA, which did not cause
+    it: that one is left out.
+    """
+    lines = [line for line in text.splitlines() if "catchCudaError" not in line]
+    return " ".join(" ".join(lines).split())
+
+
 class Errors:
     """TensorRT's last error messages, to be quoted in an EngineError."""
 
@@ -129,14 +139,9 @@ class Errors:
         self.lines: list[str] = []
 
     def add(self, text: str) -> None:
-        """Keep a message, and drop the oldest beyond KEPT_ERRORS.
-
-        Without a driver, TensorRT for RTX follows each error with one about CUDA, which did not
-        cause it: that one is left out.
-        """
-        if "catchCudaError" in text:
-            return
-        self.lines = [*self.lines, " ".join(text.split())][-KEPT_ERRORS:]
+        """Keep a message, and drop the oldest beyond KEPT_ERRORS."""
+        if text := one_line(text):
+            self.lines = [*self.lines, text][-KEPT_ERRORS:]
 
     def __str__(self) -> str:
         return " | ".join(self.lines) or "TensorRT gave no reason"

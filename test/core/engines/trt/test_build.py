@@ -62,7 +62,7 @@ def test_a_typed_flag_that_a_later_tensorrt_lacks_is_left_out(gpu, build, monkey
     from enum import Enum
 
     monkeypatch.setattr(gpu.trt, "NetworkDefinitionCreationFlag", Enum("Flags", {"OTHER": 3}))
-    with pytest.raises(gpu.OrderError):  # the simulated TensorRT 10 wants it; a later one would not
+    with pytest.raises(AttributeError):  # the simulated TensorRT 10 asks for it, later ones do not
         build()
     assert gpu.trt.calls[0] == ("create_network", 0)
 
@@ -208,7 +208,7 @@ def test_ctrl_c_stops_the_build_at_its_next_step_and_leaves_nothing(
     ("settings", "reason"),
     [
         ({"build": "out of memory"}, r"TensorRT 10\.3\.0 cannot build .*: out of memory"),
-        ({"no_driver": True}, "TensorRT cannot start a build: TensorRT gave no reason"),
+        ({"no_driver": True}, r"TensorRT 10\.3\.0 cannot start a build: TensorRT gave no reason"),
     ],
 )
 def test_a_build_that_fails_says_tensorrts_reason_and_leaves_nothing(
@@ -222,7 +222,7 @@ def test_a_build_that_fails_says_tensorrts_reason_and_leaves_nothing(
 
 def test_a_file_that_tensorrt_cannot_read_is_named_with_the_parsers_reason(gpu, build, network):
     network.write_bytes(b"no network")
-    with pytest.raises(EngineError, match=r"cannot read '.*model.onnx': no such operator"):
+    with pytest.raises(EngineError, match=r"cannot read '.*model.onnx': Failed to parse the ONNX"):
         build()
 
 

@@ -26,6 +26,7 @@ OTHER_MACHINES = [
     ("compute_capability", "8.9", "built for compute capability 8.9; here is compute capability"),
     ("cuda", "13.0", "it was built for CUDA 13.0; here is CUDA 12.6."),
     ("platform", "linux-x86_64", "it was built for linux-x86_64; here is linux-aarch64."),
+    ("library", "tensorrt-rtx", "for the library tensorrt-rtx; here is the library tensorrt."),
 ]
 OTHER_RECIPES = [
     ("onnx_sha256", "c" * 64),

@@ -73,8 +73,8 @@ def test_the_engine_of_another_folder_is_not_taken_for_this_one(gpu, built, shel
         ("", "cannot be understood"),
         ("[]", "cannot be understood"),
         ("{}", "cannot be understood: 'format'"),
-        ('{"format": 2}', "its format is not 1"),
-        ('{"format": 1, "key": "x", "recipe": {}, "machine": {}}', "cannot be understood"),
+        ('{"format": 1}', "its format is not 2"),
+        ('{"format": 2, "key": "x", "recipe": {}, "machine": {}}', "cannot be understood"),
     ],
 )
 def test_a_manifest_that_is_missing_or_no_manifest_is_named(gpu, built, shelf, content, reason):
