@@ -55,6 +55,12 @@ def register(subparsers: Any, epilog: str) -> None:
         choices=("egocentric", "third_person", "auto"),
         help="the view whose networks are loaded (egocentric)",
     )
+    parser.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help="check the networks of a preset: lightweight, balanced, performance or exact",
+    )
     for name, what in (
         ("hand-detector", "hand detector"),
         ("hand-model", "hand keypoint model"),
@@ -123,6 +129,7 @@ def _networks(options: argparse.Namespace) -> Iterable[Finding]:
     try:
         from vitpose_ros.doctor.networks import check_networks
         from vitpose_ros.factory import Models
+        from vitpose_ros.presets import PRESETS
     except ImportError:  # reported by the check of the system
         return []
     named = {
@@ -130,7 +137,11 @@ def _networks(options: argparse.Namespace) -> Iterable[Finding]:
         for name in ("hand_detector", "hand_model", "person_detector", "body_model")
         if getattr(options, name)
     }
-    return check_networks(options.store, Models(**named), options.view)
+    if options.preset not in PRESETS:
+        options.parser.error(
+            f"--preset: expected one of {', '.join(PRESETS[1:])}, got '{options.preset}'"
+        )
+    return check_networks(options.store, Models(**named), options.view, options.preset)
 
 
 def _camera(options: argparse.Namespace) -> Iterable[Finding]:

@@ -16,22 +16,27 @@ from vitpose_ros.engines.trt.shelf import EngineShelf, StoredEngine
 from vitpose_ros.engines.trt.variants import VARIANTS, TensorRt
 from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.engine_gate import DAMAGED, OTHER, engine_gate, engine_state
+from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore, State
+from vitpose_ros.presets import NONE, PRESETS, Choice, choose
+from vitpose_ros.settings import HandSettings
 from vitpose_ros.types import Frame
 
 SECTION = "Models"
 _RUNS = 5
 
 
-def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Finding]:
+def check_networks(
+    root: Path | None, models: Models, view: str, preset: str = NONE
+) -> Iterator[Finding]:
     """Check the store, then load and run the pipeline of these models.
 
     Parameters
     ----------
     root : the store; None for the default one.
-    models, view : as the node would use them.
+    models, view, preset : as the node would use them.
     """
     try:
         store = ModelStore(root, load_catalogue())
@@ -59,7 +64,10 @@ def check_networks(root: Path | None, models: Models, view: str) -> Iterator[Fin
             f"pulled, not converted: {store.convert_command(status.entry)}",
         )
     yield from _engines(store)
-    yield from _runs(store, models, view)
+    yield from _presets(store, view)
+    tiles = HandSettings().search_tiles_per_frame
+    choice = choose(preset, models, TopDownOptions(), tiles)
+    yield from _runs(store, choice, view)
 
 
 def _engines(store: ModelStore) -> Iterator[Finding]:
@@ -123,11 +131,25 @@ def _engine(
     )
 
 
-def _runs(store: ModelStore, models: Models, view: str) -> Iterator[Finding]:
-    name = f"networks of view '{view}'"
+def _presets(store: ModelStore, view: str) -> Iterator[Finding]:
+    """What each preset would choose on this machine, and what it lacks."""
+    for preset in PRESETS[1:]:
+        choice = choose(preset, Models(), TopDownOptions(), HandSettings().search_tiles_per_frame)
+        used = [store.catalogue.get(name) for name in _wanted(choice.models, view)]
+        sizes = ", ".join(f"{e.name} {e.input_width}x{e.input_height}" for e in used)
+        absent = [entry.name for entry in used if store.status(entry).problem]
+        missing = f"; not in the store: {', '.join(absent)}" if absent else ""
+        text = choice.reason.removeprefix(f"preset {preset}: ")
+        yield Finding(SECTION, f"preset {preset}", Level.NOTE, f"{text} (inputs: {sizes}){missing}")
+
+
+def _runs(store: ModelStore, choice: Choice, view: str) -> Iterator[Finding]:
+    name, models = f"networks of view '{view}'", choice.models
     chosen: list[str] = []
     try:
-        pipeline = load_pipeline(store, models, view=view, tell=chosen.append)
+        pipeline = load_pipeline(
+            store, models, view=view, topdown=choice.topdown, tell=chosen.append
+        )
         frame = Frame(np.zeros((480, 640, 3), np.uint8), 1)
         pipeline(frame)
         begun_s = time.perf_counter()
@@ -153,13 +175,19 @@ def _runs(store: ModelStore, models: Models, view: str) -> Iterator[Finding]:
 
 
 def _pull(store: ModelStore, models: Models, view: str) -> str:
-    wanted = [models.hand_model]
-    if view != "third_person":
-        wanted.insert(0, models.hand_detector)
-    if view != "egocentric":
-        wanted += [models.person_detector, models.body_model]
+    wanted = _wanted(models, view)
     known = set(store.catalogue.names())
     if unknown := [name for name in wanted if name not in known]:
         return f"choose other models than {' and '.join(unknown)}"
     absent = [name for name in wanted if store.status(store.catalogue.get(name)).problem]
     return f"vitpose_ros models pull {' '.join(absent)}" if absent else "see the message"
+
+
+def _wanted(models: Models, view: str) -> list[str]:
+    """The names of the networks that a view needs."""
+    wanted = [models.hand_model]
+    if view != "third_person":
+        wanted.insert(0, models.hand_detector)
+    if view != "egocentric":
+        wanted += [models.person_detector, models.body_model]
+    return wanted

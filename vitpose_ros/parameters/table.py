@@ -20,6 +20,7 @@ from vitpose_ros.parameters.retargeting import RETARGETING_TABLE, RetargetingPar
 from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
 from vitpose_ros.pipeline import Settings
+from vitpose_ros.presets import NONE, PRESETS, Choice, choose
 from vitpose_ros.settings import HandSettings, PersonSettings
 from vitpose_ros.track.views import MODES
 
@@ -35,6 +36,7 @@ class Parameters(RetargetingParameters, SmoothingParameters):
     models_dir: str
     threads: int
     view: str
+    preset: str
     hand_detector: str
     hand_model: str
     person_detector: str
@@ -60,24 +62,22 @@ class Parameters(RetargetingParameters, SmoothingParameters):
     marker_distance: float
     silence_timeout: float
 
-    def models(self) -> Models:
-        """Names of the networks to load."""
-        return Models(
+    def choice(self) -> Choice:
+        """The networks and how they run, as the preset and the single parameters say."""
+        models = Models(
             hand_detector=self.hand_detector,
             hand_model=self.hand_model,
             person_detector=self.person_detector,
             body_model=self.body_model,
             lifting_model=self.lifting_model,
         )
-
-    def topdown(self) -> TopDownOptions:
-        """How top-down networks run."""
-        return TopDownOptions(
+        topdown = TopDownOptions(
             engine=self.engine,
             gpu=self.gpu,
             precision=self.precision,
             flip_test=self.flip_test,
         )
+        return choose(self.preset, models, topdown, self.search_tiles_per_frame)
 
     def settings(self) -> Settings:
         """The settings that the pipeline can change while it runs."""
@@ -88,7 +88,7 @@ class Parameters(RetargetingParameters, SmoothingParameters):
                 presence_threshold=self.presence_threshold,
                 input_mirrored=self.input_mirrored,
                 search=self.search,
-                search_tiles_per_frame=self.search_tiles_per_frame,
+                search_tiles_per_frame=self.choice().tiles,
             ),
             persons=PersonSettings(
                 max_persons=self.max_persons,
@@ -154,6 +154,14 @@ TABLE: Mapping[str, ParameterSpec] = {
         "'auto' switches between them by whether a person is visible.",
         choices=MODES,
     ),
+    "preset": ParameterSpec(
+        NONE,
+        "Choose hand_detector, hand_model, person_detector, body_model, engine, precision and "
+        "search_tiles_per_frame for this machine: 'lightweight', 'balanced', 'performance' or "
+        "'exact'; '' for none. The log shows the choice and the reason. Of these parameters, one "
+        "that differs from its default keeps its value.",
+        choices=PRESETS,
+    ),
     "hand_detector": ParameterSpec(
         _MODELS.hand_detector,
         "Hand detector, by its name in the model catalogue. Not used by the view 'third_person'.",
@@ -186,10 +194,11 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "engine": ParameterSpec(
         _TOPDOWN.engine,
-        "Engine of top-down keypoint models (ViTPose, RTMPose): 'tensorrt' or 'torch' on an NVIDIA "
-        "GPU, 'openvino' on the CPU. 'auto' selects a TensorRT engine if one was built for this "
-        "GPU, otherwise torch if it finds the GPU, otherwise openvino, and logs why. The node "
-        "never builds an engine. All other networks run on the CPU.",
+        "Engine of top-down keypoint models (ViTPose, RTMPose): 'tensorrt', 'tensorrt-rtx' or "
+        "'torch' on an NVIDIA GPU, 'openvino' on the CPU. 'auto' selects an engine of TensorRT or "
+        "TensorRT for RTX if one was built for this GPU, otherwise torch if it finds the GPU, "
+        "otherwise openvino, and logs why. The node never builds an engine. All other networks "
+        "run on the CPU.",
         choices=ENGINES,
     ),
     "gpu": ParameterSpec(_TOPDOWN.gpu, "Index of the GPU.", low=0, high=63),

@@ -104,19 +104,22 @@ class PoseNode(LifecycleNode):
             raise RefusalError(problem)
         self._check_overrides()
         begun = time.monotonic()
-        bodies = "" if parameters.view == "egocentric" else f" and {parameters.body_model}"
-        self.get_logger().info(f"configuring: loading {parameters.hand_model}{bodies}")
+        choice = parameters.choice()
+        if choice.reason:
+            self.get_logger().info(choice.reason)
+        bodies = "" if parameters.view == "egocentric" else f" and {choice.models.body_model}"
+        self.get_logger().info(f"configuring: loading {choice.models.hand_model}{bodies}")
         self._publish_status("configuring")  # the executor is busy until it is done
         store = ModelStore(
             Path(parameters.models_dir).expanduser() if parameters.models_dir else None
         )
         pipeline = load_pipeline(
             store,
-            models=parameters.models(),
+            models=choice.models,
             settings=parameters.settings(),
             view=parameters.view,
             threads=parameters.threads,
-            topdown=parameters.topdown(),
+            topdown=choice.topdown,
             tell=self.get_logger().info,
         )
         loaded = time.monotonic()

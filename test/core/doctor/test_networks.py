@@ -16,7 +16,7 @@ from vitpose_ros.models.store import ModelStore
 
 
 def test_a_store_without_models_is_a_problem_with_the_command_that_fills_it(tmp_path):
-    store, networks = check_networks(tmp_path / "store", Models(), "egocentric")
+    store, *_, networks = check_networks(tmp_path / "store", Models(), "egocentric")
     assert store.level is Level.NOTE
     assert "no model" in store.value
     assert networks.level is Level.PROBLEM
@@ -27,6 +27,22 @@ def test_a_name_that_no_catalogue_has_is_a_problem_that_names_it(tmp_path):
     *_, networks = check_networks(tmp_path, Models(hand_model="nonsense"), "egocentric")
     assert networks.level is Level.PROBLEM
     assert networks.remedy == "choose other models than nonsense"
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "jetson", "gpu"])
+def test_the_choice_of_each_preset_is_shown_with_what_is_missing(tmp_path, monkeypatch, hardware):
+    monkeypatch.setattr("vitpose_ros.presets.hardware_here", lambda: hardware)
+    found = {f.name: f for f in check_networks(tmp_path, Models(), "third_person")}
+    for name in ("lightweight", "balanced", "performance", "exact"):
+        text = found[f"preset {name}"].value
+        assert "since " in text and "not in the store: mediapipe-hand" in text
+    exact = {"cpu": "rtmpose-l-384 288x384", "jetson": "vitpose-plus-b 192x256"}
+    assert exact.get(hardware, "vitpose-plus-l 192x256") in found["preset exact"].value
+
+
+def test_the_networks_of_a_preset_are_those_that_are_run(tmp_path):
+    *_, last = check_networks(tmp_path, Models(), "egocentric", "lightweight")
+    assert last.remedy == "vitpose_ros models pull mediapipe-palm-lite mediapipe-hand-lite"
 
 
 def test_networks_that_are_there_are_run(tmp_path):
