@@ -1,8 +1,8 @@
 """Time per image of each preset, as `vitpose_ros.presets` chooses it for a machine without a GPU.
 
-The material is in the folder of the tests' data, VITPOSE_ROS_TEST_DATA or ../shared/data beside this
-checkout: `real/forearm.mp4`, a first-person clip in which one hand is visible, so that the hand
-detector searches every image for the second one; `people_demo.jpg`, a photograph of several persons.
+The material is in the folder of the tests' data, VITPOSE_ROS_TEST_DATA or ../shared/data beside
+this checkout: `real/forearm.mp4`, a first-person clip in which one hand is visible, so that the
+hand detector searches every image for the second one; and `people_demo.jpg`, several persons.
 Presets take turns, so that a busy machine slows all of them. A preset whose networks are not in the
 model store is left out, and named.
 
@@ -33,7 +33,8 @@ BLOCK, WARM_UP = 10, 5
 
 def clip(path: Path, most: int) -> list[ByteArray]:
     """Return the first images of a film."""
-    film, images = cv2.VideoCapture(str(path)), []
+    film = cv2.VideoCapture(str(path))
+    images: list[ByteArray] = []
     while len(images) < most:
         read, image = film.read()
         if not read:

@@ -1,4 +1,4 @@
-"""`vitpose_ros bench smoothing`."""
+"""`vitpose_ros bench smoothing` and `vitpose_ros bench stages`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitpose_ros.bench.errors import BenchError
+from vitpose_ros.cli import bench_stages as stages
 from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def register(subparsers: Any, epilog: str) -> None:
     action.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     action.add_argument("--quiet", action="store_true", help="show no progress")
     add_store(action, _smoothing)
+    stages.register(actions, epilog)
 
 
 def _smoothing(options: argparse.Namespace) -> int:
