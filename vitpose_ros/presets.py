@@ -6,7 +6,7 @@ A single choice that differs from its default wins over the preset.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vitpose_ros.engines.trt.library import JETSON
@@ -136,10 +136,10 @@ def choose(
         return Choice(models, topdown, tiles, "")
     hardware = hardware or hardware_here()
     row = TABLE[hardware][preset]
-    given = {**_fields(models), **_fields(topdown), _TILES: tiles}
-    default = {**_fields(Models()), **_fields(TopDownOptions())}
+    given = {**_names(models), **_run(topdown), _TILES: tiles}
+    default = {**_names(Models()), **_run(TopDownOptions())}
     default[_TILES] = HandSettings().search_tiles_per_frame
-    wanted = {**_fields(row.models), "engine": row.engine, "precision": row.precision}
+    wanted = {**_names(row.models), "engine": row.engine, "precision": row.precision}
     wanted[_TILES] = row.tiles
     kept = [name for name in wanted if given[name] != default[name]]
     used = {**wanted, **{name: given[name] for name in kept}}
@@ -152,12 +152,17 @@ def choose(
     if kept:
         reason += f"; set by hand: {', '.join(kept)}"
     return Choice(
-        Models(**{name: used[name] for name in _fields(models)}),
-        replace(topdown, engine=used["engine"], precision=used["precision"]),
+        replace(models, **{name: used[name] for name in _names(models)}),
+        replace(topdown, **{name: used[name] for name in _run(topdown)}),
         used[_TILES],
         reason,
     )
 
 
-def _fields(settings: Any) -> dict[str, Any]:
-    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+def _names(models: Models) -> dict[str, Any]:
+    names = ("hand_detector", "hand_model", "person_detector", "body_model")
+    return {name: getattr(models, name) for name in names}
+
+
+def _run(topdown: TopDownOptions) -> dict[str, Any]:
+    return {"engine": topdown.engine, "precision": topdown.precision}
