@@ -181,6 +181,9 @@ def make_bag() -> Callable[..., Path]:
                 if topic not in connections:
                     connections[topic] = writer.add_connection(topic, type_name, typestore=store)
                 writer.write(connections[topic], log_ns, data)
+        return path
+
+    return make
 
 
 BoxRow = tuple[float, float, float, float, int, float]
