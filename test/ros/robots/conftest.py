@@ -151,3 +151,36 @@ def true_hand() -> Callable[..., Instance]:
         return Instance(keypoints, 0.9, "fake", track_id=track_id, **fields)
 
     return make
+
+
+class Robot:
+    """A camera, the node's fake pipeline, and the topics that a robot listens to."""
+
+    def __init__(self, graph: Any, camera: Any, fakes: Any) -> None:
+        self.graph, self.camera, self._fakes = graph, camera, fakes
+
+    def start(self, outputs: str, **parameters: Any) -> None:
+        self.graph.start_pose_node(outputs=outputs, **parameters)
+
+    def listen(self, kind: type, topic: str) -> Any:
+        """Collect a topic's messages, once the node has noticed."""
+        collector = self.graph.listen(kind, topic)
+        name = f"{self.graph.namespace}/{topic}"
+        self.graph.wait_for(lambda: self.graph.observer.count_publishers(name) > 0, f"{topic}")
+        return collector
+
+    def see(self, *instances: Any) -> Any:
+        """The stamp of an image in which these are found."""
+        self._fakes[-1].instances = instances
+        return self.camera.process().header.stamp
+
+    def until(self, collector: Any, *instances: Any) -> Any:
+        """The first message that comes of images with these instances."""
+        return self.graph.wait_for(
+            lambda: self.see(*instances) and next(iter(collector.messages), None), "a message"
+        )
+
+
+@pytest.fixture
+def robot(graph: Any, camera: Any, fakes: Any) -> Robot:
+    return Robot(graph, camera, fakes)

@@ -9,85 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
 from sensor_msgs.msg import JointState as JointAngles
 from sensor_msgs.msg import Joy, PointCloud2
 
+from vitpose_ros.layouts import COCO17
 from vitpose_ros.msg import OpenXrHands
 from vitpose_ros.retarget.operator_frame import operator_axes
 from vitpose_ros.ros import retargeting
 from vitpose_ros.synthetic.scene import Rendering
-from vitpose_ros.types import JointState, Side, TrackState
+from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState
 
 FRAME_ID = "wrist_camera_optical_frame"
 HAND_TOPICS = {"wrist_pose": PoseStamped, "joints": PointCloud2, "pinch": Joy}
 ALL = "wrist_pose joints joint_angles pinch openxr"
 
 
-class Robot:
-    """A camera, the node's fake pipeline, and the topics that a robot listens to."""
-
-    def __init__(self, graph: Any, camera: Any, fakes: Any) -> None:
-        self.graph, self.camera, self._fakes = graph, camera, fakes
-
-    def start(self, outputs: str, **parameters: Any) -> None:
-        self.graph.start_pose_node(outputs=outputs, **parameters)
-
-    def listen(self, kind: type, topic: str) -> Any:
-        """Collect a topic's messages, once the node has noticed."""
-        collector = self.graph.listen(kind, topic)
-        name = f"{self.graph.namespace}/{topic}"
-        self.graph.wait_for(lambda: self.graph.observer.count_publishers(name) > 0, f"{topic}")
-        return collector
-
-    def see(self, *instances: Any) -> Any:
-        """The stamp of an image in which these are found."""
-        self._fakes[-1].instances = instances
-        return self.camera.process().header.stamp
-
-    def until(self, collector: Any, *instances: Any) -> Any:
-        """The first message that comes of images with these instances."""
-        return self.graph.wait_for(
-            lambda: self.see(*instances) and next(iter(collector.messages), None), "a message"
-        )
-
-
-@pytest.fixture
-def robot(graph: Any, camera: Any, fakes: Any) -> Robot:
-    return Robot(graph, camera, fakes)
-
-
-def state_of(graph: Any) -> int:
-    answer = graph.call(GetState, "pose_node/get_state", GetState.Request())
-    state: int = answer.current_state.id
-    return state
-
-
-def topics(graph: Any) -> set[str]:
-    names = dict(graph.observer.get_topic_names_and_types())
-    return {n.removeprefix(graph.namespace + "/") for n in names if n.startswith(graph.namespace)}
-
-
-def test_without_outputs_there_are_no_topics_for_robots(robot: Robot, graph: Any) -> None:
-    robot.start("")
-    robot.see()
-    found = topics(graph)
-    assert "skeletons" in found
-    assert not {name for name in found if "hand" in name or "angles" in name}
-
-
-def test_each_output_has_its_own_topics_and_commas_separate_too(robot: Robot, graph: Any) -> None:
-    robot.start("wrist_pose, pinch")
-    graph.wait_for(lambda: "right_hand/pinch" in topics(graph), "the topics")
-    found = {name for name in topics(graph) if "hand" in name or "angles" in name}
-    assert found == {
-        f"{side}_hand/{topic}" for side in ("left", "right") for topic in ("wrist_pose", "pinch")
-    }
-
-
 def test_a_wrist_pose_has_the_stamp_of_the_image_and_the_position_of_the_wrist(
-    robot: Robot, true_hand: Any
+    robot: Any, true_hand: Any
 ) -> None:
     robot.start("wrist_pose")
     right, left = true_hand(Side.RIGHT, 1), true_hand(Side.LEFT, 2)
@@ -100,6 +38,24 @@ def test_a_wrist_pose_has_the_stamp_of_the_image_and_the_position_of_the_wrist(
         assert np.linalg.norm((q.x, q.y, q.z, q.w)) == pytest.approx(1)
 
 
+def test_a_palm_without_orientation_holds_the_last_one_and_the_log_says_so(
+    robot: Any, true_hand: Any, graph: Any
+) -> None:
+    robot.start("wrist_pose")
+    poses = robot.listen(PoseStamped, "right_hand/wrist_pose")
+    hand = true_hand(Side.RIGHT, 1)
+    before = robot.until(poses, hand)
+    points = hand.keypoints.xyz.copy()
+    points[5] = points[0] + 0.9 * (points[9] - points[0])  # wrist and both knuckles on a line
+    points += np.float32(0.1)
+    edge_on = replace(hand, keypoints=replace(hand.keypoints, xyz=points))
+    stamp = robot.see(edge_on)
+    held = poses.wait(lambda m: m.header.stamp == stamp, "the pose of the image")
+    assert held.pose.orientation == before.pose.orientation
+    assert held.pose.position.x == pytest.approx(before.pose.position.x + 0.1, abs=1e-6)
+    graph.wait_for_log("the palm of the right hand defines no orientation.*is held")
+
+
 NOT_SENT = {
     "lost": {"track_state": TrackState.LOST},
     "tentative": {"track_state": TrackState.TENTATIVE},
@@ -109,7 +65,7 @@ NOT_SENT = {
 
 @pytest.mark.parametrize("change", NOT_SENT.values(), ids=NOT_SENT.keys())
 def test_a_hand_that_must_not_command_sends_nothing(
-    robot: Robot, true_hand: Any, change: dict[str, Any]
+    robot: Any, true_hand: Any, change: dict[str, Any]
 ) -> None:
     robot.start(ALL)
     silent = [robot.listen(kind, f"left_hand/{topic}") for topic, kind in HAND_TOPICS.items()]
@@ -126,7 +82,7 @@ def test_a_hand_that_must_not_command_sends_nothing(
 
 
 def test_a_hand_that_is_known_only_by_its_shape_has_joints_but_no_wrist_pose(
-    robot: Robot, true_hand: Any, graph: Any
+    robot: Any, true_hand: Any, graph: Any
 ) -> None:
     robot.start(ALL)
     poses = robot.listen(PoseStamped, "right_hand/wrist_pose")
@@ -142,7 +98,7 @@ def test_a_hand_that_is_known_only_by_its_shape_has_joints_but_no_wrist_pose(
 
 
 def test_a_hand_whose_palm_has_no_metric_position_is_a_shape_and_nothing_is_mixed(
-    robot: Robot, true_hand: Any
+    robot: Any, true_hand: Any
 ) -> None:
     robot.start("joints")
     metric, shape = true_hand(Side.RIGHT, 1), true_hand(Side.RIGHT, 1, space="shape_xyz")
@@ -156,7 +112,7 @@ def test_a_hand_whose_palm_has_no_metric_position_is_a_shape_and_nothing_is_mixe
 
 
 def test_a_hand_known_only_in_the_image_sends_nothing_and_the_log_says_why(
-    robot: Robot, hand: Any, graph: Any
+    robot: Any, hand: Any, graph: Any
 ) -> None:
     robot.start(ALL)
     robot.listen(PointCloud2, "right_hand/joints")
@@ -167,7 +123,7 @@ def test_a_hand_known_only_in_the_image_sends_nothing_and_the_log_says_why(
     )
 
 
-def test_openxr_hands_are_26_joints_each_the_left_hand_first(robot: Robot, true_hand: Any) -> None:
+def test_openxr_hands_are_26_joints_each_the_left_hand_first(robot: Any, true_hand: Any) -> None:
     robot.start("openxr")
     left = true_hand(Side.LEFT, 1)
     message = robot.until(robot.listen(OpenXrHands, "openxr_hands"), left)
@@ -202,7 +158,7 @@ def xyz(cloud: PointCloud2) -> np.ndarray:
 
 
 def test_joints_are_relative_to_the_wrist_in_the_operator_convention(
-    robot: Robot, true_hand: Any
+    robot: Any, true_hand: Any
 ) -> None:
     robot.start("joints")
     right = true_hand(Side.RIGHT, 1)
@@ -218,7 +174,7 @@ def test_joints_are_relative_to_the_wrist_in_the_operator_convention(
     assert (column(cloud, "z_source") == 1).all()
 
 
-def test_a_joint_that_is_unknown_is_nan_in_the_cloud(robot: Robot, true_hand: Any) -> None:
+def test_a_joint_that_is_unknown_is_nan_in_the_cloud(robot: Any, true_hand: Any) -> None:
     robot.start("joints")
     hand = true_hand(Side.RIGHT, 1, unknown=(8,))
     cloud = robot.until(robot.listen(PointCloud2, "right_hand/joints"), hand)
@@ -226,7 +182,7 @@ def test_a_joint_that_is_unknown_is_nan_in_the_cloud(robot: Robot, true_hand: An
     assert not cloud.is_dense
 
 
-def test_angles_have_names_and_unknown_ones_are_left_out(robot: Robot, true_hand: Any) -> None:
+def test_angles_have_names_and_unknown_ones_are_left_out(robot: Any, true_hand: Any) -> None:
     robot.start("joint_angles")
     hand = true_hand(Side.LEFT, 1, unknown=(8,))
     message = robot.until(robot.listen(JointAngles, "joint_angles"), hand)
@@ -236,7 +192,37 @@ def test_angles_have_names_and_unknown_ones_are_left_out(robot: Robot, true_hand
     assert np.isfinite(message.position).all()
 
 
-def test_a_joint_map_moves_a_robots_joints(robot: Robot, true_hand: Any, tmp_path: Path) -> None:
+BODY = {
+    "left_shoulder": (0.18, -0.5, 2),
+    "right_shoulder": (-0.18, -0.5, 2),
+    "left_hip": (0.1, 0, 2),
+    "right_hip": (-0.1, 0, 2),
+    "right_elbow": (-0.18, -0.2, 2),
+    "right_wrist": (-0.18, -0.2, 1.75),
+}
+"""Facing the camera: the right upper arm hangs, the forearm points to the camera."""
+
+
+def test_a_bodys_arms_have_angles_from_its_shape(robot: Any) -> None:
+    robot.start("joint_angles")
+    points = np.array([BODY.get(j, (np.nan,) * 3) for j in COCO17.joints], np.float32)
+    known = ~np.isnan(points[:, 0])
+    state = np.where(known, JointState.MEASURED, JointState.ABSENT).astype(np.uint8)
+    keypoints = Keypoints(
+        COCO17, points[:, :2] * 10 + 30, known.astype(np.float32), state, shape_xyz=points
+    )
+    body = Instance(keypoints, 0.9, "fake", track_id=7, track_state=TrackState.CONFIRMED)
+    message = robot.until(robot.listen(JointAngles, "joint_angles"), body)
+    angles = dict(zip(message.name, np.degrees(message.position), strict=True))
+    assert set(angles) == {
+        *("right_elbow_flexion", "right_shoulder_flexion", "right_shoulder_abduction"),
+        "right_shoulder_rotation",
+    }
+    assert angles.pop("right_elbow_flexion") == pytest.approx(90, abs=1e-3)
+    assert list(angles.values()) == pytest.approx([0, 0, 0], abs=1e-3)
+
+
+def test_a_joint_map_moves_a_robots_joints(robot: Any, true_hand: Any, tmp_path: Path) -> None:
     path = tmp_path / "map.yaml"
     path.write_text(
         "finger: {angle: right_index_pip_flexion, scale: 2, limits: [-9, 9]}\n"
@@ -253,7 +239,7 @@ def test_a_joint_map_moves_a_robots_joints(robot: Robot, true_hand: Any, tmp_pat
 
 
 def test_pinch_has_hysteresis_and_its_limits_may_change_at_run_time(
-    robot: Robot, true_hand: Any, graph: Any
+    robot: Any, true_hand: Any, graph: Any
 ) -> None:
     robot.start("pinch")
     pinches = robot.listen(Joy, "right_hand/pinch")
@@ -275,7 +261,7 @@ def test_pinch_has_hysteresis_and_its_limits_may_change_at_run_time(
     assert not refused.successful and "less than pinch_open" in refused.reason
 
 
-def test_a_pinch_of_a_joint_that_was_not_measured_is_not_sent(robot: Robot, true_hand: Any) -> None:
+def test_a_pinch_of_a_joint_that_was_not_measured_is_not_sent(robot: Any, true_hand: Any) -> None:
     robot.start("pinch joints")
     pinches, joints = (
         robot.listen(Joy, "right_hand/pinch"),
@@ -292,7 +278,7 @@ def test_a_pinch_of_a_joint_that_was_not_measured_is_not_sent(robot: Robot, true
 
 
 def test_nothing_is_built_while_nobody_subscribes(
-    robot: Robot, true_hand: Any, monkeypatch: pytest.MonkeyPatch
+    robot: Any, true_hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
     monkeypatch.setattr(
@@ -305,7 +291,7 @@ def test_nothing_is_built_while_nobody_subscribes(
 
 
 def test_skeletons_do_not_wait_for_the_outputs(
-    robot: Robot, true_hand: Any, graph: Any, monkeypatch: pytest.MonkeyPatch
+    robot: Any, true_hand: Any, graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     build = retargeting.joints_message
@@ -325,45 +311,6 @@ def test_skeletons_do_not_wait_for_the_outputs(
     monkeypatch.setattr(retargeting, "joints_message", slow)
     robot.until(joints, true_hand(Side.RIGHT, 1))
     assert order
-
-
-REFUSED = {
-    "an unknown output": ({"outputs": "wrist_poses"}, "unknown output 'wrist_poses'; accepted are"),
-    "an output twice": ({"outputs": "tf tf"}, "'tf' stands twice"),
-    "a map without its output": (
-        {"outputs": "pinch", "joint_map": "robot.yaml"},
-        "joint_map: it maps the output 'joint_angles', which is not in outputs",
-    ),
-    "a map that is missing": (
-        {"outputs": "joint_angles", "joint_map": "none.yaml"},
-        "joint_map 'none.yaml' cannot be read: No such file",
-    ),
-    "limits in the wrong order": (
-        {"pinch_open": 0.01},
-        "pinch_close .* must be less than pinch_op",
-    ),
-}
-
-
-@pytest.mark.parametrize(("parameters", "text"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_published_is_refused_at_configuration_with_the_remedy(
-    graph: Any, fakes: Any, parameters: dict[str, Any], text: str
-) -> None:
-    graph.start_pose_node(**parameters)
-    graph.wait_for_log(f"configure refused: .*{text}")
-    assert state_of(graph) == State.PRIMARY_STATE_UNCONFIGURED
-
-
-def test_a_message_package_that_is_missing_is_named(
-    graph: Any, fakes: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(retargeting._FOREIGN, "tf", ("no_such_msgs", "TFMessage"))
-    graph.start_pose_node(outputs="tf")
-    graph.wait_for_log(
-        "configure refused: outputs: 'tf' needs no_such_msgs/msg/TFMessage.*"
-        "sudo apt install ros-.*no-such-msgs.*remove 'tf' from outputs"
-    )
-    assert state_of(graph) == State.PRIMARY_STATE_UNCONFIGURED
 
 
 def test_rendered_hands_that_the_networks_find_arrive_in_their_operator_frames(
