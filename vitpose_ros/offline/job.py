@@ -138,13 +138,11 @@ class Annotator:
         folder = parameters.models_dir
         place = self.job.store or (Path(folder).expanduser() if folder else None)
         store = ModelStore(place, load_catalogue(self.job.catalogue))
+        choice = parameters.choice()
+        if choice.reason:
+            say(choice.reason)
         self._networks = load_networks(
-            store,
-            parameters.models(),
-            parameters.view,
-            parameters.threads,
-            parameters.topdown(),
-            say,
+            store, choice.models, parameters.view, parameters.threads, choice.topdown, say
         )
         models = {name: sha256_of(store.get(name).path) for name in self._networks.names}
         self._settings = {**self.job.settings(), "models": models}
