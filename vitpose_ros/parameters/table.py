@@ -16,6 +16,7 @@ from vitpose_ros.keypoints.cpu_precision import PRECISION_CHOICES
 from vitpose_ros.keypoints.engine_selection import ENGINES
 from vitpose_ros.keypoints.factory import TopDownOptions
 from vitpose_ros.lift.triangulate import MAX_CAMERAS
+from vitpose_ros.parameters.lifting import LIFTING_TABLE, LiftingParameters
 from vitpose_ros.parameters.retargeting import RETARGETING_TABLE, RetargetingParameters
 from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
 from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
@@ -26,7 +27,7 @@ from vitpose_ros.track.views import MODES
 
 
 @dataclass(frozen=True)
-class Parameters(RetargetingParameters, SmoothingParameters):
+class Parameters(RetargetingParameters, LiftingParameters, SmoothingParameters):
     """A snapshot of all parameters. Fields are named as in TABLE, which has units and ranges."""
 
     autostart: bool
@@ -96,6 +97,7 @@ class Parameters(RetargetingParameters, SmoothingParameters):
                 body_threshold=self.body_threshold,
                 detect_interval=self.detect_interval,
             ),
+            lifting=self.lift_settings(),
             smoothing=self.smoothing_settings(),
             biomechanics=self.biomechanics,
             prediction_horizon_s=self.prediction_horizon,
@@ -298,6 +300,7 @@ TABLE: Mapping[str, ParameterSpec] = {
         high=1000,
         changes=RUN,
     ),
+    **LIFTING_TABLE,
     **SMOOTHING_TABLE,
     **RETARGETING_TABLE,
     "marker_distance": ParameterSpec(

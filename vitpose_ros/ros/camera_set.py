@@ -25,6 +25,7 @@ from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.rig import Rig
 from vitpose_ros.ros.messages import skeleton_array_message
 from vitpose_ros.ros.offers import Wanted, explain_silence
+from vitpose_ros.ros.target_frame import TargetFrame
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.ros.topics import subscribe
 from vitpose_ros.ros.transitions import RefusalError
@@ -78,8 +79,12 @@ class CameraSet:
     ----------
     node : for its topics and its log.
     pipeline : of the node's own camera; the others share its networks.
-    parameters : `other_cameras` and `extrinsics`.
+    parameters : `other_cameras`, `extrinsics` and `target_frame`.
     publish_on : creates a publisher.
+
+    Attributes
+    ----------
+    target : the frame of metric coordinates.
 
     Raises
     ------
@@ -95,6 +100,7 @@ class CameraSet:
     ) -> None:
         self._node, self._parameters = node, parameters
         self._throttle = Throttle(period_s=5.0)
+        self.target = TargetFrame(node, parameters.target_frame)
         sources = [
             _source(node.resolve_topic_name(topic), parameters.image_transport)
             for topic in parameters.other_cameras.split()
@@ -113,7 +119,7 @@ class CameraSet:
         self._restart()
 
     def _restart(self) -> None:
-        self._pairing: Pairing[tuple[Any, float]] = Pairing(len(self._others))
+        self._pairing: Pairing[tuple[Any, float, Any]] = Pairing(len(self._others))
         self._began_s = time.monotonic()
         self._shared = (0, 0)
         self._apart_since_ns: int | None = None
@@ -123,17 +129,19 @@ class CameraSet:
 
     # --- the executor's thread
 
-    def subscribe(self, put: Callable[[Any, float, tuple[Any, ...]], None]) -> list[Subscription]:
-        """Subscribe to the other cameras.
+    def subscribe(
+        self, put: Callable[[Any, float, Any, tuple[Any, ...]], None]
+    ) -> list[Subscription]:
+        """Subscribe to the other cameras, and to TF where it is needed.
 
         Parameters
         ----------
-        put : gets the message of the node's own camera, when it was received, and those of the
-            other cameras, as soon as they are complete.
+        put : gets the message of the node's own camera, when it was received, its depth message or
+            None, and the messages of the other cameras, as soon as they are complete.
         """
         self._restart()
         self._put = put
-        subscriptions = []
+        subscriptions = self.target.subscribe()
         for index, camera in enumerate(self._others):
             camera.reader = READERS[camera.transport](
                 self._parameters.max_megapixels, self._node.get_logger().warning
@@ -155,9 +163,9 @@ class CameraSet:
             subscriptions += [images, subscribe(self._node, CameraInfo, info, on_info)]
         return subscriptions
 
-    def take(self, message: Any, received_s: float) -> None:
-        """Take an image of the node's own camera."""
-        self._deliver(self._pairing.reference(stamp_ns(message), (message, received_s)))
+    def take(self, message: Any, received_s: float, depth: Any | None = None) -> None:
+        """Take an image of the node's own camera, and its depth image."""
+        self._deliver(self._pairing.reference(stamp_ns(message), (message, received_s, depth)))
 
     def _on_image(self, index: int, message: Any) -> None:
         camera = self._others[index]
@@ -169,9 +177,9 @@ class CameraSet:
         except ImageError as error:
             self._reject(camera, error)
             return
-        self._deliver(self._pairing.other(index, stamp_ns(message), (message, 0.0)))
+        self._deliver(self._pairing.other(index, stamp_ns(message), (message, 0.0, None)))
 
-    def _deliver(self, ready: Sequence[Paired[tuple[Any, float]]]) -> None:
+    def _deliver(self, ready: Sequence[Paired[tuple[Any, float, Any]]]) -> None:
         for paired in ready:
             for camera, apart_ns in zip(self._others, paired.apart_ns, strict=True):
                 camera.counts["wanted"] += 1
@@ -232,6 +240,7 @@ class CameraSet:
                 result.view,
                 parameters.smoothing_text,
                 parameters.prediction_horizon,
+                self.target.name or None,
             )
             skeletons.processing_time = time.perf_counter() - received_s
             camera.skeletons.publish(skeletons)
@@ -258,7 +267,9 @@ class CameraSet:
         model = camera.calibration.model_for(
             size, parameters.image_rectified, parameters.input_mirrored
         )
-        return self._placed(Frame(image, stamp_ns(message), camera.frame_id, model))
+        to_target = self.target.at(camera.frame_id, stamp_ns(message))
+        frame = Frame(image, stamp_ns(message), camera.frame_id, model, to_target=to_target)
+        return self._placed(frame)
 
     def _placed(self, frame: Frame) -> Frame:
         pose = self._poses.get(frame.frame_id)
@@ -336,6 +347,8 @@ class CameraSet:
             )
             for camera in self._others
         }
+        if self.target.name:
+            values["target_frame"] = self.target.state
         if self._rig is not None:
             values["triangulated"] = f"{self._shared[0]} of {self._shared[1]} hands and bodies"
         return values

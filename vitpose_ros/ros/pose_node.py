@@ -164,6 +164,7 @@ class PoseNode(LifecycleNode):
         infos = subscribe(self, CameraInfo, camera_info_topic(self, topic), self._on_camera_info)
         self._inputs.append(infos)
         self._inputs += self._processor.cameras.subscribe(self._put)
+        self._inputs += self._processor.depth.subscribe(self._processor.cameras.take)
         self._processor.start(reader, topic, infos.topic_name)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}", reliable)
         self._become("active")
@@ -343,10 +344,10 @@ class PoseNode(LifecycleNode):
                 f"{processor.topic}: time went back (a bag that starts again?): tracking restarts",
             )
         self._supervisor.check_worker(worker, processor.cameras.reset)
-        processor.cameras.take(message, received_s)
+        processor.depth.take(message, received_s)
 
-    def _put(self, message: Any, received_s: float, others: tuple[Any | None, ...]) -> None:
-        if self._worker is not None and self._worker.put(Arrival(message, received_s, others)):
+    def _put(self, *arrived: Any) -> None:
+        if self._worker is not None and self._worker.put(Arrival(*arrived)):
             self._flow.count("skipped")
 
     # --- once a second
@@ -356,6 +357,7 @@ class PoseNode(LifecycleNode):
         if self._phase == "active" and worker is not None and processor is not None:
             self._supervisor.check_worker(worker, processor.cameras.reset)
             processor.cameras.check(self._settings.silence_timeout)
+            processor.depth.check(self._settings.silence_timeout)
             self._supervisor.check(self._settings.silence_timeout, worker.busy_s)
         self._publish_status(self._phase)
 

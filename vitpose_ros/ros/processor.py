@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from vitpose_ros.draw import draw_instances
@@ -22,6 +23,7 @@ from vitpose_ros.pipeline import Pipeline, Result
 from vitpose_ros.ros.advice import restart_cause
 from vitpose_ros.ros.camera_set import CameraSet
 from vitpose_ros.ros.colour import COLOUR, EXCHANGED, ColourWatch, ExchangeWatch
+from vitpose_ros.ros.depth_input import DepthInput
 from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
@@ -32,12 +34,13 @@ from vitpose_ros.types import Frame
 
 @dataclass(frozen=True)
 class Arrival:
-    """An image message, when it was received, by time.perf_counter, and those of the node's other
-    cameras from the same moment; None where there is none.
+    """An image message, when it was received, by time.perf_counter, its depth message, and those of
+    the node's other cameras from the same moment; None where there is none.
     """
 
     message: Any
     received_s: float
+    depth: Any | None = None
     others: tuple[Any | None, ...] = ()
 
 
@@ -68,6 +71,7 @@ class Processor:
     pipeline, cameras : as given.
     parameters : set by the node when somebody changes them; taken up with the next image.
     calibration : what camera_info tells about the camera.
+    depth : the depth image beside the camera's image.
     images, topic : the reader of the messages, and where they come from; set by the node when it
         subscribes.
     """
@@ -84,6 +88,7 @@ class Processor:
         self.pipeline, self.cameras, self.parameters = pipeline, cameras, parameters
         log = node.get_logger()
         self.calibration = Calibration(log.info, log.warning)
+        self.depth = DepthInput(node, parameters)
         self.images: ImageReader
         self.topic = ""
         self._node, self._outputs, self._flow = node, outputs, flow
@@ -115,6 +120,7 @@ class Processor:
             "smoothing": self.parameters.smoothing_text,
             "image colour": EXCHANGED if self._exchanged.suspected else self._colours.state,
             "camera_info": self.calibration.state,
+            **self.depth.details(),
             **self.cameras.details(),
         }
 
@@ -162,6 +168,12 @@ class Processor:
             (image.shape[1], image.shape[0]), parameters.image_rectified, parameters.input_mirrored
         )
         frame = Frame(image, stamp_ns(message), message.header.frame_id, camera)
+        target = self.cameras.target
+        frame = replace(
+            frame,
+            depth=self.depth.read(arrival.depth, frame, parameters),
+            to_target=target.at(frame.frame_id, frame.stamp_ns),
+        )
         begun_s = time.perf_counter()
         result = self.cameras.find(frame, arrival.others, parameters)
         inference_s = time.perf_counter() - begun_s
@@ -174,6 +186,7 @@ class Processor:
             result.view,
             parameters.smoothing_text,
             parameters.prediction_horizon,
+            target.name or None,
         )
         skeletons.processing_time = time.perf_counter() - arrival.received_s
         self._outputs.skeletons.publish(skeletons)
@@ -186,7 +199,7 @@ class Processor:
         self._count_restart(frame, result)
         if self._colours.state == COLOUR:
             self._exchanged.look(image, frame.stamp_ns, bool(result.instances))
-        self._publish_views(message, frame, result, parameters)
+        self._publish_views(skeletons.header, message.header, frame, result, parameters)
 
     def _count_restart(self, frame: Frame, result: Result) -> None:
         """Count why tracking restarted at this image; the first image needs no reason."""
@@ -206,16 +219,21 @@ class Processor:
             )
 
     def _publish_views(
-        self, message: Any, frame: Frame, result: Result, parameters: Parameters
+        self,
+        header: Header,
+        image_header: Header,
+        frame: Frame,
+        result: Result,
+        parameters: Parameters,
     ) -> None:
         """Publish what people look at, but only while somebody subscribes."""
         if self._outputs.markers.get_subscription_count() > 0:
             self._drawn = marker_array(
-                message.header, result.instances, frame, parameters.marker_distance, self._drawn
+                header, result.instances, frame, parameters.marker_distance, self._drawn
             )
             self._outputs.markers.publish(self._drawn)
         else:
             self._drawn = None
         if self._outputs.debug_image.get_subscription_count() > 0:
             drawn = draw_instances(frame.image.copy(), result.instances)
-            self._outputs.debug_image.publish(image_message(message.header, drawn, "bgr8"))
+            self._outputs.debug_image.publish(image_message(image_header, drawn, "bgr8"))

@@ -54,9 +54,7 @@ class Steadiness:
             self._published_acceleration += float(published[both].sum())
         self._last = last
 
-    def add_truth(
-        self, stamp_ns: int, true: Sequence[Instance], found: Sequence[Instance]
-    ) -> None:
+    def add_truth(self, stamp_ns: int, true: Sequence[Instance], found: Sequence[Instance]) -> None:
         """Add the true hands of an image and those found in it."""
         hands = [hand for hand in found if hand.layout is HAND21]
         matches = match_hands(

@@ -134,9 +134,7 @@ def _check(node: Node, executor: Any, topic: str, seconds: float) -> list[Findin
         lambda message, sequence: _note(seen, gate, reader, message, sequence),
         lost=lambda number: seen.counts.update({"reported lost": number}),
     )
-    subscribe(
-        node, CameraInfo, camera_info_topic(node, topic), lambda info, _: infos.append(info)
-    )
+    subscribe(node, CameraInfo, camera_info_topic(node, topic), lambda info, _: infos.append(info))
     end_s = time.monotonic() + seconds + FIND_S
     while time.monotonic() < end_s:
         executor.spin_once(timeout_sec=0.1)
