@@ -29,6 +29,9 @@ PARAMETERS = {
     "threads": (int, "CPU threads of the engine; 0 leaves the choice to the engine"),
     "max_hands": (int, "Largest number of hands to follow"),
     "input_mirrored": (bool, "true if the image is mirrored, as a selfie view is"),
+    "depth_topic": (str, "Depth image aligned to the colour image, for joints in metres"),
+    "hand_size": (float, "Length of the hands in m, for joints in metres without depth"),
+    "target_frame": (str, "TF frame of metric coordinates; needs tf2_ros"),
     "smoothing": (str, "Over time: none, responsive, balanced, steady or custom"),
     "outputs": (str, "For robots: wrist_pose, tf, joints, joint_angles, pinch, openxr, xr_teleop"),
     "joint_map": (str, "YAML file that maps joint_angles to a robot's joints"),
@@ -48,7 +51,8 @@ def parse(name, text, kind):
     try:
         return kind(text)
     except ValueError:
-        raise RuntimeError(f"{name}:={text}: expected a whole number") from None
+        expected = "a number" if kind is float else "a whole number"
+        raise RuntimeError(f"{name}:={text}: expected {expected}") from None
 
 
 def pose_node(context):
