@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.bench.methods import DEFAULT_PRESET, Method
+from vitpose_ros.bench.methods import DEFAULT_PRESET, OFFLINE, Method
 from vitpose_ros.bench.metrics import Array, Curve
 from vitpose_ros.bench.recording import HandRecording
 from vitpose_ros.layouts import HAND21
@@ -18,7 +18,12 @@ from vitpose_ros.layouts import HAND21
 WINDOW_S = 2.0
 
 _JOINT = HAND21.index("index_tip")
-_PATHS = {DEFAULT_PRESET: "#0072b2", "steady": "#009e73", "ema_0.2": "#d55e00"}
+_PATHS = {
+    DEFAULT_PRESET: "#0072b2",
+    "steady": "#009e73",
+    OFFLINE: "#cc79a7",
+    "ema_0.2": "#d55e00",
+}
 _OURS, _OTHERS = "#0072b2", "#6f6f6f"
 _ELSEWHERE = {"color": _OTHERS, "marker": "s", "mfc": "white"}
 
