@@ -145,7 +145,12 @@ class Annotator:
             store, choice.models, parameters.view, parameters.threads, choice.topdown, say
         )
         models = {name: sha256_of(store.get(name).path) for name in self._networks.names}
-        self._settings = {**self.job.settings(), "models": models}
+        self._settings = {
+            **self.job.settings(),
+            "models": models,
+            "precision": choice.topdown.precision,  # the preset's, which depends on the machine
+            "tiles": choice.tiles,
+        }
         text = json.dumps(self._settings, sort_keys=True)
         self._key = hashlib.sha256(text.encode()).hexdigest()
 
