@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -86,9 +89,8 @@ class Pair:
         )
 
     def start(self, **parameters):
-        node = self.graph.start_pose_node(
-            other_cameras="right/image_raw", extrinsics=str(self.extrinsics), **parameters
-        )
+        given = {"extrinsics": str(self.extrinsics), **parameters}
+        node = self.graph.start_pose_node(other_cameras="right/image_raw", **given)
         for side in self.sides:
             self.graph.wait_for(
                 lambda side=side: (
@@ -225,6 +227,53 @@ def test_a_camera_that_the_extrinsics_do_not_name_is_told(pair):
         message = pair.shoot()
     pair.graph.wait_for_log("no camera with the frame_id 'right_optical_frame'.*other_frame")
     assert not np.isin(message.skeletons[0].z_source, Skeleton.Z_TRIANGULATED).any()
+
+
+def tf2_with(poses):
+    """In the place of tf2_ros: transforms that do not come from messages. That real ones are used
+    is shown where the target frame is tested.
+    """
+
+    class Buffer:
+        def lookup_transform(self, target, source, time, timeout):
+            if source not in poses:
+                raise LookupError(f"'{source}' is not connected to '{target}'")
+            pose, found = poses[source], TransformStamped()
+            t, q = found.transform.translation, found.transform.rotation
+            t.x, t.y, t.z = pose["translation_m"]
+            q.x, q.y, q.z, q.w = pose["rotation_xyzw"]
+            return found
+
+    def listener(buffer, node):
+        subscriptions = [
+            node.create_subscription(TransformStamped, topic, lambda m: None, 1)
+            for topic in ("tf_stand_in", "tf_static_stand_in")
+        ]
+        return SimpleNamespace(tf_sub=subscriptions[0], tf_static_sub=subscriptions[1])
+
+    module = ModuleType("tf2_ros")
+    module.Buffer, module.TransformListener = Buffer, listener
+    module.TransformException = LookupError
+    return module
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_a_file_tf_says_where_the_cameras_are(pair, monkeypatch, known):
+    poses = {side.frame_id: pose_of(side.scene) for side in pair.sides}
+    if not known:
+        del poses["right_optical_frame"]
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2_with(poses))
+    pair.start(extrinsics="", target_frame="world", smoothing="none")
+    for _ in range(6):
+        message = pair.shoot()
+    assert message.header.frame_id == "world" and len(message.skeletons) == 2
+    scene = pair.sides[0].scene
+    truth = {int(hand.side): scene.pose.points(hand.xyz) for hand in scene.truth(0.0)}
+    for skeleton in message.skeletons:
+        fixed = np.array(skeleton.z_source) == Skeleton.Z_TRIANGULATED
+        assert fixed.any() == known
+        off = instance_from_message(skeleton).keypoints.xyz - truth[skeleton.side]
+        assert not known or np.median(np.linalg.norm(off[fixed], axis=1)) < 0.03
 
 
 def test_cameras_that_see_different_scenes_are_told_by_what_may_be_wrong(pair):

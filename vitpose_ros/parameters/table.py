@@ -192,7 +192,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "extrinsics": ParameterSpec(
         "",
-        "YAML file that says where these cameras are, by the frame_id of their images.",
+        "YAML file that says where these cameras are, by the frame_id of their images. Empty: TF "
+        "says so, between the cameras and target_frame.",
     ),
     "engine": ParameterSpec(
         _TOPDOWN.engine,

@@ -272,6 +272,9 @@ class CameraSet:
         return self._placed(frame)
 
     def _placed(self, frame: Frame) -> Frame:
+        """The frame with the place of its camera: from the file, else from TF."""
+        if not self._poses:
+            return replace(frame, to_rig=frame.to_target)
         pose = self._poses.get(frame.frame_id)
         if pose is None and frame.frame_id not in self._placeless:
             self._placeless.add(frame.frame_id)
@@ -362,10 +365,14 @@ def _source(topic: str, transport: str) -> tuple[str, str]:
 
 
 def _poses(parameters: Parameters) -> Mapping[str, Transform]:
+    """The poses of the file; none where TF gives them."""
+    if not parameters.extrinsics and parameters.target_frame:
+        return {}
     if not parameters.extrinsics:
         raise RefusalError(
             "parameter 'other_cameras' needs to know where the cameras are: set 'extrinsics' to a "
-            "YAML file with their poses; docs/3d.md has an example"
+            "YAML file with their poses (docs/3d.md has an example), or 'target_frame' to a frame "
+            "that TF connects with all of them"
         )
     try:
         return read_extrinsics(Path(parameters.extrinsics).expanduser())
