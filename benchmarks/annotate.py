@@ -163,7 +163,7 @@ def main() -> int:
             "video": (folder / "take.mp4", VideoSource(folder / "take.mp4", 50.0)),
             "bag": (
                 folder / "take_bag",
-                BagSource(bag, ImageSettings("", 50.0, "auto", input_mirrored=False)),
+                BagSource(bag, ImageSettings("", "", 50.0, "auto", input_mirrored=False)),
             ),
         }
         figures: dict[str, object] = {}

@@ -112,6 +112,11 @@ def _annotate(options: argparse.Namespace) -> int:
         raise UsageError(
             "other_cameras: annotate reads one camera; run it once per image topic (--topic)"
         )
+    if parameters.target_frame:
+        raise UsageError(
+            "target_frame: annotate does not read TF; leave it empty, and the metres are in the "
+            "camera's optical frame"
+        )
     job = Job(
         out=options.out,
         parameters=parameters,

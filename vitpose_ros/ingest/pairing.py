@@ -97,6 +97,11 @@ class Pairing(Generic[Item]):
         self._waiting = None
         return [self._pair(stamp_ns, item)]
 
+    def rest(self) -> list[Paired[Item]]:
+        """At the end of a recording: the image that is still waiting."""
+        waiting, self._waiting = self._waiting, None
+        return [] if waiting is None else [self._pair(*waiting)]
+
     def _complete(self, stamp_ns: int) -> bool:
         for last_ns in self._last_ns:
             alive = last_ns is not None and stamp_ns - last_ns <= ALIVE_PERIODS * self._period_ns

@@ -5,14 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vitpose_ros.ingest.camera_info import COMPRESSED, Calibration, info_topic_beside
 from vitpose_ros.ingest.images import READERS, ImageError
 from vitpose_ros.ingest.images.raw import DEPTH_ENCODINGS
+from vitpose_ros.ingest.pairing import Paired, Pairing
 from vitpose_ros.ingest.stamps import StampGate, stamp_ns
+from vitpose_ros.offline.bag_depth import BagDepth
 from vitpose_ros.offline.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 from vitpose_ros.offline.errors import OfflineError, missing_library
 from vitpose_ros.offline.salvage import salvage
@@ -22,6 +24,7 @@ from vitpose_ros.types import Frame
 BAG_SUFFIXES = (".mcap", ".db3")
 
 _TRANSPORTS = {IMAGE: "raw", COMPRESSED_IMAGE: "compressed"}
+_READ = (*_TRANSPORTS, CAMERA_INFO)
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ class ImageSettings:
     Attributes
     ----------
     topic : of the images; "" for the only one.
-    max_megapixels, image_rectified, input_mirrored : see the parameter table.
+    depth_topic, max_megapixels, image_rectified, input_mirrored : see the parameter table.
     """
 
     topic: str
+    depth_topic: str
     max_megapixels: float
     image_rectified: str
     input_mirrored: bool
@@ -170,31 +174,78 @@ class BagSource:
         infos = info_topic_beside(self.topic)
         calibration = Calibration(lambda text: None, losses.note)
         calibration.start(infos, self.topic)
+        depth = self._depth(losses)
+        pairing: Pairing[tuple[Any, int]] = Pairing(0 if depth is None else 1)
         gate = StampGate()
-        wanted = [*self.images, *(c for c in self._bag.topics if c.topic == infos)]
-        for connection, log_ns, data in self._bag.messages(wanted):
+        topics = {self.topic, infos} | ({depth.topic, depth.info_topic} if depth else set())
+
+        def shots(pairs: list[Paired[tuple[Any, int]]]) -> Iterator[Shot]:
+            for paired in pairs:
+                message, log_ns = paired.reference
+                try:
+                    image = reader.decode(message)
+                except ImageError as error:
+                    losses.refuse(error)
+                    continue
+                size = image.shape[1], image.shape[0]
+                camera = calibration.model_for(
+                    size, settings.image_rectified, settings.input_mirrored
+                )
+                frame = Frame(image, stamp_ns(message), message.header.frame_id, camera)
+                if depth is not None:
+                    beside = paired.others[0]
+                    found = depth.read(None if beside is None else beside[0], frame)
+                    frame = replace(frame, depth=found)
+                yield Shot(frame, log_ns, f"{self.topic}/{frame.stamp_ns}")
+
+        for connection, log_ns, data in self._bag.messages(
+            [c for c in self._bag.topics if c.topic in topics and c.msgtype in _READ]
+        ):
             message = store.deserialize_cdr(data, connection.msgtype)
-            if connection.topic == infos:
-                if connection.msgtype == CAMERA_INFO:
+            if connection.msgtype == CAMERA_INFO:
+                if connection.topic == infos:
                     calibration.take(message)
-                continue
-            try:
-                reader.check(message)
-            except ImageError as error:
-                gate.skip()
-                losses.refuse(error)
-                continue
-            try:
-                gate.check(stamp_ns(message))
-                image = reader.decode(message)
-            except ImageError as error:
-                losses.refuse(error)
-                continue
-            camera = calibration.model_for(
-                (image.shape[1], image.shape[0]), settings.image_rectified, settings.input_mirrored
+                if depth is not None and connection.topic == depth.info_topic:
+                    depth.info = message
+            elif depth is not None and connection.topic == depth.topic:
+                yield from shots(pairing.other(0, stamp_ns(message), (message, log_ns)))
+            else:
+                try:
+                    reader.check(message)
+                except ImageError as error:
+                    gate.skip()
+                    losses.refuse(error)
+                    continue
+                try:
+                    gate.check(stamp_ns(message))
+                except ImageError as error:
+                    losses.refuse(error)
+                    continue
+                yield from shots(pairing.reference(stamp_ns(message), (message, log_ns)))
+        yield from shots(pairing.rest())
+
+    def _depth(self, losses: Losses) -> BagDepth | None:
+        """The reader of the depth topic, if one is named.
+
+        Raises
+        ------
+        OfflineError : the bag does not have it.
+        """
+        settings, name = self._settings, self._settings.depth_topic
+        if not name:
+            return None
+        if not any(c.topic == name and c.msgtype in _TRANSPORTS for c in self._bag.topics):
+            raise OfflineError(
+                f"{self._bag.path} has no depth topic '{name}' (parameter depth_topic); "
+                f"{_listed(self._bag, _of_images(self._bag))}"
             )
-            frame = Frame(image, stamp_ns(message), message.header.frame_id, camera)
-            yield Shot(frame, log_ns, f"{self.topic}/{frame.stamp_ns}")
+        return BagDepth(
+            name,
+            settings.max_megapixels,
+            settings.image_rectified,
+            settings.input_mirrored,
+            losses,
+        )
 
     def close(self) -> None:
         """Close the bag."""
@@ -203,10 +254,7 @@ class BagSource:
 
 def _image_connections(bag: Bag, wanted: str) -> list[Any]:
     """The connections of the image topic that was named, or of the only one."""
-    found: dict[str, list[Any]] = {}
-    for connection in bag.topics:
-        if connection.msgtype in _TRANSPORTS:
-            found.setdefault(connection.topic, []).append(connection)
+    found = _of_images(bag)
     if wanted:
         for topic in (wanted, wanted + COMPRESSED):
             if topic in found:
@@ -221,6 +269,15 @@ def _image_connections(bag: Bag, wanted: str) -> list[Any]:
             "with --topic"
         )
     return next(iter(colour.values()))
+
+
+def _of_images(bag: Bag) -> dict[str, list[Any]]:
+    """The connections of all image topics, by their names."""
+    found: dict[str, list[Any]] = {}
+    for connection in bag.topics:
+        if connection.msgtype in _TRANSPORTS:
+            found.setdefault(connection.topic, []).append(connection)
+    return found
 
 
 def _listed(bag: Bag, images: dict[str, list[Any]]) -> str:

@@ -250,7 +250,11 @@ class Annotator:
             bag = Bag(item.path, folder)
             stack.callback(bag.close)
             settings = ImageSettings(
-                self.job.topic, most, parameters.image_rectified, parameters.input_mirrored
+                self.job.topic,
+                parameters.depth_topic,
+                most,
+                parameters.image_rectified,
+                parameters.input_mirrored,
             )
             return BagSource(bag, settings), bag
         if self.job.with_input:

@@ -93,5 +93,5 @@ def _sections(content: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _matches(section: str) -> bool:
-    pattern = re.escape(section).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    pattern = re.escape(section).replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]*")
     return re.fullmatch(pattern, NODE) is not None

@@ -100,6 +100,7 @@ def test_an_input_that_cannot_be_used_fails_with_a_remedy(
         (["{bag}", "-p", "max_hands=3"], "expected NAME:=VALUE"),
         (["{bag}", "-p", "max_hand:=3"], "no parameter 'max_hand'"),
         (["{bag}", "-p", "max_hands:=30"], "from 1 to 16, got 30"),
+        (["{bag}", "-p", "target_frame:=map"], "annotate does not read TF"),
         (["{bag}", "-p", "other_cameras:=/wrist/image_raw"], "annotate reads one camera"),
         (["{bag}", "--params", "{notes}"], "is no parameter file"),
         (["{bag}", "--workers", "0"], "expected 1 to 256"),

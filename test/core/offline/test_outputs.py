@@ -230,3 +230,33 @@ def test_a_folder_is_searched_and_keeps_its_structure(annotate, make_bag, hands,
         "monday/a",
         "tuesday/a",
     ]
+
+
+def test_registered_depth_of_the_bag_gives_metres(annotate, make_bag, hands, tmp_path):
+    depth = [(stamp, np.full(image.shape[:2], 600, np.uint16)) for stamp, image in hands[:6]]
+    topics = {
+        "/camera/color/image_raw": ("raw", "bgr8", hands[:6]),
+        "/camera/aligned/image_raw": ("raw", "16UC1", depth),
+    }
+    bag = make_bag(tmp_path / "take", topics)
+    code, said, out = annotate(bag, "-p", "depth_topic:=/camera/aligned/image_raw")
+    assert code == 0 and "depth is not used" not in said
+    metres = np.array([row["z"] for row in rows(out)])
+    assert len({row["stamp_ns"] for row in rows(out)}) == 6
+    assert np.isfinite(metres).mean() > 0.5 and 0.55 < np.nanmedian(metres) < 0.7
+    code, said, _ = annotate(bag, "-p", "depth_topic:=/camera/depth/image_raw", "--overwrite")
+    assert code == 1 and "has no depth topic '/camera/depth/image_raw'" in said
+
+
+def test_depth_that_is_not_aligned_is_not_used_and_the_reason_is_told(
+    annotate, make_bag, hands, tmp_path
+):
+    depth = [(stamp, np.full((120, 160), 600, np.uint16)) for stamp, _ in hands[:3]]
+    topics = {
+        "/camera/color/image_raw": ("raw", "bgr8", hands[:3]),
+        "/camera/depth/image_raw": ("raw", "16UC1", depth),
+    }
+    bag = make_bag(tmp_path / "take", topics)
+    code, said, out = annotate(bag, "-p", "depth_topic:=/camera/depth/image_raw")
+    assert code == 0 and "not aligned to colour" in said
+    assert np.isnan([row["z"] for row in rows(out)]).all()
