@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from vitpose_ros.detect.factory import load_hand_detector, load_person_detector
+from vitpose_ros.engines.base import Engine
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
 from vitpose_ros.keypoints.lifting_network import load_lifting_network
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
 from vitpose_ros.keypoints.mediapipe_hand import HandLandmarks
+from vitpose_ros.keypoints.onestage import one_stage
+from vitpose_ros.keypoints.paf import paf_bodies
 from vitpose_ros.keypoints.recipes import TURNED
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
 from vitpose_ros.measure import Networks
-from vitpose_ros.measure.networks import BodyReader, HandReader
-from vitpose_ros.models.store import ModelStore
+from vitpose_ros.measure.networks import BodyFinder, BodyReader, HandReader
+from vitpose_ros.models.catalogue import Entry
+from vitpose_ros.models.store import LocalModel, ModelStore
 from vitpose_ros.pipeline import Pipeline, Settings
 
 
@@ -27,7 +31,8 @@ class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
     Only those that the view needs are loaded: hand_detector unless the view is "third_person",
-    person_detector, body_model and lifting_model (none if empty) unless it is "egocentric".
+    person_detector, body_model and lifting_model (none if empty) unless it is "egocentric". A
+    one-stage body_model needs no person_detector.
     """
 
     hand_detector: str = "mediapipe-palm-full"
@@ -85,21 +90,38 @@ def load_networks(
     """
     options = topdown or TopDownOptions()
     load = partial(create_top_down, store, threads=threads, options=options, report=tell)
-    palms = persons = bodies = shapes = None
+    palms = persons = bodies = finder = shapes = None
     if view != "third_person":
         palms = load_hand_detector(store, models.hand_detector, threads)
     hands = _hand_reader(store, models.hand_model, threads, load)
     if view != "egocentric":
-        persons = load_person_detector(store, models.person_detector, threads)
-        bodies = _body_reader(store, models.body_model, threads, load)
+        model = store.get(models.body_model, "body_keypoints")
+        if model.entry.architecture in _BODY_FINDERS:
+            make = _BODY_FINDERS[model.entry.architecture]
+            finder = make(OpenVinoEngine(model.path, threads), model.entry)
+            layout = finder.layout
+            tell(
+                f"{finder.name}: {finder.format}, bodies in one stage on {finder.engine}; "
+                "person_detector is not used"
+            )
+        else:
+            persons = load_person_detector(store, models.person_detector, threads)
+            bodies = _body_reader(model, threads, load)
+            layout = bodies.layout
         if models.lifting_model:
-            shapes = load_lifting_network(store, models.lifting_model, bodies.layout, threads)
+            shapes = load_lifting_network(store, models.lifting_model, layout, threads)
             licence = store.catalogue.get(models.lifting_model).licence
             tell(
                 f"{shapes.name}: shape of bodies {shapes.span_text}; "
                 f"licence of its weights: {licence.name} ({licence.url})"
             )
-    return Networks(hands, palms, persons, bodies, shapes)
+    return Networks(hands, palms, persons, bodies, shapes, finder)
+
+
+_BODY_FINDERS: dict[str, Callable[[Engine, Entry], BodyFinder]] = {
+    "onestage": one_stage,
+    "paf": paf_bodies,
+}
 
 
 def _hand_reader(
@@ -113,10 +135,8 @@ def _hand_reader(
     return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
 
 
-def _body_reader(
-    store: ModelStore, name: str, threads: int, load: Callable[..., TopDown]
-) -> BodyReader:
-    model = store.get(name, "body_keypoints")
+def _body_reader(model: LocalModel, threads: int, load: Callable[..., TopDown]) -> BodyReader:
+    name = model.entry.name
     if model.entry.architecture == "mediapipe":
         return MediaPipeBodies(BodyLandmarks(OpenVinoEngine(model.path, threads), name))
     return TopDownBodies(load(name, "body_keypoints"))

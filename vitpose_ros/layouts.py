@@ -3,8 +3,9 @@
 A layout is the contract between a network's output and the rest of the package. Joint orders are
 those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI Challenger (Wu et al.,
 2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021), APT-36K (Yang et al.,
-NeurIPS 2022) and Human3.6M (Ionescu et al., PAMI 2014), and of MediaPipe's landmarks: 21 for a
-hand, in the same order as in COCO-WholeBody's hands, and 33 for a body. The sigmas of AI
+NeurIPS 2022) and Human3.6M (Ionescu et al., PAMI 2014), of OpenPose (Cao et al., PAMI 2019), and of
+MediaPipe's landmarks: 21 for a hand, in the same order as in COCO-WholeBody's hands, and 33 for a
+body. The sigmas of AI
 Challenger, MPII, AP-10K and APT-36K are those in MMPose's evaluation (configs/_base_/datasets).
 """
 
@@ -323,6 +324,55 @@ H36M17 = Layout(
     sigmas=(float("nan"),) * 17,
 )
 
+# --- body: OpenPose's 18 and 25, with COCO's sigma where a joint is one of COCO's
+
+# fmt: off
+_OPENPOSE_18 = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+    "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "right_eye", "left_eye", "right_ear", "left_ear",
+)
+_OPENPOSE_25 = (
+    *_OPENPOSE_18[:8], "mid_hip", *_OPENPOSE_18[8:], "left_big_toe", "left_small_toe",
+    "left_heel", "right_big_toe", "right_small_toe", "right_heel",
+)
+# fmt: on
+_PART_SIGMA = _COCO_SIGMA | dict(zip(_FEET_JOINTS, _FEET_SIGMAS, strict=True))
+
+
+def _openpose(name: str, joints: tuple[str, ...], edges: Pairs) -> Layout:
+    pairs = [
+        (joints.index(joint), joints.index(joint.replace("left_", "right_")))
+        for joint in joints
+        if joint.startswith("left_")
+    ]
+    sigmas = tuple(_PART_SIGMA.get(joint, float("nan")) for joint in joints)
+    return Layout(name, "body", joints, edges, tuple(pairs), sigmas)
+
+
+_OPENPOSE_ARMS = _chain(1, 2, 3, 4) + _chain(1, 5, 6, 7) + ((0, 1),)
+OPENPOSE18 = _openpose(
+    "openpose18",
+    _OPENPOSE_18,
+    _OPENPOSE_ARMS
+    + _chain(1, 8, 9, 10)
+    + _chain(1, 11, 12, 13)
+    + _chain(0, 14, 16)
+    + _chain(0, 15, 17),
+)
+OPENPOSE25 = _openpose(
+    "openpose25",
+    _OPENPOSE_25,
+    _OPENPOSE_ARMS
+    + _chain(1, 8, 9, 10, 11)
+    + _chain(8, 12, 13, 14)
+    + _chain(0, 15, 17)
+    + _chain(0, 16, 18)
+    + _chain(14, 19, 20)
+    + _chain(11, 22, 23)
+    + ((14, 21), (11, 24)),
+)
+
 LAYOUTS = {
     layout.name: layout
     for layout in (
@@ -335,6 +385,8 @@ LAYOUTS = {
         AP10K17,
         APT36K17,
         H36M17,
+        OPENPOSE18,
+        OPENPOSE25,
     )
 }
 """Every layout by name."""

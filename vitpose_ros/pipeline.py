@@ -107,10 +107,12 @@ class Pipeline:
         self.networks, self._view = networks, view
         self._settings = settings or Settings()
         self._check(self._settings)
-        bodies = networks.body_reader if view != "egocentric" else None
+        bodies = networks.bodies if view != "egocentric" else None
         self._tracker = Tracker(view, None if bodies is None else bodies.layout)
         if view != "egocentric" and not networks.measures_bodies:
-            raise ValueError(f"the view '{view}' needs a person detector and a body model")
+            raise ValueError(
+                f"the view '{view}' needs a person detector and a body model, or a one-stage model"
+            )
         if view != "third_person" and networks.hand_detector is None:
             raise ValueError(f"the view '{view}' needs a hand detector")
         self._lifter, self._shapes = Lifter(self._settings.lifting), BodyShapes()
@@ -188,7 +190,7 @@ class Pipeline:
         self._smoother.reset()
 
     def _associate(self, frame: Frame, plan: FramePlan, measured: Measurements) -> list[Instance]:
-        bodies = self.networks.body_reader
+        bodies = self.networks.bodies
         models = self.networks.hand_reader.name, "" if bodies is None else bodies.name
         return self._tracker.associate(frame, plan, measured, models)
 

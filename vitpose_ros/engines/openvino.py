@@ -17,7 +17,7 @@ from vitpose_ros.engines.bf16 import lower_products
 
 _Arrays = list[npt.NDArray[np.float32]]
 
-SUFFIXES = (".onnx", ".tflite")
+SUFFIXES = (".onnx", ".tflite", ".pb")
 """The file types that this engine reads."""
 
 OLDEST = (2024, 3)
@@ -84,6 +84,7 @@ class OpenVinoEngine:
         core, model = _read(self.path)
         if not as_exported:
             model = _for_one_sample(model)
+        model = _with_float_inputs(model)
         if precision == "bf16":
             _lower(core, model, self.path.name)
         threads = threads or len(os.sched_getaffinity(0))
@@ -185,15 +186,13 @@ def _lower(core: Any, model: Any, name: str) -> None:
     if not has_bf16(core):
         raise EngineError(_LACKS.format("bf16", name, "f32"))
     if not lower_products(model):
-        raise EngineError(
-            f"'{name}' has no large matrix products that bf16 would speed up"
-        )
+        raise EngineError(f"'{name}' has no large matrix products that bf16 would speed up")
 
 
 def _check_file(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise EngineError(
-            f"'{path}' is not a file that OpenVINO reads here; expected {' or '.join(SUFFIXES)}"
+            f"'{path}' is not a file that OpenVINO reads here; expected {', '.join(SUFFIXES)}"
         )
     if not path.is_file():
         raise EngineError(
@@ -262,6 +261,20 @@ def _for_one_sample(model: Any) -> Any:
     except RuntimeError:  # a size inside the network contradicts it
         return model
     return fixed if all(_spec(port, "").shape[:1] == (1,) for port in fixed.outputs) else model
+
+
+def _with_float_inputs(model: Any) -> Any:
+    """The network with whole-number inputs, as of MoveNet's pixels, converted from float32."""
+    if all(port.get_element_type().is_real() for port in model.inputs):
+        return model
+    from openvino import Type
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    for i, port in enumerate(model.inputs):
+        if not port.get_element_type().is_real():
+            steps.input(i).tensor().set_element_type(Type.f32)
+    return steps.build()
 
 
 def _open_batch(port: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vitpose_ros.geometry import iou, unrotated_box
-from vitpose_ros.measure.networks import Networks
+from vitpose_ros.measure.networks import BodyFinder, Networks
 from vitpose_ros.measure.rereading import with_disagreements
 from vitpose_ros.measure.usage import Usage
 from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan
@@ -36,18 +36,40 @@ def measure_bodies(
     Bodies are None for an image whose plan asks for none.
     """
     planned = [i for i, plan in enumerate(plans) if plan.persons_below is not None]
+    if networks.body_finder is not None:
+        found = {i: _find(networks.body_finder, i, frames[i], plans[i], usage) for i in planned}
+        searched = set(planned)
+    else:
+        found, searched = _detect_and_read(networks, frames, plans, planned, usage)
+    measured: list[Bodies | None] = [None] * len(frames)
+    for i in planned:
+        kept = _distinct(found[i])[: plans[i].persons.max_persons]
+        if plans[i].check_persons:
+            kept = with_disagreements(networks, i, frames[i], kept, usage)
+        mirrored = plans[i].hands.input_mirrored
+        measured[i] = [body.mirrored() for body in kept] if mirrored else kept
+    return measured, searched
+
+
+def _find(finder: BodyFinder, i: int, frame: Frame, plan: FramePlan, usage: Usage) -> Bodies:
+    """The bodies of one image, in one stage. Tracks do not guide it."""
+    with usage.stage("keypoints", finder.name, [i]):
+        return finder(frame.image, plan.persons.person_threshold)
+
+
+def _detect_and_read(
+    networks: Networks,
+    frames: Sequence[Frame],
+    plans: Sequence[FramePlan],
+    planned: Sequence[int],
+    usage: Usage,
+) -> tuple[dict[int, Bodies], set[int]]:
+    """The bodies of each planned image, in two stages, and the images that were searched."""
     bodies = _read(networks, frames, plans, {i: plans[i].body_crops for i in planned}, usage)
     searched = {i for i in planned if len(bodies[i]) < (plans[i].persons_below or 0)}
     detected = {i: _detect(networks, i, frames[i], plans[i], bodies[i], usage) for i in searched}
     fresh = _read(networks, frames, plans, detected, usage)
-    found: list[Bodies | None] = [None] * len(frames)
-    for i in planned:
-        kept = _distinct([*bodies[i], *fresh.get(i, ())])[: plans[i].persons.max_persons]
-        if plans[i].check_persons:
-            kept = with_disagreements(networks, i, frames[i], kept, usage)
-        mirrored = plans[i].hands.input_mirrored
-        found[i] = [body.mirrored() for body in kept] if mirrored else kept
-    return found, searched
+    return {i: [*bodies[i], *fresh.get(i, ())] for i in planned}, searched
 
 
 def _detect(

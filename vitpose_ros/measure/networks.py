@@ -66,6 +66,24 @@ class BodyReader(Protocol):
         ...
 
 
+class BodyFinder(Protocol):
+    """Finds and measures bodies in one pass over the whole image: a one-stage or a bottom-up
+    network.
+    """
+
+    name: str
+    """The network's name in the model catalogue."""
+    engine: str
+    """Name of the engine, for display."""
+    layout: Layout
+    format: str
+    """What kind of network it is, for display."""
+
+    def __call__(self, image: ByteArray, threshold: float) -> list[BodyMeasurement]:
+        """The bodies in an image with at least this score, best first."""
+        ...
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks, by task. Not thread-safe.
@@ -74,9 +92,11 @@ class Networks:
     ----------
     hand_reader : measures hands.
     hand_detector : finds hands directly; None if only the hands of bodies are measured.
-    person_detector, body_reader : find and measure bodies; None if bodies are not measured.
+    person_detector, body_reader : find and measure bodies in two stages; None if bodies are not
+        measured, or by body_finder.
     shape_reader : estimates the shape of bodies from their joints over time; None for the shape
-        that body_reader gives, if it gives one.
+        that the body's own network gives, if it gives one.
+    body_finder : finds and measures bodies in one stage; None for two stages.
     """
 
     hand_reader: HandReader
@@ -84,11 +104,19 @@ class Networks:
     person_detector: PersonDetector | None = None
     body_reader: BodyReader | None = None
     shape_reader: ShapeReader | None = None
+    body_finder: BodyFinder | None = None
 
     @property
     def measures_bodies(self) -> bool:
         """Whether bodies can be measured."""
-        return self.person_detector is not None and self.body_reader is not None
+        return self.body_finder is not None or (
+            self.person_detector is not None and self.body_reader is not None
+        )
+
+    @property
+    def bodies(self) -> BodyFinder | BodyReader | None:
+        """The network that gives the joints of bodies."""
+        return self.body_finder or self.body_reader
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,13 +127,14 @@ class Networks:
             self.person_detector,
             self.body_reader,
             self.shape_reader,
+            self.body_finder,
         )
         return tuple(network.name for network in everything if network is not None)
 
     @property
     def engine(self) -> str:
         """Names of the keypoint networks' engines, for display."""
-        hands, bodies = self.hand_reader, self.body_reader
+        hands, bodies = self.hand_reader, self.bodies
         if bodies is None or bodies.engine == hands.engine:
             return hands.engine
         return f"{bodies.engine} ({bodies.name}) and {hands.engine} ({hands.name})"
@@ -113,7 +142,7 @@ class Networks:
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """The layouts that measurements can have."""
-        return (HAND21,) if self.body_reader is None else (self.body_reader.layout, HAND21)
+        return (HAND21,) if self.bodies is None else (self.bodies.layout, HAND21)
 
     def warm_up(self) -> None:
         """Run each network once, because first runs are slow; keypoint networks with each batch
@@ -129,6 +158,8 @@ class Networks:
             self.hand_detector([whole], 0.5)
         if self.person_detector is not None:
             self.person_detector(image, 0.5)
+        if self.body_finder is not None:
+            self.body_finder(image, 0.5)
         for count in FIRST_BATCHES:
             self.hand_reader([whole] * count)
             if self.body_reader is not None:

@@ -7,6 +7,7 @@ A network of bodies also finds head, shoulders and hips in a forearm and hand, w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,6 +32,9 @@ TRUNK = (
 )
 """The joints that are compared, as far as the layout has them."""
 
+LOWEST_SCORE = 0.1
+"""Bodies with a lower score in the mirrored image are not compared."""
+
 MIN_JOINTS = 3
 """With fewer measured ones, nothing is compared."""
 
@@ -38,11 +42,29 @@ MIN_JOINTS = 3
 def with_disagreements(
     networks: Networks, i: int, frame: Frame, bodies: Sequence[BodyMeasurement], usage: Usage
 ) -> list[BodyMeasurement]:
-    """Bodies of image number `i` with their disagreement; all crops run in one batch."""
-    reader = networks.body_reader
-    if reader is None or not bodies:
+    """Bodies of image number `i` with their disagreement.
+
+    All crops run in one batch. A network that finds bodies in the whole image reads it once more,
+    mirrored.
+    """
+    reader, finder = networks.body_reader, networks.body_finder
+    if not bodies or (reader is None and finder is None):
         return list(bodies)
     mirror_image = np.ascontiguousarray(frame.image[:, ::-1])
+    if finder is not None:
+        with usage.stage("keypoints", finder.name, [i]):
+            seen = finder(mirror_image, LOWEST_SCORE)
+        others = [_unmirrored(body, frame.width) for body in seen]
+        return [
+            replace(
+                body,
+                disagreement=min(
+                    (disagreement(body.keypoints, other) for other in others), default=math.inf
+                ),
+            )
+            for body in bodies
+        ]
+    assert reader is not None
     crops = [
         Crop(
             mirror_image,

@@ -7,7 +7,7 @@ import os
 import pickletools
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ _LARGEST_HEADER = 100_000_000
 
 _MODEL_FIELDS = range(1, 64)
 """Field numbers accepted in an ONNX ModelProto; it uses those up to 26."""
+_GRAPH_FIELDS = range(1, 6)
+"""Field numbers of a TensorFlow GraphDef."""
 
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<?xml")
 
@@ -88,23 +90,34 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _is_onnx(stream: BinaryIO, size: int) -> bool:
-    """Whether the file is a sequence of fields of an ONNX ModelProto, a graph among them.
+    """Whether the file is an ONNX ModelProto with ir_version and graph."""
+    return {(1, 0), (7, 2)} <= _fields(stream, size, _MODEL_FIELDS)
 
-    Reads the fields' headers only. A truncated file fails: its graph would end behind its end.
+
+def _is_graph_def(stream: BinaryIO, size: int) -> bool:
+    """Whether the file is a TensorFlow GraphDef with nodes."""
+    return (1, 2) in _fields(stream, size, _GRAPH_FIELDS)
+
+
+def _fields(stream: BinaryIO, size: int, known: Collection[int]) -> set[tuple[int, int]]:
+    """The (number, kind) of a protobuf message's fields; empty if it is none, or has others.
+
+    Reads the fields' headers only. A truncated file gives none: its last field would end behind
+    its end.
     """
-    found = set()
+    found: set[tuple[int, int]] = set()
     while stream.tell() < size:
         tag = _varint(stream)
         number, kind = (tag or 0) >> 3, (tag or 0) & 7
-        if number not in _MODEL_FIELDS or kind not in (0, 2):
-            return False
+        if number not in known or kind not in (0, 2):
+            return set()
         value = _varint(stream)
         if value is None:
-            return False
+            return set()
         if kind == 2:
             stream.seek(value, os.SEEK_CUR)
         found.add((number, kind))
-    return stream.tell() == size and {(1, 0), (7, 2)} <= found  # ir_version and graph
+    return found if stream.tell() == size else set()
 
 
 def _varint(stream: BinaryIO) -> int | None:
@@ -157,6 +170,7 @@ def _is_checkpoint(stream: BinaryIO, size: int) -> bool:
 _FORMATS: Mapping[str, tuple[str, Callable[[BinaryIO, int], bool]]] = {
     ".onnx": ("a complete ONNX model", _is_onnx),
     ".tflite": ("a TFLite model", _is_tflite),
+    ".pb": ("a complete TensorFlow graph", _is_graph_def),
     ".safetensors": ("a complete safetensors file", _is_safetensors),
     ".json": ("JSON", _is_json),
     ".pth": ("a PyTorch checkpoint", _is_checkpoint),

@@ -169,7 +169,7 @@ def test_a_truncated_network_is_refused(tmp_path, model_path):
 def test_other_formats_are_refused_by_name(tmp_path):
     path = tmp_path / "net.pth"
     path.write_bytes(b"x")
-    with pytest.raises(EngineError, match=r"expected \.onnx or \.tflite"):
+    with pytest.raises(EngineError, match=r"expected \.onnx, \.tflite, \.pb"):
         OpenVinoEngine(path)
 
 

@@ -33,6 +33,9 @@ TFLITE = b"\x1c\x00\x00\x00TFL3\x14\x00"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 LEGACY = pickle.dumps({"weight": 1}, 2)
 
+# A GraphDef with one node named "input" of the operation "Placeholder".
+GRAPH = b"\x0a\x14\x0a\x05input\x12\x0bPlaceholder"
+
 CASES = [
     # name, content, part of the problem (None: accepted)
     ("net.onnx", onnx_model(), None),
@@ -51,6 +54,9 @@ CASES = [
     ("net.tflite", TFLITE, None),
     ("net.tflite", onnx_model(), "is not a TFLite model"),
     ("net.tflite", b"TFL3", "is not a TFLite model"),
+    ("net.pb", GRAPH, None),
+    ("net.pb", GRAPH[:-1], "is not a complete TensorFlow graph"),
+    ("net.pb", onnx_model(), "is not a complete TensorFlow graph"),
     ("net.safetensors", safetensors(64), None),
     ("net.safetensors", safetensors(65), "is not a complete safetensors file"),
     ("net.safetensors", safetensors(64, 63), "is not a complete safetensors file"),

@@ -1,0 +1,85 @@
+"""RF-DETR's keypoint model, by rfdetr's models/postprocess.py and utilities/keypoints.py."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vitpose_ros.engines.base import Tensors
+from vitpose_ros.keypoints.onestage.base import (
+    Array,
+    Format,
+    Persons,
+    Placed,
+    Signature,
+    Size,
+    fits,
+    rgb,
+    sigmoid,
+    size_of,
+)
+from vitpose_ros.types import ByteArray
+
+RF_COLUMNS = 7
+"""x, y, the logit of being findable, one unused, log l11, l21, log l22."""
+
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+_RF_NAMES = ("dets", "labels", "keypoints")
+
+
+def rf_detr(signature: Signature) -> Format | None:
+    """The whole image stretched; boxes, logits, and joints as fractions with their precision."""
+    joints, source = signature.joints, signature.image_input()
+    specs = [signature.by_name.get(name) for name in _RF_NAMES]
+    if source is None or len(signature.outputs) != 3 or None in specs:
+        return None
+    boxes, labels, keypoints = (spec for spec in specs if spec is not None)
+    slots = keypoints.shape[2] if len(keypoints.shape) == 4 else None
+    if (
+        slots is None
+        or slots % joints
+        or not fits(boxes, (None, 4))
+        or not fits(labels, (None, None))
+        or (keypoints.shape[3] or 0) < RF_COLUMNS
+    ):
+        return None
+    # One slot of joints per class. A first slot without joints stands for the background.
+    person = slots // joints - 1
+
+    def prepare(image: ByteArray) -> Placed:
+        width, height = signature.size
+        smaller = image.shape[1] > width or image.shape[0] > height
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        pixels = rgb(cv2.resize(image, signature.size, interpolation=how))  # type: ignore[arg-type]
+        tensor = np.ascontiguousarray(((pixels - _MEAN) / _STD).transpose(2, 0, 1)[None])
+        return Placed({source: tensor}, size_of(image))
+
+    def read(outputs: Tensors, placed: Placed) -> Persons:
+        centre, size = np.split(outputs["dets"][0].astype(np.float64), 2, axis=1)
+        points = outputs["keypoints"][0, :, person * joints :].astype(np.float64)
+        width, height = placed.size
+        return Persons.of(
+            points[..., :2] * (width, height),
+            sigmoid(points[..., 2]),
+            sigmoid(outputs["labels"][0, :, person].astype(np.float64)),
+            np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+            * (width, height, width, height),
+            _precision_to_std(points[..., 4:7], placed.size),
+        )
+
+    return Format("RF-DETR keypoint", prepare, read)
+
+
+def _precision_to_std(columns: Array, size: Size) -> Array:
+    """(M, K) px, from the Cholesky factor L of the inverse covariance of x / width and y / height:
+    log l11, l21, log l22. The mean of both axes' variances counts.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        l11, l21, l22 = np.exp(columns[..., 0]), columns[..., 1], np.exp(columns[..., 2])
+        determinant = np.square(l11 * l22)
+        u = (np.square(l21) + np.square(l22)) / determinant * size[0] ** 2
+        v = np.square(l11) / determinant * size[1] ** 2
+        std: Array = np.sqrt((u + v) / 2)
+    std[~np.isfinite(std)] = np.nan
+    return std
