@@ -92,7 +92,7 @@ def _enlarged(maps: FloatArray) -> FloatArray:
 
 
 def find_peaks(heat: FloatArray) -> Peaks:
-    """Pixels above their four neighbours and at least MIN_PEAK; of those nearer than MIN_APART to
+    """Pixels not below their four neighbours and at least MIN_PEAK; of those nearer than MIN_APART to
     one another, the leftmost.
 
     Parameters
@@ -106,7 +106,9 @@ def find_peaks(heat: FloatArray) -> Peaks:
     for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         u, v = x + dx, y + dy
         inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        above[inside] &= value[inside] > heat[v[inside], u[inside], joint[inside]]
+        other = heat[v[inside], u[inside], joint[inside]]
+        # Of two equal pixels side by side, the first is the peak.
+        above[inside] &= ~(value[inside] <= other) if dx + dy < 0 else ~(value[inside] < other)
     x, y, joint = x[above], y[above], joint[above]
     order = np.lexsort((y, x, joint))
     xy, joint = np.stack([x, y], axis=1)[order], joint[order]
