@@ -92,8 +92,8 @@ def _enlarged(maps: FloatArray) -> FloatArray:
 
 
 def find_peaks(heat: FloatArray) -> Peaks:
-    """Pixels not below their four neighbours and at least MIN_PEAK; of those nearer than MIN_APART to
-    one another, the leftmost.
+    """Pixels not below their four neighbours and at least MIN_PEAK; of those nearer than MIN_APART
+    to one another, the leftmost.
 
     Parameters
     ----------
