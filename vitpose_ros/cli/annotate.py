@@ -75,6 +75,11 @@ def register(subparsers: Any, epilog: str) -> None:
     action.add_argument(
         "--workers", type=int, metavar="N", help="N processes, one item each (default: this one)"
     )
+    action.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="on a Ray cluster: its address, auto, or local; --workers limits the actors",
+    )
     action.add_argument("--overwrite", action="store_true", help="replace finished items")
     action.add_argument("--quiet", action="store_true", help="show failures only")
     add_store(action, _annotate)
@@ -87,6 +92,7 @@ def _annotate(options: argparse.Namespace) -> int:
     from vitpose_ros.offline.items import find_items
     from vitpose_ros.offline.job import DONE, FAILED, OUTPUTS, Job
     from vitpose_ros.offline.meter import Meter
+    from vitpose_ros.offline.on_ray import run_ray
     from vitpose_ros.parameters.file import ParameterFileError, load_parameters
 
     def note(text: str) -> None:
@@ -136,7 +142,9 @@ def _annotate(options: argparse.Namespace) -> int:
     with output_folder(options.out):
         meter = Meter(items, sys.stderr, options.quiet)
         try:
-            if options.workers is None:
+            if options.ray is not None:
+                outcomes = run_ray(items, job, meter, options.ray, options.workers)
+            elif options.workers is None:
                 outcomes = run_here(items, job, meter)
             else:
                 outcomes = run_workers(items, job, meter, options.workers)
