@@ -5,6 +5,7 @@ given. test/ros/processes/test_launch.py runs them with the real launch.
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import sys
 import types
@@ -24,7 +25,7 @@ MODULES = {
     "launch": ["LaunchDescription"],
     "launch.actions": [
         *("DeclareLaunchArgument", "GroupAction", "IncludeLaunchDescription", "LogInfo"),
-        *("OpaqueFunction", "Shutdown"),
+        *("OpaqueFunction", "Shutdown", "ExecuteProcess"),
     ],
     "launch.conditions": ["IfCondition"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
@@ -135,7 +136,57 @@ def test_a_wrong_argument_is_refused_with_a_sentence(given: dict[str, str], said
         pose_node(given)
 
 
-@pytest.mark.parametrize("name", ["demo.launch.py", "two_cameras.launch.py"])
+def recording(tmp_path: Path, **given: str) -> tuple[list[str], Any]:
+    """The recorder's command, and the marker's action."""
+    _, actions = load("record.launch.py")
+    (function,) = of("OpaqueFunction", actions)
+    context = {**defaults(actions), "folder": str(tmp_path / "bags"), **given}
+    recorder, marker = function.options["function"](context)
+    return recorder.options["cmd"], marker
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "unwanted"),
+    [
+        (
+            {"image": "/camera/image_raw"},
+            ["/camera/image_raw/compressed", "/camera/camera_info", "/skeletons", "/tf_static"],
+            ["/camera/image_raw", "/camera/image_raw/compressed/x", "/skeletons2"],
+        ),
+        (
+            {"image": "image_raw", "namespace": "left", "transport": "both", "topics": "/arm/q"},
+            ["/left/image_raw", "/left/camera_info", "/left/episode_marks", "/arm/q"],
+            ["/skeletons", "/image_raw"],
+        ),
+    ],
+    ids=["one camera", "in a namespace"],
+)
+def test_the_recorder_takes_the_cameras_and_the_nodes_topics(tmp_path, given, wanted, unwanted):
+    command, marker = recording(tmp_path, **given)
+    pattern = command[command.index("--regex") + 1]
+    assert all(re.search(pattern, topic) for topic in wanted)
+    assert not any(re.search(pattern, topic) for topic in unwanted)
+    assert Path(command[command.index("-o") + 1]).parent == tmp_path / "bags"
+    assert Path(command[command.index("--storage-config-file") + 1]).is_file()
+    assert marker.options["parameters"][0]["folder"] == str(tmp_path / "bags")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"min_free_gb": "1e9"}, "GB are free in .*, less than min_free_gb:=1e"),
+        ({"min_free_gb": "much"}, "min_free_gb:=much: expected a number"),
+        ({"folder": "/proc/bags"}, "folder:=/proc/bags cannot be used"),
+    ],
+)
+def test_a_recording_that_has_no_room_is_refused_before_it_begins(tmp_path, given, said):
+    with pytest.raises(RuntimeError, match=said):
+        recording(tmp_path, **given)
+
+
+@pytest.mark.parametrize(
+    "name", ["demo.launch.py", "two_cameras.launch.py", "record.launch.py"]
+)
 def test_an_included_file_does_not_leave_its_arguments_to_what_follows(name: str) -> None:
     _, actions = load(name)
     included = [

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vitpose_ros.episodes import TOPIC, Episode, episodes
 from vitpose_ros.ingest.camera_info import COMPRESSED, Calibration, info_topic_beside
 from vitpose_ros.ingest.images import READERS, ImageError
 from vitpose_ros.ingest.images.raw import DEPTH_ENCODINGS
 from vitpose_ros.ingest.pairing import Paired, Pairing
 from vitpose_ros.ingest.stamps import StampGate, stamp_ns
 from vitpose_ros.offline.bag_depth import BagDepth
-from vitpose_ros.offline.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
+from vitpose_ros.offline.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, LOG, typestore
 from vitpose_ros.offline.errors import OfflineError, missing_library
 from vitpose_ros.offline.salvage import salvage
 from vitpose_ros.offline.source import Losses, Shot
@@ -127,6 +128,14 @@ class Bag:
                     yield from reader.messages(connections=own or list(reader.connections))
                 except self._error_class as error:
                     raise OfflineError(f"{self.path} is damaged: {error}") from error
+
+    def episodes(self) -> list[Episode]:
+        """The episodes that were marked while it was recorded."""
+        marks = [c for c in self.topics if c.msgtype == LOG and c.topic.endswith(f"/{TOPIC}")]
+        if not marks:
+            return []
+        read = (typestore().deserialize_cdr(data, LOG) for _, _, data in self.messages(marks))
+        return episodes((m.stamp.sec * 10**9 + m.stamp.nanosec, m.name) for m in read)
 
     def close(self) -> None:
         """Release the files, and a repaired copy."""

@@ -11,6 +11,7 @@ from vitpose_ros.offline.errors import missing_library
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+LOG = "rcl_interfaces/msg/Log"
 SKELETON = "vitpose_ros/msg/Skeleton"
 SKELETON_ARRAY = "vitpose_ros/msg/SkeletonArray"
 LAYOUT_ARRAY = "vitpose_ros/msg/SkeletonLayoutArray"

@@ -226,6 +226,8 @@ class Annotator:
                     tell=lambda done: tell(done, source.expected),
                 )
                 notes = source.losses.sentences()
+                if bag is not None and (marked := bag.episodes()):
+                    manifest["episodes"] = [[one.start_ns, one.end_ns] for one in marked]
                 self._write(made, annotation, source, bag, manifest)
             skeletons = sum(len(image.instances) for image in annotation.images)
             manifest |= {

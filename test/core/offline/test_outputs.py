@@ -260,3 +260,30 @@ def test_depth_that_is_not_aligned_is_not_used_and_the_reason_is_told(
     code, said, out = annotate(bag, "-p", "depth_topic:=/camera/depth/image_raw")
     assert code == 0 and "not aligned to colour" in said
     assert np.isnan([row["z"] for row in rows(out)]).all()
+
+
+def test_marked_episodes_of_a_bag_are_in_the_manifest(annotate, make_bag, hands, tmp_path):
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from vitpose_ros.episodes import END, START
+    from vitpose_ros.offline.bag_types import IMAGE, LOG, typestore
+
+    store = typestore()
+    stamps = [stamp for stamp, _ in hands]
+    source = make_bag(tmp_path / "images", {TOPIC: ("raw", "bgr8", hands[:6])}, infos=False)
+    path = tmp_path / "take"
+    with Reader(source) as reader, Writer(
+        path, version=8, storage_plugin=StoragePlugin.MCAP
+    ) as writer:
+        images = writer.add_connection(TOPIC, IMAGE, typestore=store)
+        marks = writer.add_connection("/episode_marks", LOG, typestore=store)
+        for _, log_ns, data in reader.messages():
+            writer.write(images, log_ns, data)
+        for stamp, name in ((stamps[1], START), (stamps[4], END)):
+            time = store.types["builtin_interfaces/msg/Time"](stamp // 10**9, stamp % 10**9)
+            mark = store.types[LOG](time, 20, name, "episode 1", "", "", 0)
+            writer.write(marks, stamp, store.serialize_cdr(mark, LOG))
+    code, said, out = annotate(path)
+    assert code == 0, said
+    manifest = json.loads((out / "take" / "annotation.json").read_text())
+    assert manifest["episodes"] == [[stamps[1], stamps[4]]]
