@@ -125,7 +125,8 @@ def _table(rng: np.random.Generator) -> ByteArray:
     rotation = setting.camera_rotation(float(rng.uniform(35, 60)))
     camera = np.array(((300.0, 0, 144), (0, 300.0, 144), (0, 0, 1)))
     light = setting.make_light(rng)
-    return setting.background(camera, rotation, _BACKGROUND_PX, _BACKGROUND_PX, light, rng)[0]
+    size = (_BACKGROUND_PX, _BACKGROUND_PX)
+    return setting.background(camera, rotation, np.zeros(3), *size, light, rng)[0]
 
 
 def _draw_thing(picture: FloatArray, rng: np.random.Generator) -> None:

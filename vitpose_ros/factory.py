@@ -19,6 +19,7 @@ from vitpose_ros.keypoints.paf import paf_bodies
 from vitpose_ros.keypoints.recipes import TURNED
 from vitpose_ros.keypoints.topdown import TopDown
 from vitpose_ros.keypoints.topdown_hand import TopDownHands
+from vitpose_ros.keypoints.uncertainty import hand_uncertainty
 from vitpose_ros.measure import Networks
 from vitpose_ros.measure.networks import BodyFinder, BodyReader, HandReader
 from vitpose_ros.models.catalogue import Entry
@@ -93,7 +94,7 @@ def load_networks(
     palms = persons = bodies = finder = shapes = None
     if view != "third_person":
         palms = load_hand_detector(store, models.hand_detector, threads)
-    hands = _hand_reader(store, models.hand_model, threads, load)
+    hands = _hand_reader(store, models.hand_model, threads, load, options.flip_test)
     if view != "egocentric":
         model = store.get(models.body_model, "body_keypoints")
         if model.entry.architecture in _BODY_FINDERS:
@@ -125,14 +126,16 @@ _BODY_FINDERS: dict[str, Callable[[Engine, Entry], BodyFinder]] = {
 
 
 def _hand_reader(
-    store: ModelStore, name: str, threads: int, load: Callable[..., TopDown]
+    store: ModelStore, name: str, threads: int, load: Callable[..., TopDown], flip_test: bool
 ) -> HandReader:
     model = store.get(name, "hand_keypoints")
     if model.entry.architecture == "mediapipe":
         return HandLandmarks(OpenVinoEngine(model.path, threads), name)
     # Hand regions already include padding.
     topdown = load(name, "hand_keypoints", padding=1.0)
-    return TopDownHands(topdown, turned=bool(model.entry.settings.get(TURNED, False)))
+    turned = bool(model.entry.settings.get(TURNED, False))
+    # Scores are calibrated for single runs: averaging two of them flattens the heatmaps.
+    return TopDownHands(topdown, turned, None if flip_test else hand_uncertainty(name))
 
 
 def _body_reader(model: LocalModel, threads: int, load: Callable[..., TopDown]) -> BodyReader:

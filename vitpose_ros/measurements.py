@@ -87,6 +87,7 @@ class HandMeasurement:
     right : probability of a right hand, 0 .. 1; NaN from networks that do not tell.
     source : why the crop was read.
     detected_right : the same by the hand detector; NaN if it does not tell, or did not run.
+    uv_std : (21,) float32, px, the standard deviation of u and of v; NaN where unknown.
     """
 
     uv: FloatArray
@@ -97,6 +98,7 @@ class HandMeasurement:
     right: float
     source: CropSource = CropSource.DETECTION
     detected_right: float = math.nan
+    uv_std: FloatArray = field(default_factory=lambda: np.full(21, np.nan, np.float32))
 
     @cached_property
     def region(self) -> Region | None:
@@ -119,7 +121,8 @@ class HandMeasurement:
 
     def keypoints(self, width: int, height: int) -> Keypoints:
         """The joints in the layout hand21, for an image of that size (px)."""
-        measured = self.inside(width, height) & self.supported
+        inside = self.inside(width, height)
+        measured = inside & self.supported
         state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
         absent = np.isnan(self.uv).any(axis=1)
         return Keypoints(
@@ -128,6 +131,8 @@ class HandMeasurement:
             score=self.score,
             state=np.where(absent, JointState.ABSENT, state).astype(np.uint8),
             shape_xyz=self.shape_xyz,
+            # What lies outside the image was never compared with the truth.
+            uv_std=np.where(inside, self.uv_std, np.float32(np.nan)),
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.geometry import apply_affine, crop_rgb, region_to_image
+from vitpose_ros.keypoints.uncertainty import hand_uncertainty, with_uncertainty
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.types import Crop, FloatArray, Region
 
@@ -44,6 +45,7 @@ class HandLandmarks:
         self.name = name
         self.engine = engine.name
         self._engine = engine
+        self._uncertainty = hand_uncertainty(name)
         _check(engine, name)
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
@@ -65,12 +67,13 @@ class HandLandmarks:
             crop_rgb(crop.image, crop.region, target)
         outputs = self._engine.run({self._engine.inputs[0].name: tensor})
         joints, presence, handedness, world = (outputs[spec.name] for spec in self._engine.outputs)
-        return [
+        hands = [
             _measurement(
                 crop.region, joints[i], float(presence[i, 0]), float(handedness[i, 0]), world[i]
             )
             for i, crop in enumerate(crops)
         ]
+        return with_uncertainty(hands, crops, self._uncertainty)
 
 
 def _measurement(

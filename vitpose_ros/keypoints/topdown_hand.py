@@ -11,6 +11,7 @@ import numpy as np
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.keypoints.uncertainty import HandUncertainty, with_uncertainty
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.types import Crop, JointState, Keypoints
@@ -26,13 +27,16 @@ class TopDownHands:
     model : with the layout hand21.
     turned : whether the model was trained on crops rotated so that the hand points up; otherwise
         crops are upright.
+    uncertainty : of its joints; None if it is not known.
 
     Raises
     ------
     EngineError : the model has another layout.
     """
 
-    def __init__(self, model: TopDown, turned: bool) -> None:
+    def __init__(
+        self, model: TopDown, turned: bool, uncertainty: HandUncertainty | None = None
+    ) -> None:
         if model.layout is not HAND21:
             raise EngineError(
                 f"'{model.name}' has the layout '{model.layout.name}'; a hand model needs "
@@ -41,6 +45,7 @@ class TopDownHands:
         self.name, self.engine = model.name, model.engine
         self._model = model
         self.turned = turned
+        self._uncertainty = uncertainty
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
         """Measure the joints in each crop.
@@ -55,7 +60,8 @@ class TopDownHands:
         """
         if not self.turned:
             crops = [replace(c, region=replace(c.region, rotation_rad=0.0)) for c in crops]
-        return [_measurement(keypoints) for keypoints in self._model(crops)]
+        hands = [_measurement(keypoints) for keypoints in self._model(crops)]
+        return with_uncertainty(hands, crops, self._uncertainty)
 
 
 def _measurement(keypoints: Keypoints) -> HandMeasurement | None:
