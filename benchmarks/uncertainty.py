@@ -37,7 +37,6 @@ from vitpose_ros.bench.uncertainty import (
     Coverage,
     Features,
     Joints,
-    Mask,
     Reading,
     compared,
     coverage,
@@ -101,11 +100,10 @@ def any_pose(networks: Networks, count: int, seed: int, features: Features) -> J
             reading = Reading(hand, region.width, hand.uv) if hand is not None and found else None
             region = None if hand is None else hand.region
         if reading is not None:
-            size = np.array(image.shape[1::-1])
-            inside: Mask = ((uv >= -0.5) & (uv < size - 0.5)).all(axis=1)
-            seen: Mask = np.logical_and(inside, sample.visible)
-            hidden: Mask = np.logical_and(inside, ~sample.visible)
-            parts.append(compared(reading, uv, seen, hidden, features))
+            place = np.round(uv).astype(int)
+            inside = (place >= 0) & (place < image.shape[1::-1])
+            state = np.where(inside.all(axis=1), np.where(sample.visible, 1, 2), 0)
+            parts.append(compared(reading, uv, state == 1, state == 2, features))
     return joined(parts)
 
 
@@ -114,7 +112,7 @@ def photographs(networks: Networks, features: Features) -> Joints | None:
     parts = []
     for image, true in annotated():
         frames = [Frame(image, 1 + i * 33_000_000) for i in range(STILL_IMAGES)]
-        known = np.isfinite(true).all(axis=1)
+        known = np.asarray(np.isfinite(true).all(axis=1))
         for reading in follow(networks, frames)[-1]:
             apart = np.linalg.norm(reading.hand.uv - true, axis=1)[known]
             if np.median(apart) < 0.25 * reading.side_px:
