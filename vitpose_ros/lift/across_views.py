@@ -36,8 +36,9 @@ PALM_M, LIMB_M = (0.05, 0.14), (0.12, 0.65)
 bones, of children and adults. Joints of different objects seldom give such a length."""
 
 SIGMA, MIN_STD_PX = 0.05, 0.5
-"""Where a joint's uncertainty (uv_std) is not known, it is the annotators' (the layout's sigma, or
-SIGMA where there is none) times the object's size in px; in no case it is below MIN_STD_PX."""
+"""Where a joint's uncertainty (uv_std) is not known, it is twice the annotators' (the layout's
+sigma, or SIGMA where there is none) times the object's size in px, the width of OKS's kernel. It is
+never below MIN_STD_PX."""
 
 _MCPS = [INDEX_MCP, MIDDLE_MCP, RING_MCP, PINKY_MCP]
 _FILLED = 0.5  # an object covers about half of its box, and sigmas refer to the object's area
@@ -51,7 +52,7 @@ def pixel_std(joints: Keypoints) -> Array:
     _, _, width, height = joints.box()
     size = np.sqrt(_FILLED * max(width, 1.0) * max(height, 1.0))
     sigmas = np.nan_to_num(np.array(joints.layout.sigmas), nan=SIGMA)
-    std = np.where(np.isfinite(joints.uv_std), joints.uv_std, sigmas * size)
+    std = np.where(np.isfinite(joints.uv_std), joints.uv_std, 2 * sigmas * size)
     std = np.maximum(std, MIN_STD_PX)
     return np.asarray(np.where(joints.state >= JointState.MEASURED, std, np.nan), np.float64)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.layouts import HAND21
+from vitpose_ros.camera import CameraModel
+from vitpose_ros.layouts import COCO17, HAND21
 from vitpose_ros.lift.across_views import FEWEST_JOINTS, group_views
 from vitpose_ros.lift.shared_ids import JOIN_IMAGES, SPLIT_IMAGES, SharedIds
 from vitpose_ros.lift.triangulate import PosedCamera
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.synthetic.setting import Eye
+from vitpose_ros.transform import Transform
 from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState
 
 EYES = (Eye((-0.15, 0.0, 0.0), 17.0), Eye((0.15, 0.0, 0.0), -17.0), Eye((0.0, 0.0, 0.1)))
@@ -64,6 +66,43 @@ def test_each_hand_finds_itself_in_the_other_cameras(script, side_known, count):
         pairs += min(len(each) for each in found)
     assert pairs >= 20
     assert right >= 0.95 * pairs
+
+
+@pytest.mark.parametrize("baseline_m", [0.3, 1.0])
+@pytest.mark.parametrize("gap_m", [0.5, 1.2])
+def test_persons_of_one_height_side_by_side_find_themselves(person, baseline_m, gap_m):
+    """Their joints are on the same rows of both images: only where they meet tells them apart."""
+    rng = np.random.default_rng(9)
+    flat = person(0.0, 0.0, size=0.5)
+    known = [j for j in COCO17.joints if not j.endswith(("eye", "ear"))]
+    shape = np.array([[*flat.joint(joint), 0.0] for joint in known])
+    lens = CameraModel(1280, 720, 900.0, 900.0, 639.5, 359.5)
+    turn_rad = np.arctan2(baseline_m / 2, 3.0)
+    cameras = []
+    for sign in (-1, 1):
+        cos, sin = np.cos(-sign * turn_rad), np.sin(-sign * turn_rad)
+        rotation = np.array(((cos, 0, sin), (0, 1, 0), (-sin, 0, cos)))
+        cameras.append(PosedCamera(lens, Transform(rotation, (sign * baseline_m / 2, 0, 0))))
+    together = 0
+    for _ in range(20):
+        places = [(-gap_m / 2, 0.2, 3.0), (gap_m / 2, 0.2, 3.0 + rng.uniform(-0.5, 0.5))]
+        bodies = [shape * rng.uniform(0.9, 1.1) + place for place in places]
+        seen = []
+        for camera in cameras:
+            own = []
+            for number, body in enumerate(bodies):
+                uv = np.full((17, 2), np.nan, np.float32)
+                rows = [COCO17.index(joint) for joint in known]
+                uv[rows] = camera.project(body) + rng.normal(0, 4.0, (len(known), 2))
+                state = np.where(np.isnan(uv[:, 0]), JointState.ABSENT, JointState.MEASURED)
+                score = (state > 0).astype(np.float32)
+                joints = Keypoints(COCO17, uv, score, state.astype(np.uint8))
+                own.append(Instance(joints, 1.0, "", track_id=number))
+            seen.append(own)
+        groups = group_views(cameras, seen)
+        assert all(len(set(group.values())) == 1 for group in groups)  # never two persons
+        together += sum(len(group) == 2 for group in groups)
+    assert together >= 38
 
 
 def test_a_wrong_side_in_one_camera_does_not_part_a_hand():
