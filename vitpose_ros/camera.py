@@ -153,19 +153,18 @@ class CameraModel:
         points: Points = rays[..., :2] / depth
         return points
 
-    def points(self, uv: npt.ArrayLike, depth: npt.ArrayLike) -> Points:
-        """The points that pixels show at depths along the lens's axis, as depth images have them.
+    def points(self, rays: Points, depth: npt.ArrayLike) -> Points:
+        """The points on rays at depths along the lens's axis, as depth images have them.
 
         Parameters
         ----------
-        uv : (..., 2) px.
+        rays : (..., 3) of `rays`.
         depth : (...) in any unit.
 
         Returns
         -------
         (..., 3) float64 in the optical frame; NaN as in `undistort`.
         """
-        rays = self.rays(uv)
         along = rays[..., 2] if self.rotation is None else rays @ self._rotation()[:, 2]
         scale = np.asarray(depth, np.float64) / np.where(along > 1e-9, along, np.nan)
         points: Points = rays * scale[..., None]

@@ -174,7 +174,7 @@ def test_a_depth_images_points_lie_on_their_rays_at_that_depth_of_the_lens(turne
     model = CameraModel(640, 480, 500.0, 500.0, 320.0, 240.0, rotation=turn if turned else None)
     uv = np.array([[20.0, 30.0], [500.0, 400.0], [np.nan, 1.0]])
     depth = np.array([1.0, 2.0, 3.0])
-    points = model.points(uv, depth)
+    points = model.points(model.rays(uv), depth)
     np.testing.assert_allclose(model.project(points)[:2], uv[:2])
     lens = points @ np.array(turn).reshape(3, 3) if turned else points
     np.testing.assert_allclose(lens[:2, 2], depth[:2])

@@ -33,6 +33,10 @@ _WORST_M = 0.04
 """A hand whose joints reproject worse than this, median, is not a hand of this shape."""
 
 
+_FIRST, _SECOND = (np.array([bone[end] for bone in HAND_TREE], np.intp) for end in (0, 1))
+_SHARES = np.array([share for _, _, share in HAND_TREE])
+
+
 def with_lengths(shape: Array, length_m: float) -> Array:
     """The same hand with bones of anatomical lengths: a copy with the directions of `shape`.
 
@@ -45,13 +49,11 @@ def with_lengths(shape: Array, length_m: float) -> Array:
     -------
     (21, 3) m, the wrist at the origin; NaN where a bone has no direction.
     """
-    placed = np.zeros_like(shape)
-    for a, b, share in HAND_TREE:
-        x, y, z = (shape[b] - shape[a]).tolist()
-        norm = math.sqrt(x * x + y * y + z * z)
-        scale = share * length_m / norm if norm > 1e-6 else math.nan
-        placed[b] = placed[a] + np.array((x, y, z)) * scale
-    return placed
+    bones = shape[_SECOND] - shape[_FIRST]
+    norm = np.sqrt(np.square(bones).sum(axis=1))
+    bones *= (_SHARES * length_m / np.where(norm > 1e-6, norm, np.nan))[:, None]
+    fingers = np.cumsum(bones.reshape(5, 4, 3), axis=1)
+    return np.concatenate([np.zeros((1, 3)), fingers.reshape(20, 3)])
 
 
 def fit_distance(shape: Array, rays: Array, usable: Mask) -> Array | None:

@@ -152,12 +152,13 @@ def inferred(
     if model is not None:
         from_shape = open_ & ~np.isnan(model[:, 0] + model[source, 0])
         goal = np.where(from_shape[:, None], goal + model - model[source], goal)
-    along = np.einsum("kd,kd->k", goal, np.nan_to_num(rays))
+    along = np.einsum("kd,kd->k", goal, rays)  # NaN without a ray
     found = rays * along[:, None]
     across = np.linalg.norm(found - points[source], axis=1)
     away = np.sqrt(np.maximum(np.square(np.minimum(bones, 10.0)) - np.square(across), 0.0))
     by_bone = np.hypot(_BONE_STD[0], _BONE_STD[1] * away)
     by_shape = _SHAPE_STD[0] + _SHAPE_STD[1] * bones
     std = np.hypot(std_m[source], np.where(from_shape, by_shape, by_bone))
-    filled = open_ & np.isfinite(bones) & (along > 0)
+    with np.errstate(invalid="ignore"):
+        filled = open_ & np.isfinite(bones) & (along > 0)
     return np.where(filled[:, None], found, points), np.where(filled, std, std_m)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ _PALM = np.isin(np.arange(len(HAND21)), (0, 1, 5, 9, 13, 17))
 _DOUBT = 0.5
 """How much of the difference from the shape counts as uncertainty of a measured joint."""
 
-_DISTANCE_STD, _FIT_STD_M = 0.075, 0.02
+_DISTANCE_STD, _FIT_STD_M = 0.09, 0.025
 """Of a hand that is placed by its size: of its distance, as a share, and of each joint."""
 
 _LONG_BONES = [bone for bone, (_, _, share) in enumerate(HAND_TREE) if share > 0.4]
@@ -148,7 +149,8 @@ class Lifter:
             model = aligned(shape, xyz, scaled=not hand)
             measured = ~np.isnan(xyz[:, 2])
             if model is not None and hand:
-                std = np.hypot(std, _DOUBT * np.nan_to_num(np.linalg.norm(model - xyz, axis=1)))
+                off = np.linalg.norm(model - xyz, axis=1)
+                std = np.hypot(std, np.where(np.isnan(off), 0.0, _DOUBT * off))
         std[~measured] = np.nan
         kind = np.where(measured, ZSource.MEASURED, ZSource.NONE)
         if measured.any():
@@ -174,7 +176,7 @@ class Lifter:
         window = np.maximum(radii, radii.max() / 4)  # points on the skin have no radius
         surface = nearest_surface(depth, uv, WINDOW_RADII * window * camera.fx / distance)
         behind = self._settings.skin_scale * radii
-        xyz = camera.points(uv, surface.depth_m) + behind[:, None] * rays
+        xyz = camera.points(rays, surface.depth_m) + behind[:, None] * rays
         return xyz, np.hypot(surface.std_m, RADIUS_STD * radii)
 
     def _hand_length(self, key: tuple[int, int]) -> float | None:
@@ -215,6 +217,7 @@ def _unhidden(xyz: Array, shape: Array, rays: Array, radii: Array) -> Array:
     return np.where((doubtful & behind)[:, None], np.nan, xyz)
 
 
+@lru_cache(maxsize=32)
 def _parts(layout: Layout) -> list[tuple[npt.NDArray[np.intp], Layout]]:
     """The hands of a layout and what else it has, as joints and the layout they are lifted by."""
     starts = hand_starts(layout)

@@ -80,16 +80,15 @@ def nearest_surface(depth: Depth, uv: Array, radius_px: Array) -> Surface:
     middle = first + np.maximum(within.sum(axis=1) - 1, 0) // 2
     found = np.where(dense.any(axis=1), values[rows, middle], np.nan)
     spread = values[rows, np.minimum(middle + within.sum(axis=1) // 4, len(places) - 1)] - found
-    std = np.hypot(_NOISE_M + _NOISE_SHARE * found, np.nan_to_num(spread))
+    std = np.hypot(_NOISE_M + _NOISE_SHARE * found, np.where(np.isnan(spread), 0.0, spread))
     return Surface(found, np.where(np.isnan(found), np.nan, std))
 
 
 def _sampled(depth: Depth, uv: Array) -> Array:
     """(K, S) depths at pixels (K, S, 2), m; NaN outside the image and where none is measured."""
     height, width = depth.image.shape
-    with np.errstate(invalid="ignore"):
-        column, row = np.round(np.nan_to_num(uv, nan=-9.0)).astype(np.intp).T
-    column, row = column.T, row.T
+    pixels = np.where(np.isnan(uv), -9.0, uv + 0.5).clip(-9.0, 1e6).astype(np.intp)
+    column, row = pixels[..., 0], pixels[..., 1]
     inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
     values = depth.metres(np.where(inside, row, 0), np.where(inside, column, 0))
     with np.errstate(invalid="ignore"):

@@ -240,7 +240,7 @@ def test_a_body_is_measured_a_radius_behind_its_skin(camera):
     given = body(np.random.default_rng(1).uniform(200, 280, (17, 2)))
     (found,) = Lifter(LiftSettings())(frame(camera, depth), [given])
     assert set(found.raw.z_source) == {ZSource.MEASURED}
-    behind = (found.raw.xyz - camera.points(given.raw.uv, np.full(17, 2.0)))[:, 2]
+    behind = (found.raw.xyz - camera.points(camera.rays(given.raw.uv), np.full(17, 2.0)))[:, 2]
     assert behind[0] == pytest.approx(0, abs=1e-6)  # the nose is on the skin
     assert behind[COCO17.index("left_hip")] == pytest.approx(0.085, abs=0.01)
 
