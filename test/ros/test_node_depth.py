@@ -144,6 +144,15 @@ def test_without_a_camera_info_depth_is_not_used_and_the_reason_is_said(pair: Pa
     assert pair.seen(image).depth is None
 
 
+def test_a_camera_without_camera_info_is_said_when_metres_are_wanted(
+    graph: Any, camera: Any, fakes: Any
+) -> None:
+    graph.start_pose_node(hand_size=0.18, silence_timeout=0.5)
+    camera.process()
+    said = graph.wait_for_log("joints get no metres, because no camera_info arrives on")
+    assert f"{graph.namespace}/camera_info: let the driver publish it" in said
+
+
 def test_a_depth_topic_that_nobody_publishes_is_said_with_the_remedy(
     graph: Any, camera: Any, fakes: Any
 ) -> None:

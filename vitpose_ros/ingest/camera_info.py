@@ -146,6 +146,7 @@ class Calibration:
     Attributes
     ----------
     state : how camera_info is used, or why it is not, for diagnostics.
+    topic : where camera_info is expected, resolved.
     """
 
     def __init__(self, inform: Callable[[str], object], warn: Callable[[str], object]) -> None:
@@ -159,7 +160,7 @@ class Calibration:
         ----------
         topic, image_topic : resolved names of the camera_info and image topics.
         """
-        self._topic, self._image_topic = topic, image_topic
+        self.topic, self._image_topic = topic, image_topic
         self._message: Any = None
         self._resolved_for: Any = None
         self._model: CameraModel | None = None
@@ -199,14 +200,14 @@ class Calibration:
             self.state = f"not used: {error}"
             if self.state != before:
                 self._warn(
-                    f"{self._topic} is {self.state}. Markers are placed as if the camera saw "
+                    f"{self.topic} is {self.state}. Markers are placed as if the camera saw "
                     "60 degrees across."
                 )
             return
         lens = "rectified" if rectified else f"raw, {self._model.distortion_model}"
         self.state = f"image is {lens}"
         if self.state != before:
-            self._inform(f"{self._topic}: the image is taken as {lens} (parameter image_rectified)")
+            self._inform(f"{self.topic}: the image is taken as {lens} (parameter image_rectified)")
 
 
 def _content(message: Any) -> tuple[Any, ...]:

@@ -162,9 +162,7 @@ class PoseNode(LifecycleNode):
         self._inputs.append(images)
         topic = images.topic_name  # remapping rules may have changed the name once more
         infos = subscribe(self, CameraInfo, camera_info_topic(self, topic), self._on_camera_info)
-        self._inputs.append(infos)
-        self._inputs += self._processor.cameras.subscribe(self._put)
-        self._inputs += self._processor.depth.subscribe(self._processor.cameras.take)
+        self._inputs += [infos, *self._processor.subscribe(self._put)]
         self._processor.start(reader, topic, infos.topic_name)
         self._supervisor.start(topic, f"sensor_msgs/msg/{image_class.__name__}", reliable)
         self._become("active")
@@ -356,8 +354,7 @@ class PoseNode(LifecycleNode):
         worker, processor = self._worker, self._processor
         if self._phase == "active" and worker is not None and processor is not None:
             self._supervisor.check_worker(worker, processor.cameras.reset)
-            processor.cameras.check(self._settings.silence_timeout)
-            processor.depth.check(self._settings.silence_timeout)
+            processor.check(self._settings.silence_timeout)
             self._supervisor.check(self._settings.silence_timeout, worker.busy_s)
         self._publish_status(self._phase)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
@@ -96,6 +98,7 @@ class Processor:
         self._applied = parameters
         self._throttle = Throttle(period_s=5.0)
         self._before: tuple[int, tuple[int, int]] | None = None
+        self._began_s, self._told = 0.0, False
         self._drawn: MarkerArray | None = None
 
     def start(self, images: ImageReader, topic: str, camera_info: str) -> None:
@@ -110,7 +113,31 @@ class Processor:
         self._watch_colours()
         self.calibration.start(camera_info, topic)
         self._before = self._drawn = None
+        self._began_s, self._told = time.monotonic(), False
         self.cameras.reset()
+
+    def subscribe(self, put: Callable[..., None]) -> list[Subscription]:
+        """Subscribe to what comes beside the camera's images: depth, TF, other cameras.
+
+        Parameters
+        ----------
+        put : gets the fields of each `Arrival`.
+        """
+        return [*self.cameras.subscribe(put), *self.depth.subscribe(self.cameras.take)]
+
+    def check(self, silence_timeout_s: float) -> None:
+        """Once a second: log what is missing for joints in metres, once for each change."""
+        self.cameras.check(silence_timeout_s)
+        self.depth.check(silence_timeout_s)
+        wanted = self.parameters.depth_topic or self.parameters.hand_size > 0
+        missing = self.calibration.state == "none received"
+        if wanted and missing and not self._told:
+            self._told = time.monotonic() - self._began_s > silence_timeout_s
+            if self._told:
+                self._warn(
+                    "joints get no metres, because no camera_info arrives on "
+                    f"{self.calibration.topic}: let the driver publish it, or remap 'camera_info'"
+                )
 
     def details(self) -> dict[str, str]:
         """What is in use, and how the cameras are, for diagnostics."""
