@@ -181,6 +181,15 @@ def test_start_and_end_are_reported_step_by_step(
     assert all(text.startswith(part) for text, part in zip(said, expected, strict=True)), said
 
 
+def test_a_preset_is_logged_with_its_reason_and_decides_what_is_loaded(
+    graph: Any, camera: Any, fakes: list[Any]
+) -> None:
+    graph.start_pose_node(view="auto", preset="lightweight")
+    text = graph.wait_for_log("preset lightweight: mediapipe-palm-lite and mediapipe-hand-lite")
+    assert ", since " in text
+    graph.wait_for_log("configuring: loading mediapipe-hand-lite and ")
+
+
 def test_while_it_configures_the_status_says_so(graph: Any, camera: Any, fakes: list[Any]) -> None:
     graph.start_pose_node()
     graph.wait_for(

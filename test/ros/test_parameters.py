@@ -187,3 +187,19 @@ def test_a_declaration_shows_range_and_when_the_parameter_may_change() -> None:
         assert [(r.from_value, r.to_value) for r in ranges] == (
             [] if spec.low is None else [(spec.low, spec.high)]
         ), name
+
+
+def test_a_preset_decides_until_a_parameter_differs_from_its_default() -> None:
+    parameters = Parameters(**{**DEFAULTS, "preset": "exact"})
+    assert parameters.choice().topdown.precision == "fp32"
+    assert parameters.settings().hands.search_tiles_per_frame == 4
+    own = replace(parameters, search_tiles_per_frame=2, precision="bf16", hand_model="mine")
+    assert own.settings().hands.search_tiles_per_frame == 2
+    assert own.choice().topdown.precision == "bf16"
+    assert own.choice().models.hand_model == "mine"
+    assert "set by hand: hand_model, precision, search_tiles_per_frame" in own.choice().reason
+
+
+def test_without_a_preset_the_parameters_are_as_they_are() -> None:
+    choice = Parameters(**{**DEFAULTS, "body_model": "vitpose-b"}).choice()
+    assert choice.models.body_model == "vitpose-b" and choice.reason == ""

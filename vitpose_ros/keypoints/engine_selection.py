@@ -169,7 +169,9 @@ def _load_built(model: LocalModel, precision: str, gpu: int, variant: TensorRt) 
         except EngineError as error:  # it differs from float32: the next precision
             reasons, left = (*reasons, f"{error}."), accepted[used + 1 :]
     engine = TensorRtEngine(stored.folder, hashes, gpu)
-    engine.warm_up(FIRST_BATCHES)
+    largest = stored.manifest.recipe.profile.max_batch
+    # A portable engine compiles kernels at each first run: none of them while a robot moves.
+    engine.warm_up(range(1, largest + 1) if variant.portable else FIRST_BATCHES)
     faster = accepted[:used]
     if not faster:
         return engine, ""

@@ -310,6 +310,11 @@ def test_auto_takes_tensorrt_for_rtx_where_only_that_has_an_engine(host):
     assert "tensorrt not used: no TensorRT engine of 'vitpose-s' has been built" in selected.reason
 
 
+def test_a_portable_engine_runs_every_batch_size_before_a_robot_moves(host):
+    host.rtx, host.shelf = True, (stored("mixed", RTX),)
+    assert select_engine(MODEL, "tensorrt-rtx").engine.warmed == tuple(range(1, 17))
+
+
 def test_each_library_takes_its_own_engines_only(host):
     host.rtx, host.shelf = True, (stored("mixed"), stored("mixed", RTX))
     assert stored("mixed").key in select_engine(MODEL, "tensorrt").engine.name
