@@ -47,7 +47,7 @@ class FramePlan:
     sides_due : detect hands even if all are tracked, if only the detector tells their sides.
     check_persons : read each body again to find out whether it is a person.
     hand_windows : where the hand detector looks while fewer than max_hands are measured: the whole
-        image first, then tiles.
+        image first, then tiles; or one of both.
     persons_below : the person detector runs when fewer bodies than this are measured. None: bodies
         are not measured at all.
     """

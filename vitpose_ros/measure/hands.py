@@ -11,7 +11,7 @@ import numpy as np
 from vitpose_ros.body_hands import hands_of_body, holds_hand
 from vitpose_ros.detect.hand_boxes import HandBox, HandBoxes
 from vitpose_ros.detect.palms import whole_in_window
-from vitpose_ros.geometry import known_median, overlap_of_smaller
+from vitpose_ros.geometry import known_median, letterbox_region, overlap_of_smaller
 from vitpose_ros.hand_geometry import joints_box, palm_size, same_hand, same_region
 from vitpose_ros.measure.aiming import Candidate, FoundHand, aim, candidate, shows
 from vitpose_ros.measure.networks import HandReader, Networks
@@ -56,7 +56,7 @@ def measure_hands(
     if isinstance(networks.hand_detector, HandBoxes) and networks.hand_detector.tells_sides:
         for i, plan in enumerate(plans):
             if plan.sides_due and any(math.isnan(hand.right) for hand in hands[i]):
-                windows.setdefault(i, plan.hand_windows[:1])
+                windows.setdefault(i, (_whole(frames[i]),))
     candidates: list[list[Candidate]] = [[] for _ in frames]
     for i, of_image in enumerate(bodies):
         if of_image is not None:
@@ -65,10 +65,10 @@ def measure_hands(
     for i, detected in _detect(networks, frames, plans, windows, usage).items():
         hands[i] = [_with_side(hand, detected) for hand in hands[i]]
         free = plans[i].hands.max_hands - len(hands[i])
-        for number, in_window in enumerate(detected if i in searched else ()):
+        for window, in_window in zip(windows[i], detected if i in searched else (), strict=False):
             new = _distinct(in_window, networks.hand_reader, hands[i], candidates[i])[:free]
             candidates[i] += new
-            if number == 0:
+            if window == _whole(frames[i]):
                 from_whole[i] = len(new)
     with usage.stage("keypoints", networks.hand_reader.name, ()):
         candidates = aim(networks.hand_reader, frames, candidates)
@@ -85,6 +85,10 @@ def measure_hands(
         if plan.hands.input_mirrored:
             hands[i] = [hand.mirrored() for hand in hands[i]]
     return hands, searched
+
+
+def _whole(frame: Frame) -> Region:
+    return letterbox_region(frame.width, frame.height)
 
 
 def _at_arms(bodies: Sequence[BodyMeasurement], known: Hands) -> list[Region]:

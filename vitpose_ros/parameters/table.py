@@ -267,7 +267,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "search_tiles_per_frame": ParameterSpec(
         _HANDS.search_tiles_per_frame,
-        "Tiles to search per image, in rotation. Each costs one run of the detector.",
+        "Tiles to search per image, in rotation. Each costs one run of the detector. While a hand "
+        "is followed, the tiles and the whole image are searched in every other image.",
         low=1,
         high=16,
         changes=RUN,

@@ -1,4 +1,4 @@
-"""The search for small and very large hands: windows for the detector, besides the whole image.
+"""Where the hand detector looks: the whole image, and windows for small and very large hands.
 
 MediaPipe's palm detector has an input of 192x192 pixels. A hand of 100 px in an image 1920 px wide
 shrinks to 10 px, and is missed; in a square tile of 720 px it has 27 px. Tiles overlap, so that
@@ -6,6 +6,9 @@ each hand lies completely in one of them.
 
 The detector also misses hands that fill the image, because it was trained on hands with
 surroundings. A window larger than the image shows such a hand with a border.
+
+The detector takes most of an image's time. While a hand is followed and none was just lost, the
+whole image and the windows take turns: the search for a hand that may not be there costs half.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from vitpose_ros.geometry import letterbox_region
 from vitpose_ros.types import Region
 
 LOST_SEARCH_S, MOST_LOST = 1.0, 8
@@ -74,8 +78,8 @@ def _starts(length: int, side: float) -> list[float]:
 
 
 class TileSearch:
-    """Schedules the windows: all in rotation, and in every other search the surroundings of a hand
-    that was just lost.
+    """Schedules the windows: all in rotation, and in every other search of them the surroundings of
+    a hand that was just lost.
     """
 
     def __init__(self) -> None:
@@ -85,17 +89,31 @@ class TileSearch:
         """Forget lost hands and start with the first tile."""
         self._next = 0
         self._lost: list[_LostPlace] = []
-        self._planned = self._next, self._lost
+        self._whole_was_last = False
+        self._planned = self._next, self._lost, self._whole_was_last
 
     def lost(self, region: Region, stamp_ns: int) -> None:
         """Report that a tracked hand was lost in this region: search there first."""
         self._lost = [*self._lost, _LostPlace(region, stamp_ns, _LOST_LOOKS)][-MOST_LOST:]
 
-    def next_tiles(self, width: int, height: int, count: int, stamp_ns: int) -> list[Region]:
-        """The next windows, at most `count`, for an image with this size (px) and time. They do not
-        change until `advance`.
+    def windows(
+        self, width: int, height: int, count: int, stamp_ns: int, followed: bool = False
+    ) -> tuple[Region, ...]:
+        """Where to look next. The answer does not change until `advance`.
+
+        Parameters
+        ----------
+        width, height : of the image, px.
+        count : the most windows besides the whole image.
+        stamp_ns : the image's time.
+        followed : whether a hand is followed: then the whole image and the windows take turns,
+            unless another one was just lost.
         """
         self._lost = [one for one in self._lost if stamp_ns - one.stamp_ns <= LOST_SEARCH_S * 1e9]
+        whole, in_turn = letterbox_region(width, height), followed and not self._lost
+        if in_turn and not self._whole_was_last:
+            self._planned = self._next, self._lost, True
+            return (whole,)
         chosen: list[Region] = []
         lost, start = list(self._lost), self._next
         if lost:
@@ -107,12 +125,12 @@ class TileSearch:
         turn = search_windows(width, height)
         more = min(count - len(chosen), len(turn))
         chosen += [turn[(start + i) % len(turn)] for i in range(more)]
-        self._planned = start + more, lost
-        return chosen
+        self._planned = start + more, lost, not in_turn
+        return tuple(chosen) if in_turn else (whole, *chosen)
 
     def advance(self) -> None:
         """Report that the windows returned last were searched."""
-        self._next, self._lost = self._planned
+        self._next, self._lost, self._whole_was_last = self._planned
 
 
 def _around(region: Region, width: int, height: int) -> Region:

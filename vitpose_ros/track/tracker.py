@@ -65,6 +65,7 @@ class Tracker:
         egocentric = view is View.EGOCENTRIC
         most = hands.max_hands if egocentric else MOST_CROPS
         hand_crops, lost_ids = self._hands.crops(stamp_ns, most)
+        followed = any(crop.track_id not in lost_ids for crop in hand_crops)
         body_crops: list[Region] = []
         persons_below = None
         probe = self._bodies is not None and self._views.probe_is_due(stamp_ns)
@@ -77,7 +78,7 @@ class Tracker:
             persons=persons,
             reset=reset,
             hand_crops=tuple(hand_crops),
-            hand_windows=self._windows(frame, hands) if egocentric else (),
+            hand_windows=self._windows(frame, hands, followed) if egocentric else (),
             body_crops=tuple(body_crops),
             persons_below=persons_below,
             sides_due=egocentric and self._sides_due(stamp_ns),
@@ -120,16 +121,15 @@ class Tracker:
             self._search.lost(region, frame.stamp_ns)
         return [*(refine_hands(body, hands) for body in bodies or ()), *hands]
 
-    def _windows(self, frame: Frame, hands: HandSettings) -> tuple[Region, ...]:
-        """Where the hand detector looks: the whole image, then tiles for small hands."""
+    def _windows(self, frame: Frame, hands: HandSettings, followed: bool) -> tuple[Region, ...]:
+        """Where the hand detector looks: the whole image, and tiles for small hands."""
         width, height = frame.width, frame.height
-        whole = letterbox_region(width, height)
+        if hands.static and hands.search:
+            return (letterbox_region(width, height), *search_windows(width, height))
         if not hands.search:
-            return (whole,)
-        if hands.static:
-            return (whole, *search_windows(width, height))
+            return (letterbox_region(width, height),)
         count = hands.search_tiles_per_frame
-        return (whole, *self._search.next_tiles(width, height, count, frame.stamp_ns))
+        return self._search.windows(width, height, count, frame.stamp_ns, followed)
 
     def _sides_due(self, stamp_ns: int) -> bool:
         due = self._sides_ns is None or (stamp_ns - self._sides_ns) * 1e-9 >= SIDES_S

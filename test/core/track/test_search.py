@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitpose_ros.geometry import letterbox_region
 from vitpose_ros.track.search import LOST_SEARCH_S, MOST_LOST, TileSearch, search_windows, tiles
 from vitpose_ros.types import Region
 
@@ -69,12 +70,21 @@ class Searcher:
 
     def tiles(self, count=1, after_ns=33_000_000):
         self.stamp_ns += after_ns
-        chosen = self.search.next_tiles(1920, 1080, count, self.stamp_ns)
+        whole, *chosen = self.search.windows(1920, 1080, count, self.stamp_ns)
+        assert whole == WHOLE
+        self.search.advance()
+        return chosen
+
+    def followed(self, count=1):
+        """The windows while a hand is followed."""
+        self.stamp_ns += 33_000_000
+        chosen = self.search.windows(1920, 1080, count, self.stamp_ns, followed=True)
         self.search.advance()
         return chosen
 
 
 EVERY = search_windows(1920, 1080)
+WHOLE = letterbox_region(1920, 1080)
 
 
 def test_tiles_come_in_turn_and_none_is_left_out():
@@ -87,9 +97,38 @@ def test_tiles_come_in_turn_and_none_is_left_out():
 
 def test_tiles_that_were_not_searched_come_again():
     search = TileSearch()
-    assert [search.next_tiles(1920, 1080, 1, i) for i in range(3)] == [[EVERY[0]]] * 3
+    for i in range(3):
+        assert search.windows(1920, 1080, 1, i) == (WHOLE, EVERY[0])
+        assert search.windows(1920, 1080, 1, i, followed=True) == (WHOLE,)
+    assert search.windows(1920, 1080, 1, 3) == (WHOLE, EVERY[0])
     search.advance()
-    assert search.next_tiles(1920, 1080, 1, 3) == [EVERY[1]]
+    assert search.windows(1920, 1080, 1, 3) == (WHOLE, EVERY[1])
+
+
+def test_while_a_hand_is_followed_the_whole_image_and_each_tile_take_turns():
+    searcher = Searcher()
+    looks = [searcher.followed() for _ in range(2 * len(EVERY) + 1)]
+    assert looks[::2] == [(WHOLE,)] * (len(EVERY) + 1)
+    assert looks[1::2] == [(tile,) for tile in EVERY]
+    assert len(searcher.followed(3)) == 3 and searcher.followed(3) == (WHOLE,)
+
+
+def test_after_a_hand_was_lost_both_are_searched_in_every_image():
+    searcher = Searcher()
+    searcher.followed()
+    searcher.lost()
+    whole, around = searcher.followed()
+    assert whole == WHOLE and (around.cx, around.cy) == (700.0, 500.0)
+    assert all(look[0] == WHOLE and len(look) == 2 for look in [searcher.followed()] * 3)
+    searcher.stamp_ns += int(LOST_SEARCH_S * 1e9)
+    assert len(searcher.followed()) == 1
+
+
+def test_the_turn_begins_anew_with_the_whole_image_when_tracking_restarts():
+    searcher = Searcher()
+    searcher.followed()
+    searcher.search.reset()
+    assert searcher.followed() == (WHOLE,)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
