@@ -205,6 +205,7 @@ def test_a_blind_camera_does_not_hurt(pair):
         ),
         ({"extrinsics": "/nowhere/rig.yaml"}, r"'extrinsics': .*rig\.yaml cannot be read"),
         ({"other_cameras": "a a"}, "other_cameras: expected each topic once"),
+        ({"other_cameras": "image"}, "'other_cameras': .*/image is named twice"),
         (
             {"other_cameras": " ".join("abcdefgh")},
             "other_cameras: expected at most 7 topics, got 8",

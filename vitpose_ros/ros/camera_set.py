@@ -105,6 +105,13 @@ class CameraSet:
             _source(node.resolve_topic_name(topic), parameters.image_transport)
             for topic in parameters.other_cameras.split()
         ]
+        own, _ = _source(node.resolve_topic_name("image"), parameters.image_transport)
+        topics = [own, *(topic for topic, _ in sources)]
+        if twice := [topic for topic in topics if topics.count(topic) > 1]:
+            raise RefusalError(
+                f"parameter 'other_cameras': {twice[0]} is named twice; `image` is the first "
+                "camera, and other_cameras names the others"
+            )
         self._poses: Mapping[str, Transform] = _poses(parameters) if sources else {}
         self._others = [
             OtherCamera(node, number, topic, transport, publish_on)
