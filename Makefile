@@ -12,6 +12,7 @@ MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-h
 help:
 	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   run a camera (rendered hands, or SOURCE) and the node; files in demo_output/'
 	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      motion of the rendered hands; hand keypoint model'
+	@echo '          [ROBOT=shadow]                                 a simulated Shadow Hand follows: demo_output/robot.mp4 and robot.png'
 	@echo 'make test                                                lint, then all tests except those of test-convert'
 	@echo 'make lint                                                ruff and mypy'
 	@echo 'make test-convert                                        the tests that need torch, which it installs'
@@ -26,7 +27,8 @@ help:
 	@echo 'Any other command in this environment: tools/workspace.py run -- CMD'
 
 demo: models
-	@$(WORKSPACE) run -- demo $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(HANDS),--hands "$(HANDS)") $(if $(SCRIPT),--script "$(SCRIPT)") $(if $(filter-out test,$(ARGS)),$(ARGS))
+	@$(if $(ROBOT),$(WORKSPACE) run --with robot -- vitpose_ros models pull $(ROBOT)-hand)
+	@$(WORKSPACE) run$(if $(ROBOT), --with robot) -- demo $(if $(ROBOT),--robot "$(ROBOT)") $(if $(DURATION),--duration $(DURATION)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(HANDS),--hands "$(HANDS)") $(if $(SCRIPT),--script "$(SCRIPT)") $(if $(filter-out test,$(ARGS)),$(ARGS))
 
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(TEST_MODELS)

@@ -118,6 +118,23 @@ class HandKinematics:
             function(model, data, self._jacobian[row], None, number)
         return np.asarray(np.matmul(self.axes.T, self._jacobian @ self._mix))
 
+    def bodies(self) -> dict[int, str]:
+        """The body that each point belongs to, by the joint of hand21."""
+        owners = [self._model.site_bodyid[n] if site else n for site, n in self._places]
+        return {
+            joint: self._model.body(int(owner)).name
+            for joint, owner in zip(self.points, owners, strict=True)
+        }
+
+    def pose(self, model: Any, data: Any) -> None:
+        """Bring another model of the same robot, such as one with meshes, into this pose."""
+        for joint in range(self._model.njnt):
+            name = self._model.joint(joint).name
+            data.qpos[model.jnt_qposadr[model.joint(name).id]] = self._data.qpos[
+                self._address[joint]
+            ]
+        self._mujoco.mj_kinematics(model, data)
+
     def _limits(self, number: int) -> tuple[float, float]:
         name = self._model.joint(number).name
         if self._model.jnt_type[number] != self._mujoco.mjtJoint.mjJNT_HINGE:

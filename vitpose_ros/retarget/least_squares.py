@@ -83,8 +83,6 @@ class LeastSquares:
             )
         self._fingers_of_joint = self._ownership()
         self._joints = self._rest.copy()
-        self.target_tips: dict[int, Array] = {}
-        """Vectors from knuckle to tip that were asked for in the last call, by the tip, m."""
 
     def reset(self, joints: Array) -> None:
         """Continue from these joint angles."""
@@ -110,19 +108,43 @@ class LeastSquares:
         remark = "" if free.any() else "no finger is known"
         return Retargeted(self._joints.copy(), free, remark)
 
-    def tip_errors(self) -> dict[int, float]:
-        """Distance between each tip that was asked for and the robot's, m, by the tip's joint."""
-        self.kinematics.set(self._joints)
+    def wanted_tips(self, points: Array, valid: BoolArray) -> dict[int, Array]:
+        """Where the operator's hand wants the robot's tips: vectors from knuckle to tip, m, by the
+        tip's joint. Arguments as in a call; fingers that are not known as a whole are left out.
+        """
+        known = valid & np.isfinite(points).all(axis=1)
+        tips = {}
+        for start, end, wanted, weight, finger in self._tasks(
+            np.where(known[:, None], points, 0.0), known
+        ):
+            chain = self._chains[finger]
+            whole = (start, end) == (self._row[chain[0]], self._row[chain[-1]])
+            if weight == TIP_WEIGHT and whole and chain[-1] == 4 + 4 * finger:
+                tips[chain[-1]] = wanted
+        return tips
+
+    def tips(self, joints: Array) -> dict[int, Array]:
+        """Where the robot's tips are: vectors from knuckle to tip, m, by the tip's joint."""
+        self.kinematics.set(joints)
         place = self.kinematics.positions()
         return {
-            tip: float(
-                np.linalg.norm(
-                    place[self._row[tip]]
-                    - place[self._row[self._chains[(tip - 1) // 4][0]]]
-                    - target
-                )
-            )
-            for tip, target in self.target_tips.items()
+            chain[-1]: place[self._row[chain[-1]]] - place[self._row[chain[0]]]
+            for chain in self._chains
+            if len(chain) > 1
+        }
+
+    def tip_errors(self, points: Array, valid: BoolArray, joints: Array) -> dict[int, float]:
+        """Distance between each tip that the operator wants and the robot's, m, by the tip's joint.
+
+        Parameters
+        ----------
+        points, valid : as in a call.
+        joints : (N,) of the robot, rad.
+        """
+        tips = self.tips(joints)
+        return {
+            tip: float(np.linalg.norm(wanted - tips[tip]))
+            for tip, wanted in self.wanted_tips(points, valid).items()
         }
 
     def _ownership(self) -> list[set[int]]:
@@ -139,7 +161,6 @@ class LeastSquares:
 
     def _tasks(self, points: Array, known: BoolArray) -> list[tuple[int, int, Array, float, int]]:
         """(start row, end row, wanted vector m, weight, finger) of everything that is followed."""
-        self.target_tips = {}
         steps_m = _steps_m(points, known)
         scale = self._scale(steps_m)
         tasks = []
@@ -159,8 +180,6 @@ class LeastSquares:
                 if len(present) > 1:
                     first, last = present[0], present[-1]
                     tasks.append((self._row[first], self._row[last], total, TIP_WEIGHT, finger))
-                    if first == chain[0] and last == 4 + 4 * finger:
-                        self.target_tips[last] = total
         if scale is not None and THUMB_TIP in self._row and known[THUMB_TIP]:
             tasks += self._pinches(points, known, scale)
         return tasks

@@ -7,89 +7,37 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import rclpy
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from vitpose_ros.ros.children import child_environment
+from vitpose_ros.ros.demo_process import DemoError, Process
 from vitpose_ros.ros.film import Film
 from vitpose_ros.ros.monitor import Monitor
+from vitpose_ros.ros.robot_demo import (
+    ROBOT_FILES,
+    ROBOTS,
+    demo_robot,
+    finish_robot,
+    robot_programs,
+    robot_rows,
+)
+from vitpose_ros.ros.robot_monitor import RobotMonitor
 from vitpose_ros.ros.start import StartError, start_ros
 from vitpose_ros.synthetic.scene import SCRIPTS
 
 CAMERA = "camera"
+FILES = {"overlay.mp4": "the images with the skeletons", "overlay.png": "one of them"}
 RATE = 30.0
 START_TIMEOUT_S = 90.0
 SILENCE_S = 5.0
-
-
-class DemoError(RuntimeError):
-    """The demo cannot continue; the text says why."""
-
-
-class Process:
-    """A program of this package that the demo starts and ends; its output goes to a file."""
-
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
-        program = shutil.which(name) or str(_programs() / name)
-        if not Path(program).exists():
-            raise DemoError(
-                f"this package's program '{name}' is not installed; build it: make build"
-            )
-        self.name, self.log = name, log
-        self._file: IO[str] = log.open("w")
-        self._process = subprocess.Popen(
-            [program, *arguments],
-            stdout=self._file,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **child_environment()},
-        )
-
-    @property
-    def running(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    def check(self) -> None:
-        """Raise DemoError if it has ended with an error."""
-        code = self._process.poll()
-        if code not in (None, 0):
-            raise DemoError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
-
-    def tail(self) -> str:
-        """The end of its output."""
-        self._file.flush()
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
-
-    def end(self) -> None:
-        """Ask it to end, and kill it if it does not."""
-        if self.running:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._file.close()
-
-
-def _programs() -> Path:
-    """lib/vitpose_ros of the install space of this module."""
-    for parent in Path(__file__).parents:
-        if (parent / "lib" / "vitpose_ros").is_dir():
-            return parent / "lib" / "vitpose_ros"
-    return Path(sys.argv[0]).resolve().parent
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -101,19 +49,25 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     """
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    for name in ("overlay.mp4", "overlay.png", "summary.json"):
+    for name in (*FILES, *ROBOT_FILES, "summary.json"):
         (output / name).unlink(missing_ok=True)  # not to be mistaken for this run's
     processes: list[Process] = []
     try:
         start_ros([])
     except StartError as error:
         raise DemoError(str(error)) from error
+    robot = demo_robot(arguments.robot) if arguments.robot else None
     film = Film(output)
-    monitor = Monitor(CAMERA, film)
+    monitor = RobotMonitor(CAMERA, output, robot) if robot else Monitor(CAMERA, film)
     interrupted = False
     try:
         node = Process("pose_node", _node_arguments(arguments), output / "pose_node.log")
         processes.append(node)
+        if robot is not None:
+            processes += [
+                Process(program, options, output / f"{program}.log")
+                for program, options in robot_programs(arguments.robot)
+            ]
         name, options = _camera_arguments(arguments)
         camera = Process(name, options, output / f"{name}.log")
         processes.append(camera)
@@ -126,6 +80,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         monitor.destroy_node()
         rclpy.try_shutdown()
     summary = summarise(monitor, interrupted)
+    if robot is not None and isinstance(monitor, RobotMonitor):
+        summary["robot"] = finish_robot(robot, monitor, output, console)
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -307,12 +263,10 @@ def _report(summary: dict[str, Any], output: Path, console: Console) -> None:
         table.add_row("accuracy", "unknown: this source has no ground truth")
     table.add_row(f"smoothing: {summary['smoothing']}", _steadiness(summary))
     table.add_row("engine", summary["engine"])
+    for name, value in robot_rows(summary.get("robot")):
+        table.add_row(name, value)
     console.print(table)
-    for name, what in (
-        ("overlay.mp4", "the images with the skeletons"),
-        ("overlay.png", "one of them"),
-        ("summary.json", "these figures"),
-    ):
+    for name, what in {**FILES, **ROBOT_FILES, "summary.json": "these figures"}.items():
         if (output / name).exists():
             console.print(f"  {output / name}  {what}", soft_wrap=True)
 
@@ -341,7 +295,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="demo",
         description="Run a camera and pose_node on real topics, and show what comes out.",
     )
-    parser.add_argument("--duration", type=float, default=20.0, help="seconds to run (20)")
+    parser.add_argument(
+        "--duration", type=float, help="seconds to run (20; with a robot 12.5: a reach and a grasp)"
+    )
+    parser.add_argument(
+        "--robot", default="", choices=ROBOTS, help="a simulated robot hand that follows"
+    )
     parser.add_argument(
         "--source", default="", help="a video file or a device (default: rendered hands)"
     )
@@ -361,6 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit code 0 if there were skeletons, 1 if not, 2 for wrong arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.duration is None:
+        options.duration = 12.5 if options.robot else 20.0
     if not options.duration > 0:
         parser.error(f"--duration: expected a positive number of seconds, got {options.duration}")
     console = Console()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
+from ament_index_python.packages import get_package_prefix
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
+
+from vitpose_ros.models.errors import ModelError
+from vitpose_ros.models.store import ModelStore
 
 pytest.importorskip("mujoco")
 
 ROBOT = runpy.run_path(str(Path(__file__).parents[2] / "core" / "retarget" / "two_fingers.py"))
+
+
+def program(name: str) -> str:
+    return str(Path(get_package_prefix("vitpose_ros")) / "lib" / "vitpose_ros" / name)
 
 
 @pytest.mark.parametrize("in_background", [False, True])
@@ -42,3 +52,22 @@ def test_a_node_without_a_robot_stays_alive_says_why_and_ends_on_sigint(
     assert node.process.poll() is None
     assert node.interrupt() == 0
     assert "Traceback" not in node.output()
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.timeout(180)
+def test_the_demo_with_a_robot_writes_film_picture_and_figures(run: Any, tmp_path: Path) -> None:
+    try:
+        ModelStore().get("shadow-hand")
+    except ModelError as error:
+        pytest.skip(str(error))
+    options = ["--robot", "shadow", "--duration", "6", "--script", "still"]
+    demo = run([program("demo"), *options, "--output", str(tmp_path)])
+    assert demo.process.wait(170) == 0, demo.output()
+    figures = json.loads((tmp_path / "summary.json").read_text())["robot"]
+    assert figures["tip_error_mm"]["mean"] < 25, demo.output()
+    assert figures["image_to_command_ms"]["p50"] > 0
+    picture = cv2.imread(str(tmp_path / "robot.png"))
+    assert picture.shape == (644, 1280, 3)
+    assert (tmp_path / "robot.mp4").stat().st_size > 10_000
+    assert not (tmp_path / "overlay.mp4").exists()
