@@ -6,8 +6,14 @@ rendered clip with two hands at 30 Hz (640x480, bgr8; rendered in advance) and r
 the pipeline's time. Memory is the process's resident set after the run, including shared pages. The
 start time is from the launch of the process until it logs that it is active, with models on disk.
 
+Beside it runs `retarget_node` with the Shadow Hand. This process is its robot, which is always
+where it was commanded to be. The time from an image's stamp to its joint command is measured in
+retarget_node, that to its skeletons in pose_node.
+
 JSON: overhead_ms_p50, overhead_ms_p95, rss_mb, start_s; also inference_ms_p50, latency_ms_p50
-(from the stamp to the skeletons' arrival in this process), processed and published.
+(from the stamp to the skeletons' arrival in this process), processed and published;
+image_to_skeletons_ms_p50, image_to_command_ms_p50, command_over_skeletons_ms_p50 (their
+difference), skeletons_to_command_ms_p50 (in retarget_node alone), retarget_rss_mb.
 """
 
 from __future__ import annotations
@@ -18,6 +24,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,11 +34,14 @@ from common import machine, parser, report, write_json
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool
 
 from vitpose_ros.msg import SkeletonArray
+from vitpose_ros.retarget.robot import load_robot
 from vitpose_ros.synthetic.scene import Scene
 
+ROBOT = Path(__file__).resolve().parent.parent / "config" / "robots" / "shadow.yaml"
 RATE_HZ = 30.0
 SIZE = (640, 480)
 CLIP_IMAGES = 150
@@ -48,10 +59,35 @@ class Probe(Node):
         self.latencies_s: list[float] = []
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.create_subscription(SkeletonArray, "skeletons", self._on_skeletons, 10)
+        self.robot_status: dict[str, str] = {}
+        self._robot = load_robot(ROBOT)
+        self._position = [0.0] * len(self._robot.joints)
+        self._joints = self.create_publisher(JointState, "joint_states", qos)
+        self.create_subscription(JointState, "joint_commands", self._on_command, 1)
+        self._clutch = self.create_client(SetBool, "retarget_node/clutch")
+        self.create_timer(0.05, self._be_robot)
+
+    def _on_command(self, message: JointState) -> None:
+        self._position = list(message.position)
+
+    def _be_robot(self) -> None:
+        names = [joint.state for joint in self._robot.joints]
+        self._joints.publish(JointState(name=names, position=self._position))
+        if self.robot_state.startswith("released") and self._clutch.service_is_ready():
+            self._clutch.call_async(SetBool.Request(data=True))
+
+    @property
+    def robot_state(self) -> str:
+        """What retarget_node says that the robot does."""
+        return self.robot_status.get("message", "")
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.status = {item.key: item.value for item in status.values}
+            values = {item.key: item.value for item in status.values}
+            if "commands sent" in values:
+                self.robot_status = {**values, "message": status.message}
+            else:
+                self.status = values
 
     def _on_skeletons(self, message: SkeletonArray) -> None:
         stamp = message.header.stamp
@@ -59,22 +95,24 @@ class Probe(Node):
         self.latencies_s.append(1e-9 * now_ns - stamp.sec - 1e-9 * stamp.nanosec)
 
 
-def start_node() -> tuple[subprocess.Popen[str], float]:
-    """Start pose_node; return it and the seconds until it logged that it is active."""
+def start_node(
+    command: Sequence[str] = ("pose_node",), active: str = "active: waiting for images"
+) -> tuple[subprocess.Popen[str], float]:
+    """Start a node; return it and the seconds until it logged that it is active."""
     begun = time.monotonic()
     process = subprocess.Popen(
-        ["pose_node"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
     said = []
     for line in process.stdout:
         said.append(line)
-        if "active: waiting for images" in line:
+        if active in line:
             return process, time.monotonic() - begun
         if "not active" in line or time.monotonic() - begun > START_TIMEOUT_S:
             break
     process.send_signal(signal.SIGINT)
-    raise SystemExit("pose_node did not become active:\n" + "".join(said))
+    raise SystemExit(f"{command[0]} did not become active:\n" + "".join(said))
 
 
 def clip() -> list[array.array[int]]:
@@ -116,6 +154,10 @@ def measure(seconds: float, starts: int) -> dict[str, Any]:
     rclpy.init()
     probe = Probe()
     start_s = []
+    retarget, _ = start_node(
+        ("retarget_node", "--ros-args", "-p", f"robot:={ROBOT}", "-p", "deadman:=false"),
+        "active; nothing moves",
+    )
     try:
         for attempt in range(starts):
             process, took_s = start_node()
@@ -130,13 +172,23 @@ def measure(seconds: float, starts: int) -> dict[str, Any]:
         settle = time.monotonic() + 1.5  # until the node's next status, which covers all images
         while time.monotonic() < settle:
             rclpy.spin_once(probe, timeout_sec=0.1)
-        rss_mb = resident_mb(process.pid)
+        rss_mb, retarget_mb = resident_mb(process.pid), resident_mb(retarget.pid)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        for one in (process, retarget):
+            one.send_signal(signal.SIGINT)
+            one.communicate(timeout=10)
         probe.destroy_node()
         rclpy.try_shutdown()
+    robot = probe.robot_status
+    to_skeletons = float(probe.status["image age (ms) median"])
+    to_command = float(robot["image to command (ms) median"])
     return {
+        "image_to_skeletons_ms_p50": to_skeletons,
+        "image_to_command_ms_p50": to_command,
+        "command_over_skeletons_ms_p50": to_command - to_skeletons,
+        "skeletons_to_command_ms_p50": float(robot["skeletons to command (ms) median"]),
+        "retarget_rss_mb": retarget_mb,
+        "commands_sent": int(robot["commands sent"]),
         "overhead_ms_p50": float(probe.status["overhead (ms) median"]),
         "overhead_ms_p95": float(probe.status["overhead (ms) p95"]),
         "inference_ms_p50": float(probe.status["inference (ms) median"]),
@@ -165,6 +217,16 @@ def main() -> None:
             ("stamp to skeletons' arrival, median, ms", figures["latency_ms_p50"], None),
             ("resident memory, MB", figures["rss_mb"], 400.0),
             ("start to active, s", figures["start_s"], 3.0),
+            (
+                "stamp to skeletons published, median, ms",
+                figures["image_to_skeletons_ms_p50"],
+                None,
+            ),
+            ("stamp to joint command, median, ms", figures["image_to_command_ms_p50"], None),
+            ("  of it more than for the skeletons", figures["command_over_skeletons_ms_p50"], 2.0),
+            ("  in retarget_node", figures["skeletons_to_command_ms_p50"], None),
+            ("retarget_node's resident memory, MB", figures["retarget_rss_mb"], None),
+            ("joint commands sent", figures["commands_sent"], None),
             ("images processed", figures["processed"], None),
             ("images published", figures["published"], None),
         ],

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState
+from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState, ZSource
 
 BoolArray = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float64]
 
+_SEEN = (ZSource.MEASURED, ZSource.TRIANGULATED, ZSource.TRUTH)
 _NAMES = {Side.LEFT: "left", Side.RIGHT: "right"}
 
 
@@ -105,8 +106,9 @@ class HandChoice:
 def finger_points(hand: Instance, predicted: bool) -> tuple[Array, BoolArray] | None:
     """The joints (21, 3) in metres from which fingers are taken, and which of them may be used.
 
-    The model's shape where it gives one: it is complete and does not depend on depth. Else metric
-    positions. None if neither is known. Joints that were not measured in this image cannot be used.
+    Metric positions where a depth image or several cameras measured some of them; else the model's
+    shape, which rests on its own idea of depth; else metric positions of an assumed size. None if
+    nothing is known. Joints that were not measured in this image cannot be used.
 
     Parameters
     ----------
@@ -117,7 +119,9 @@ def finger_points(hand: Instance, predicted: bool) -> tuple[Array, BoolArray] | 
     joints: Keypoints = hand.keypoints
     states = hand.raw.state if predicted else joints.state
     measured = states >= JointState.MEASURED
-    for points in (joints.shape_xyz, joints.xyz):
+    seen = np.isin(joints.z_source, _SEEN) & measured
+    order = (joints.xyz, joints.shape_xyz) if seen.any() else (joints.shape_xyz, joints.xyz)
+    for points in order:
         known = measured & np.isfinite(points).all(axis=1)
         if known.any():
             return points.astype(np.float64), known

@@ -90,6 +90,8 @@ def _node_arguments(arguments: argparse.Namespace) -> list[str]:
     options = ["--ros-args", "-r", f"image:=/{CAMERA}/image_raw"]
     if arguments.hands:
         options += ["-p", f"hand_model:={arguments.hands}"]
+    if arguments.robot and not arguments.source:  # fingers that bend away are measured, not guessed
+        options += ["-p", f"depth_topic:=/{CAMERA}/depth/image_raw"]
     return options
 
 

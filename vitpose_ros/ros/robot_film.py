@@ -71,11 +71,12 @@ class RobotFilm:
         network, limits and the robot's inertia are all in it. Beside it, the same against the true
         hand of the image, where there is one.
         """
-        shown, true = [], []
+        shown, true, images = [], [], 0
         for shot in self._monitor.shots:
             joints = self._monitor.joints_at(shot.seen_ns)
             if joints is None or shot.state != FOLLOWING:
                 continue
+            images += 1
             shown += self._errors(self._followed(shot.instances), joints)
             true += self._errors(
                 self._followed(self._monitor.true_hands.get(shot.stamp_ns, ())), joints
@@ -83,7 +84,7 @@ class RobotFilm:
         latency = self._monitor.command_ms
         return {
             "robot": self._robot.name,
-            "images_followed": len(shown) // len(FINGERS),
+            "images_followed": images,
             "tip_error_mm": _spread(shown),
             "tip_error_to_truth_mm": _spread(true),
             "image_to_command_ms": {
@@ -97,13 +98,12 @@ class RobotFilm:
         }
 
     def _errors(self, hand: Instance | None, joints: Array) -> list[float]:
-        """Of all five tips, mm; none if one is not known."""
+        """Of the tips of all fingers that are known as a whole, mm."""
         placed = _in_operator_frame(hand)
         if placed is None:
             return []
-        points, known, _ = placed
-        errors = self._solver.tip_errors(points, known, joints)
-        return [1e3 * error for error in errors.values()] if len(errors) == len(FINGERS) else []
+        errors = self._solver.tip_errors(placed[0], placed[1], joints)
+        return [1e3 * error for error in errors.values()]
 
     def _followed(self, instances: Iterable[Instance]) -> Instance | None:
         hands = [

@@ -88,14 +88,20 @@ def test_a_latched_hand_whose_side_changes_is_not_followed():
     assert choice.pick([hand(3, Side.LEFT)])[0] is None
 
 
-def test_fingers_are_taken_from_the_shape_else_from_metric_joints_and_never_from_both():
+@pytest.mark.parametrize(
+    ("source", "metric_wins"),
+    [(ZSource.MEASURED, True), (ZSource.TRIANGULATED, True), (ZSource.ASSUMED, False)],
+)
+def test_measured_joints_win_over_the_models_shape_and_its_shape_over_an_assumed_size(
+    source, metric_wins
+):
     shape = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
-    metric, source = shape + 1, np.full(21, ZSource.MEASURED, np.uint8)
-    both = hand(shape_xyz=shape, xyz=metric, z_source=source)
-    np.testing.assert_array_equal(finger_points(both, False)[0], shape)
-    np.testing.assert_array_equal(
-        finger_points(hand(xyz=metric, z_source=source), False)[0], metric
-    )
+    given = {"xyz": shape + 1, "z_source": np.full(21, source, np.uint8)}
+    both = hand(shape_xyz=shape, **given)
+    expected = shape + 1 if metric_wins else shape
+    np.testing.assert_array_equal(finger_points(both, False)[0], expected)
+    np.testing.assert_array_equal(finger_points(hand(**given), False)[0], shape + 1)
+    np.testing.assert_array_equal(finger_points(hand(shape_xyz=shape), False)[0], shape)
     assert finger_points(hand(), False) is None
 
 

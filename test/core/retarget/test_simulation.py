@@ -30,7 +30,7 @@ def test_the_simulated_shadow_hand_takes_the_commanded_pose(shadow, grasp):
 
 
 def test_a_description_without_masses_or_actuators_cannot_be_simulated(make_robot):
-    with pytest.raises(RobotError, match="cannot be simulated: .*mass"):
+    with pytest.raises(RobotError, match=r"cannot be simulated: .*mass"):
         SimulatedHand(make_robot())
     inertia = '<mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/>'
     heavy = re.sub(
