@@ -11,7 +11,8 @@ same, robot simulated); from colour images (the model's shape), and from colour 
 colour_mm_mean, colour_mm_p95, depth_mm_mean, depth_mm_p95 (against the true hand),
 colour_own_mm_mean, depth_own_mm_mean (against the skeleton found), colour_share_of_images,
 depth_share_of_images (every finger known); solver_ms_p50, solver_ms_p95; rest_rad (largest change
-per call on a still hand); pinch_mm (gap of the robot's thumb and index tips when the operator's are 5 mm apart).
+per call on a still hand); pinch_mm (gap of the robot's thumb and index tips when the operator's are
+5 mm apart).
 """
 
 from __future__ import annotations
