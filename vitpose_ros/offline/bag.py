@@ -18,7 +18,7 @@ from vitpose_ros.ingest.stamps import StampGate, stamp_ns
 from vitpose_ros.offline.bag_depth import BagDepth
 from vitpose_ros.offline.bag_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, LOG, typestore
 from vitpose_ros.offline.errors import OfflineError, missing_library
-from vitpose_ros.offline.salvage import salvage
+from vitpose_ros.offline.salvage import is_cut, salvage
 from vitpose_ros.offline.source import Losses, Shot
 from vitpose_ros.types import Frame
 
@@ -103,14 +103,14 @@ class Bag:
         try:
             return opened(part)
         except Exception as error:
-            files = [part] if part.is_file() else sorted(part.glob("*.mcap"))
-            if not files or any(f.suffix != ".mcap" for f in files):
-                raise OfflineError(f"{part} cannot be read: {error}{_remedy(part)}") from error
             if part.is_dir():
+                files = " ".join(str(f) for f in part.iterdir() if f.suffix in BAG_SUFFIXES)
                 raise OfflineError(
                     f"{part} cannot be read as its metadata.yaml describes it ({error}). Give its "
-                    f"files one by one: {' '.join(str(f) for f in files)}"
+                    f"files one by one: {files}"
                 ) from error
+            if not is_cut(part):
+                raise OfflineError(f"{part} cannot be read: {error}{_remedy(part)}") from error
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=work)))
             repaired, lost = salvage(part, folder, str(error))
             self.notes.append(lost)
@@ -127,7 +127,9 @@ class Bag:
                 try:
                     yield from reader.messages(connections=own or list(reader.connections))
                 except self._error_class as error:
-                    raise OfflineError(f"{self.path} is damaged: {error}") from error
+                    raise OfflineError(
+                        f"{self.path} is damaged: {error}{_remedy(self.path)}"
+                    ) from error
 
     def episodes(self) -> list[Episode]:
         """The episodes that were marked while it was recorded."""
@@ -143,11 +145,10 @@ class Bag:
 
 
 def _remedy(part: Path) -> str:
-    if part.suffix == ".db3" or part.is_dir():
-        return (
-            ". If the recorder was killed: sqlite3 FILE.db3 .recover | sqlite3 NEW.db3, or "
-            "ros2 bag reindex FOLDER where metadata.yaml is missing"
-        )
+    if part.suffix == ".db3":
+        return ". If the recorder was killed: sqlite3 FILE.db3 .recover | sqlite3 NEW.db3"
+    if part.suffix == ".mcap":
+        return ". `mcap recover FILE` copies what is whole"
     return ""
 
 

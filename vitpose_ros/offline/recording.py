@@ -90,7 +90,10 @@ def annotate(
         settings = replace(
             settings, smoothing=PRESETS["none"], biomechanics=False, prediction_horizon_s=0.0
         )
-    pipeline = make_pipeline(settings)
+    try:
+        pipeline = make_pipeline(settings)
+    except ValueError as error:  # the view does not fit the settings
+        raise OfflineError(str(error)) from error
     images: list[Annotated] = []
     for shot in read_ahead(iter(source)):
         frame = shot.frame
@@ -112,12 +115,12 @@ def annotate(
     if not images:
         reasons = "; ".join(source.losses.sentences()) or "it has none"
         raise OfflineError(f"no image could be used: {reasons}")
+    if static:
+        return Annotation(images, pipeline.layouts, "none", 0.0)
     if as_live:
         return Annotation(
             images, pipeline.layouts, parameters.smoothing_text, parameters.prediction_horizon
         )
-    if static:
-        return Annotation(images, pipeline.layouts, "none", 0.0)
     return _settled(images, pipeline.layouts, parameters)
 
 

@@ -8,6 +8,16 @@ from pathlib import Path
 from vitpose_ros.models.progress import size_text
 from vitpose_ros.offline.errors import OfflineError, missing_library
 
+_MAGIC = b"\x89MCAP0\r\n"
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a file begins as an mcap file and does not end as one."""
+    with path.open("rb") as stream:
+        begins = stream.read(len(_MAGIC)) == _MAGIC
+        stream.seek(-min(len(_MAGIC), path.stat().st_size), 2)
+        return begins and stream.read() != _MAGIC
+
 
 def salvage(path: Path, folder: Path, reason: str) -> tuple[Path, str]:
     """Copy every whole message of a damaged file into a new one.

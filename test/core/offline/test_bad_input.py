@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -44,6 +45,13 @@ def no_mcap(folder, make_bag, hands):
     return path
 
 
+def foreign_mcap(folder, make_bag, hands):
+    bag = make_bag(folder / "take_bag", {TOPIC: ("raw", "bgr8", hands[:1])})
+    data = next(bag.glob("*.mcap")).read_bytes()
+    (folder / "take.mcap").write_bytes(data.replace(b"ros2", b"ros1", 1))
+    return folder / "take.mcap"
+
+
 def no_sqlite(folder, make_bag, hands):
     path = folder / "take.db3"
     path.write_bytes(b"SQLite format 3\0" + bytes(40))
@@ -72,6 +80,7 @@ def images_without_times(folder, make_bag, hands):
         (depth_alone, "has no image topic", "its image topics are /camera/aligned/image"),
         (stamps_all_zero, "the stamp is zero", "stamp each image"),
         (no_mcap, "no message in it is whole", ""),
+        (foreign_mcap, "Profile is not ros2", "cannot be read"),
         (no_sqlite, "cannot be read", ".recover"),
         (video_without_frames, "cannot open", "ffmpeg"),
         (images_without_times, "no time is known for '0.png'", "--rate HZ"),
@@ -178,4 +187,19 @@ def test_several_sizes_are_annotated_but_make_no_video(annotate, make_bag, hands
     shutil.rmtree(tmp_path / "out")
     code, said, out = annotate(bag, "--write", "overlay")
     assert code == 1 and "several sizes (160x120, 320x240)" in said
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [("rosbags.rosbag2", []), ("pyarrow.parquet", []), ("av", ["--write", "overlay"])],
+    ids=["rosbags", "pyarrow", "av"],
+)
+def test_a_library_that_is_missing_is_named_with_the_command_that_installs_it(
+    annotate, make_bag, hands, tmp_path, monkeypatch, module, words
+):
+    bag = make_bag(tmp_path / "take", {TOPIC: ("raw", "bgr8", hands[:1])})
+    monkeypatch.setitem(sys.modules, module, None)
+    code, said, out = annotate(bag, *words)
+    assert code == 1 and "pip install" in said and module.partition(".")[0] in said
     assert not list(out.iterdir())
