@@ -152,6 +152,7 @@ class Lifter:
                 off = np.linalg.norm(model - xyz, axis=1)
                 std = np.hypot(std, np.where(np.isnan(off), 0.0, _DOUBT * off))
         std[~measured] = np.nan
+        across = joints.uv_std[part] / frame.camera.fx  # rad; NaN where the model tells none
         kind = np.where(measured, ZSource.MEASURED, ZSource.NONE)
         if measured.any():
             xyz, std = inferred(xyz, std, rays, reach, model if measured.any() else None)
@@ -162,7 +163,8 @@ class Lifter:
                 xyz = rays * distance[:, None]
                 std = np.hypot(_DISTANCE_STD * distance, _FIT_STD_M)
                 kind[~np.isnan(distance)] = ZSource.ASSUMED
-        return xyz, std, kind.astype(np.uint8)
+        std = np.fmax(std, across * np.linalg.norm(xyz, axis=1))
+        return xyz, np.where(np.isnan(xyz[:, 2]), np.nan, std), kind.astype(np.uint8)
 
     def _measured(
         self, frame: Frame, depth: Depth, uv: Array, rays: Array, radii: Array

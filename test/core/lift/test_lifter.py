@@ -9,9 +9,11 @@ import pytest
 
 from vitpose_ros.camera import CameraModel
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, LEFT_HAND_START
+from vitpose_ros.lift import lift
 from vitpose_ros.lift.lifter import Lifter
 from vitpose_ros.lift.settings import LiftSettings
 from vitpose_ros.synthetic.scene import Scene
+from vitpose_ros.transform import Transform
 from vitpose_ros.types import (
     NO_ID,
     Depth,
@@ -129,6 +131,31 @@ def test_the_standard_deviation_is_honest(from_depth):
     off = np.concatenate([np.linalg.norm(j.xyz - h.xyz, axis=1) for j, h in from_depth])
     assert (off < sure).mean() > 0.68 and (off < 2 * sure).mean() > 0.95
     assert np.median(sure) < 0.012
+
+
+def test_a_joint_whose_pixel_is_uncertain_is_uncertain_across_its_ray(shots, camera):
+    shot = shots[2]
+    given = instance(shot.hands[0])
+    vague = replace(given.raw, uv_std=np.full(21, 40.0, np.float32))
+    (found,) = Lifter(LiftSettings())(
+        frame(camera, as_metres(shot)), [replace(given, keypoints=vague, raw=vague)]
+    )
+    across = 40 / camera.fx * np.linalg.norm(found.raw.xyz, axis=1)
+    assert (found.raw.xyz_std >= 0.999 * across).all() and np.isfinite(found.raw.xyz_std).all()
+
+
+def test_in_the_target_frame_joints_are_the_same_points_and_without_a_transform_none(shots, camera):
+    shot = shots[2]
+    given = [instance(shot.hands[0])]
+    to_target = Transform.from_quaternion((0.1, -0.2, 0.3, 0.9), (1.0, 2.0, 3.0))
+    here = frame(camera, as_metres(shot))
+    results = [
+        lift([Lifter(LiftSettings())], [replace(here, to_target=transform)], [given])[0][0].raw
+        for transform in (None, to_target, Transform.unknown())
+    ]
+    np.testing.assert_allclose(results[1].xyz, to_target.points(results[0].xyz), atol=1e-5)
+    assert (results[0].z_source == results[1].z_source).all()
+    assert np.isnan(results[2].xyz).all() and (results[2].z_source == ZSource.NONE).all()
 
 
 def test_pixels_scores_and_states_do_not_change(shots, camera):
