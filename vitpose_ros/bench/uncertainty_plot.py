@@ -57,7 +57,7 @@ def plot(joints: Mapping[str, Joints], path: Path) -> None:
         sizes.set(xlabel="uv_std, % of the crop", xlim=(0, top), ylim=(0, 1.25 * top))
     axes[0][0].set_ylabel("share of the errors within")
     axes[0][0].legend(loc="lower right", frameon=False)
-    axes[1][0].set_ylabel("68 % of the errors are below, % of the crop")
+    axes[1][0].set_ylabel("68th percentile of errors, % of the crop")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
