@@ -228,6 +228,7 @@ def test_everything_the_code_uses_exists_in_the_real_bindings(real):
 
 
 @pytest.mark.network
+@pytest.mark.timeout(300)  # the first run fetches it
 def test_everything_the_code_uses_exists_in_tensorrt_for_rtx(real_rtx):
     found = []
     for name, stub in (*STUBS.items(), *RTX_STUBS.items()):

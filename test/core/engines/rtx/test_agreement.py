@@ -11,7 +11,7 @@ from vitpose_ros.engines.trt.library import Errors, make_logger
 from vitpose_ros.engines.trt.variants import TENSORRT_RTX
 from vitpose_ros.models.convert.precision import make_mixed
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TINY = Path(__file__).parents[4] / "assets" / "vitpose-tiny-synthetic" / "model.onnx"
 IMAGE = (3, 128, 128)

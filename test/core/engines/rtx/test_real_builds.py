@@ -19,7 +19,7 @@ from vitpose_ros.engines.trt.shelf import EngineShelf
 from vitpose_ros.engines.trt.variants import TENSORRT_RTX, TURING
 from vitpose_ros.models.convert.precision import make_mixed
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PROFILE = Profile(1, 4, 16)
 TINY = Path(__file__).parents[4] / "assets" / "vitpose-tiny-synthetic" / "model.onnx"
