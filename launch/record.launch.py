@@ -35,12 +35,15 @@ def absolute(topic, namespace):
     return f"/{inside}/{topic}" if inside else f"/{topic}"
 
 
-def topics_of(image, namespace, extra):
-    """What is recorded: the camera's, the node's, TF, and what the user names."""
-    image = absolute(image, namespace).removesuffix("/compressed")
-    camera = image.rpartition("/")[0]
+def topics_of(image, transport, namespace, extra):
+    """What is recorded: the images that the node takes, the node's, TF, and what the user names."""
+    image = absolute(image, namespace)
+    raw = image.removesuffix("/compressed")
+    if transport == "compressed":
+        image = f"{raw}/compressed"
+    info = f"{raw.rpartition('/')[0]}/camera_info"
     own = (absolute(name, namespace) for name in OF_THE_NODE)
-    return [image, f"{image}/compressed", f"{camera}/camera_info", *own, *ALWAYS, *extra.split()]
+    return [image, info, *own, *ALWAYS, *extra.split()]
 
 
 def free_folder(folder, least_gb):
@@ -67,13 +70,13 @@ def recording(context):
     """The recorder and the marker."""
     given = {
         name: LaunchConfiguration(name).perform(context)
-        for name in ("image", "namespace", "folder", "min_free_gb", "topics", "transport")
+        for name in ("image", "image_transport", "namespace", "folder", "min_free_gb", "topics")
     }
     folder = free_folder(given["folder"], given["min_free_gb"])
-    topics = topics_of(given["image"], given["namespace"], given["topics"])
-    image, compressed = topics[:2]
-    left_out = {"raw": [compressed], "compressed": [image], "both": []}[given["transport"]]
-    wanted = [re.escape(topic) for topic in topics if topic not in left_out]
+    topics = topics_of(
+        given["image"], given["image_transport"], given["namespace"], given["topics"]
+    )
+    wanted = [re.escape(topic) for topic in topics]
     bag = os.path.join(folder, time.strftime("%Y-%m-%d_%H-%M-%S"))
     # A pattern, since how topics are listed differs between distributions. The recorder takes over
     # the QoS that each publisher offers, so the latched layouts are recorded, too.
@@ -105,10 +108,10 @@ def generate_launch_description():
             description="Refuse to start with less free space, and warn below it, GB.",
         ),
         DeclareLaunchArgument(
-            "transport",
-            default_value="compressed",
-            choices=["raw", "compressed", "both"],
-            description="Which of the camera's two image topics is recorded.",
+            "image_transport",
+            default_value="raw",
+            choices=["raw", "compressed"],
+            description="Which images the node takes; the same are recorded.",
         ),
         DeclareLaunchArgument(
             "topics",
@@ -129,7 +132,8 @@ def generate_launch_description():
     pose = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(share("launch", "pose.launch.py")),
         launch_arguments={
-            name: LaunchConfiguration(name) for name in ("image", "namespace", "use_sim_time")
+            name: LaunchConfiguration(name)
+            for name in ("image", "image_transport", "namespace", "use_sim_time")
         }.items(),
     )
     return LaunchDescription(

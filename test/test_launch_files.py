@@ -149,14 +149,14 @@ def recording(tmp_path: Path, **given: str) -> tuple[list[str], Any]:
     ("given", "wanted", "unwanted"),
     [
         (
-            {"image": "/camera/image_raw"},
+            {"image": "/camera/image_raw", "image_transport": "compressed"},
             ["/camera/image_raw/compressed", "/camera/camera_info", "/skeletons", "/tf_static"],
             ["/camera/image_raw", "/camera/image_raw/compressed/x", "/skeletons2"],
         ),
         (
-            {"image": "image_raw", "namespace": "left", "transport": "both", "topics": "/arm/q"},
+            {"image": "image_raw", "namespace": "left", "topics": "/arm/q /arm/v"},
             ["/left/image_raw", "/left/camera_info", "/left/episode_marks", "/arm/q"],
-            ["/skeletons", "/image_raw"],
+            ["/skeletons", "/image_raw", "/left/image_raw/compressed"],
         ),
     ],
     ids=["one camera", "in a namespace"],
