@@ -109,7 +109,7 @@ def start_node(
         said.append(line)
         if active in line:
             return process, time.monotonic() - begun
-        if "not active" in line or time.monotonic() - begun > START_TIMEOUT_S:
+        if "Once this is corrected" in line or time.monotonic() - begun > START_TIMEOUT_S:
             break
     process.send_signal(signal.SIGINT)
     raise SystemExit(f"{command[0]} did not become active:\n" + "".join(said))

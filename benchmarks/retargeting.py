@@ -33,7 +33,7 @@ from vitpose_ros.pipeline import Settings
 from vitpose_ros.retarget.choice import finger_points
 from vitpose_ros.retarget.factory import make_limiter
 from vitpose_ros.retarget.least_squares import LeastSquares
-from vitpose_ros.retarget.operator_frame import operator_axes
+from vitpose_ros.retarget.palm_frame import palm_axes
 from vitpose_ros.retarget.robot import Robot, load_robot
 from vitpose_ros.retarget.simulation import SimulatedHand
 from vitpose_ros.synthetic.scene import Scene
@@ -47,13 +47,13 @@ ALL = np.ones(21, bool)
 
 
 def local(points: npt.NDArray, side: Side) -> Array | None:
-    """Return a hand in its operator frame; None where it has none."""
-    axes = operator_axes(points.astype(np.float64), side)
+    """Return a hand in its palm's frame; None where it has none."""
+    axes = palm_axes(points.astype(np.float64), np.isfinite(points).all(axis=1), side)
     return None if axes is None else (points - points[0]) @ axes
 
 
 def true_hands(seed: int) -> Iterator[Array]:
-    """Yield the right hand of a scene, image by image, in its operator frame."""
+    """Yield the right hand of a scene, image by image, in its palm's frame."""
     scene = Scene("grasp", seed=seed, hands=1)
     for number in range(round(scene.duration_s * RATE_HZ)):
         hand = scene.truth(number / RATE_HZ)[0]

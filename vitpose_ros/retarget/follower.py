@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vitpose_ros.layouts import WRIST
 from vitpose_ros.retarget.choice import HandChoice, finger_points
-from vitpose_ros.retarget.operator_frame import OperatorFrames
+from vitpose_ros.retarget.palm_frame import palm_axes
 from vitpose_ros.retarget.retargeter import Retargeted, Retargeter
 from vitpose_ros.types import Instance, Side
 
@@ -29,7 +30,6 @@ class HandFollower:
     def __init__(self, side: Side, retargeter: Retargeter) -> None:
         self.choice = HandChoice(side)
         self._side, self._retargeter = side, retargeter
-        self._frames = OperatorFrames()
         self._last: Sequence[Instance] = ()
         self._last_ns, self._predicted = 0, False
 
@@ -50,7 +50,6 @@ class HandFollower:
     def restart(self) -> None:
         """Tracking restarted: ids of earlier images mean nothing any more."""
         self.choice.restart()
-        self._frames.reset()
 
     def see(
         self, stamp_ns: int, instances: Sequence[Instance], predicted: bool
@@ -75,7 +74,7 @@ class HandFollower:
         if found is None:
             return _NO_SHAPE.format(id=hand.track_id)
         points, known = found
-        frame = self._frames(hand.track_id, self._last_ns, points, self._side)
-        if frame is None:
+        axes = palm_axes(points, known, self._side)
+        if axes is None:
             return f"the palm of hand {hand.track_id} cannot be seen well enough for a direction"
-        return self._retargeter(frame.local(points), known, min(max(dt_s, 1e-3), 0.1))
+        return self._retargeter((points - points[WRIST]) @ axes, known, min(max(dt_s, 1e-3), 0.1))

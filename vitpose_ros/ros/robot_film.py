@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vitpose_ros.layouts import FINGERS, HAND21
 from vitpose_ros.retarget.choice import finger_points
 from vitpose_ros.retarget.least_squares import LeastSquares
-from vitpose_ros.retarget.operator_frame import operator_axes
+from vitpose_ros.retarget.palm_frame import palm_axes
 from vitpose_ros.retarget.robot import Robot
 from vitpose_ros.retarget.simulation import SimulatedHand
 from vitpose_ros.ros.robot_monitor import FOLLOWING, RobotMonitor, Shot
@@ -254,7 +254,7 @@ def _in_operator_frame(hand: Instance | None) -> tuple[Array, BoolArray, Array] 
     if hand is None or found is None:
         return None
     points, known = found
-    axes = operator_axes(points, hand.side)
+    axes = palm_axes(points, known, hand.side)
     return None if axes is None else ((points - points[0]) @ axes, known, axes)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.retarget.operator_frame import operator_axes
+from vitpose_ros.retarget.palm_frame import palm_axes
 from vitpose_ros.retarget.robot import Robot, load_robot
 from vitpose_ros.synthetic.scene import Scene
 
@@ -41,13 +41,13 @@ def shadow() -> Robot:
 
 @pytest.fixture(scope="session")
 def grasp() -> list[np.ndarray]:
-    """The right hand of the rendered grasp at 30 Hz, each (21, 3) m in the operator frame."""
+    """The right hand of the rendered grasp at 30 Hz, each (21, 3) m in the palm's frame."""
     scene = Scene("grasp", seed=3, hands=1)
     hands = [scene.truth(number / 30)[0] for number in range(int(30 * scene.duration_s))]
     poses = []
     for hand in hands:
         xyz = hand.xyz.astype(np.float64)
-        axes = operator_axes(xyz, hand.side)
+        axes = palm_axes(xyz, np.ones(21, bool), hand.side)
         assert axes is not None
         poses.append((xyz - xyz[0]) @ axes)
     return poses
