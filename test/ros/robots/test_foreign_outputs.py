@@ -11,7 +11,10 @@ from sensor_msgs.msg import PointCloud2
 from vitpose_ros.retarget.openxr import JOINTS
 from vitpose_ros.types import Side, TrackState
 
-pytestmark = pytest.mark.timeout(600)  # building takes most of it, on a busy machine
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),  # building takes most of it, on a busy machine
+]
 
 
 def test_wrists_with_a_metric_position_are_in_tf_under_the_frame_of_the_image(
