@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 from vitpose_ros.factory import load_pipeline
 from vitpose_ros.lift.settings import LiftSettings
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.pipeline import Settings
+from vitpose_ros.pipeline import Pipeline, Settings
 from vitpose_ros.retarget.angles import HAND_ANGLES, hand_angles, side_axes
 from vitpose_ros.retarget.operator import Operator, OperatorHand
 from vitpose_ros.retarget.operator_frame import operator_axes
@@ -33,8 +33,7 @@ from vitpose_ros.synthetic.truth import TrueHand
 from vitpose_ros.types import Depth, Frame
 
 SCRIPTS = ("reach", "grasp", "rotate")
-SEEDS = (1, 2)
-RATE_HZ, IMAGES = 10.0, 60
+SEED, RATE_HZ, IMAGES = 1, 10.0, 50
 FLEXIONS = [i for i, name in enumerate(HAND_ANGLES) if name.endswith("flexion")]
 SOURCES = {"shape": "the network's shape", "assumed": "an assumed size", "depth": "depth"}
 
@@ -47,12 +46,14 @@ def true_size_m(scene: Scene) -> float:
     return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
 
-def pairs(source: str, script: str, seed: int) -> Iterator[tuple[TrueHand, OperatorHand | None]]:
+def pairs(
+    pipeline: Pipeline, source: str, script: str
+) -> Iterator[tuple[TrueHand, OperatorHand | None]]:
     """Every true hand in view, and the one that commanded for its side."""
-    scene = Scene(script, seed=seed)
+    scene, operator = Scene(script, seed=SEED), Operator()
     size_m = true_size_m(scene) if source == "assumed" else 0.0
-    settings = Settings(lifting=LiftSettings(hand_size_m=size_m))
-    pipeline, operator = load_pipeline(ModelStore(), settings=settings), Operator()
+    pipeline.update(Settings(lifting=LiftSettings(hand_size_m=size_m)))
+    pipeline.reset()
     for number in range(IMAGES):
         time_s = number / RATE_HZ
         rendering = scene.render(time_s)
@@ -75,31 +76,37 @@ def errors(true: TrueHand, found: OperatorHand) -> tuple[float, float, float]:
     apart = found.frame.local(found.points) - (points - points[0]) @ axes
     angles = hand_angles(side_axes(points, true.side), true.side).values
     flexions = np.abs(found.angles.values - angles)[FLEXIONS]
+    joints = np.linalg.norm(apart[1:], axis=1)
     return (
         float(np.degrees(turned)),
-        1000 * float(np.nanmedian(np.linalg.norm(apart[1:], axis=1))),
-        float(np.degrees(np.nanmedian(flexions))),
+        1000 * _median(joints),
+        float(np.degrees(_median(flexions))),
     )
+
+
+def _median(values: Array) -> float:
+    """Of those that are known; NaN if none is, as without a palm no angle is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def main() -> None:
     """Measure, print, and write the JSON."""
     options = parser(__doc__).parse_args()
-    figures = {}
+    figures, pipeline = {}, load_pipeline(ModelStore())
     for source in SOURCES:
         found, count = [], 0
         for script in SCRIPTS:
-            for seed in SEEDS:
-                for true, hand in pairs(source, script, seed):
-                    count += 1
-                    if hand is not None and hand.metric == (source != "shape"):
-                        found.append(errors(true, hand))
+            for true, hand in pairs(pipeline, source, script):
+                count += 1
+                if hand is not None and hand.metric == (source != "shape"):
+                    found.append(errors(true, hand))
         turned, joints, flexions = np.array(found).T
         figures[source] = {
             "orientation_deg": float(np.median(turned)),
             "orientation_95_deg": float(np.percentile(turned, 95)),
-            "joints_mm": float(np.median(joints)),
-            "flexion_deg": float(np.median(flexions)),
+            "joints_mm": float(np.nanmedian(joints)),
+            "flexion_deg": float(np.nanmedian(flexions)),
             "coverage": len(found) / count,
         }
     heads = ("source", "orientation, deg", "95 %", "joints, mm", "flexions, deg", "coverage")
