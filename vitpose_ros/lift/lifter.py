@@ -155,7 +155,7 @@ class Lifter:
         across = joints.uv_std[part] / frame.camera.fx  # rad; NaN where the model tells none
         kind = np.where(measured, ZSource.MEASURED, ZSource.NONE)
         if measured.any():
-            xyz, std = inferred(xyz, std, rays, reach, model if measured.any() else None)
+            xyz, std = inferred(xyz, std, rays, reach, model)
             kind[~measured & ~np.isnan(xyz[:, 2])] = ZSource.INFERRED
         elif hand and length_m is not None:
             distance = fit_distance(with_lengths(shape, length_m), rays, seen)
