@@ -44,7 +44,9 @@ _DOUBT = 0.5
 _DISTANCE_STD, _FIT_STD_M = 0.09, 0.025
 """Of a hand that is placed by its size: of its distance, as a share, and of each joint."""
 
-_LONG_BONES = [bone for bone, (_, _, share) in enumerate(HAND_TREE) if share > 0.4]
+_LONG_BONES = [bone for bone in HAND_TREE if bone[2] > 0.4]
+_LONG_FROM, _LONG_TO = [bone[0] for bone in _LONG_BONES], [bone[1] for bone in _LONG_BONES]
+_LONG_SHARES = np.array([bone[2] for bone in _LONG_BONES])
 _LEAST_LONG = 3
 _MEMORY = 60
 """Images over which a measured hand's size is averaged."""
@@ -190,11 +192,8 @@ class Lifter:
 
     def _learnt(self, key: tuple[int, int], xyz: Array) -> float | None:
         """The length of a hand, measured by the bones of its palm; None while it is not known."""
-        lengths = [
-            float(np.linalg.norm(xyz[b] - xyz[a]) / share)
-            for a, b, share in (HAND_TREE[bone] for bone in _LONG_BONES)
-        ]
-        known = [length for length in lengths if not np.isnan(length)]
+        lengths = np.sqrt(np.square(xyz[_LONG_TO] - xyz[_LONG_FROM]).sum(axis=1)) / _LONG_SHARES
+        known = lengths[~np.isnan(lengths)]
         if len(known) < _LEAST_LONG:
             return self._hand_length(key)
         length = float(np.clip(np.median(known), SMALLEST_HAND_M, LARGEST_HAND_M))

@@ -114,28 +114,29 @@ class DepthInput:
             return None
         if frame.camera is None:
             self._refuse(
+                "camera",
                 "the colour image has no camera_info that can be used, so that its rays are not "
-                "known"
+                "known",
             )
             return None
         try:
             depth = read_depth(message, round(parameters.max_megapixels * 1e6))
         except ImageError as error:
-            self._refuse(str(error))
+            self._refuse(error.kind, str(error))
             return None
         rectified = is_rectified(parameters.image_rectified, self.topic)
         own = depth_camera(self._info, frame, rectified, parameters.input_mirrored)
         self._refused = foreign(depth, message.header.frame_id, frame, own)
         if self._refused:
-            self._refuse(self._refused)
+            self._refuse("not the image's", self._refused)
             return None
         return depth
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, kind: str, reason: str) -> None:
         self._refused = reason
         self._throttle.say(
             self._node.get_logger().warning,
-            reason,
+            kind,
             f"{self.topic}: depth is not used, skeletons go on in 2D: {reason}",
         )
 
