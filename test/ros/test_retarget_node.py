@@ -59,7 +59,9 @@ class Rig:
 
     def start(self, **parameters: Any) -> None:
         given = {"robot": str(self.path), "deadman": False, "approach_velocity": APPROACH}
-        self.node = start(self.graph, **{**given, **parameters})
+        # Times that a busy machine does not exceed by itself.
+        times = {"input_timeout": 0.6, "measured_timeout": 2.0, "deadman_timeout": 1.0}
+        self.node = start(self.graph, **{**given, **times, "max_age": 2.0, **parameters})
 
     @property
     def state(self) -> str:
@@ -113,7 +115,7 @@ class Rig:
 
     def show(self, joints: np.ndarray, until: Callable[[], bool], what: str, **hand: Any) -> None:
         """Images of this hand until something has happened."""
-        deadline_s = time.monotonic() + 20.0
+        deadline_s = time.monotonic() + 40.0
         while not until():
             self.frame(self.instance(joints, **hand))
             assert time.monotonic() < deadline_s, f"no {what}; state: {self.state}"
@@ -148,7 +150,7 @@ class Rig:
             if dt_s:
                 assert (np.abs(now - before) <= ACCELERATION * dt_s + 1e-6).all()
             before, total_s = now, total_s + dt_s
-        assert total_s <= stamps[-1] - stamps[0] + 0.1
+        assert total_s <= stamps[-1] - stamps[0] + 0.3  # the stamp is taken after the step
 
 
 def start(graph: Any, **parameters: Any) -> RetargetNode:
@@ -205,12 +207,9 @@ def test_whatever_happens_no_command_jumps_or_exceeds_speed_or_acceleration(rig,
     want = "holding: hand 3 is not in view; hand 9 is in view: close the clutch again"
     rig.show(FIST, lambda: rig.state.startswith(want), want, track_id=9)
     rig.follow(FIST, track_id=9)
-    # Half a second without images.
-    begin_s = time.monotonic()
-    while time.monotonic() - begin_s < 0.5:
-        rig.report()
-        time.sleep(0.02)
-    assert rig.state == "holding: no skeletons arrive: is the pose node running?"
+    # More than half a second without images.
+    silent = "holding: no skeletons arrive: is the pose node running?"
+    rig.graph.wait_for(lambda: rig.report() or rig.state == silent, silent)
     rig.show(OPEN, lambda: rig.state == "following", "following again", track_id=9)
     # Half a second in which the node itself does nothing.
     solve, stalls = LeastSquares.__call__, [0.5]
@@ -242,7 +241,7 @@ def test_whatever_happens_no_command_jumps_or_exceeds_speed_or_acceleration(rig,
 def test_an_old_image_and_one_of_the_future_are_not_followed(rig):
     rig.start()
     for back_s, words in (
-        (1.0, "s old (max_age is 0.3 s)"),
+        (5.0, "s old (max_age is 2 s)"),
         (-2.0, "ahead of this machine's"),
     ):
         rig.frame(rig.instance(OPEN), back_s=back_s)
