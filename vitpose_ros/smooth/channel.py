@@ -41,6 +41,11 @@ class Channel:
         """Something is known."""
         return bool(np.isfinite(self._last_s).any())
 
+    @property
+    def size(self) -> Array:
+        """(N,) the objects' sizes as last known, in the unit of the coordinates."""
+        return self._size
+
     def update(self, settings: SmoothingSettings) -> None:
         """Use other settings from the next image on."""
         self._settings = settings

@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.filters import length
+from vitpose_ros.smooth.scale import object_size
 from vitpose_ros.types import FloatArray, JointState, Keypoints
 
 DAMPING_S = 0.1
 """A velocity dies away with this time constant: hands turn back."""
+
+STD_SIZES_PER_S, STD_PER_WAY = 0.45, 0.5
+"""By how much the standard deviation of a predicted joint grows: with time, in object sizes per
+second, and with the distance by which it is extrapolated."""
 
 MAX_HORIZON_S = 0.1
 """The longest horizon that was measured (docs/smoothing.md)."""
@@ -38,6 +44,29 @@ def coasting_s(ahead_s: npt.NDArray | float) -> npt.NDArray:
     return np.asarray(-DAMPING_S * np.expm1(-np.asarray(ahead_s) / DAMPING_S))
 
 
+def grown_std(
+    std: npt.NDArray, size: npt.NDArray, velocity: npt.NDArray, ahead_s: npt.NDArray | float
+) -> FloatArray:
+    """The standard deviation of joints that are predicted for some time.
+
+    Its growth is measured on rendered hands, and on a real one (docs/uncertainty.md).
+
+    Parameters
+    ----------
+    std : (N, K) px, when the joint was measured; NaN stays NaN.
+    size : (N,) px, of the objects.
+    velocity : (N, K, 2) px/s, with which the joint is extrapolated; NaN for none.
+    ahead_s : (N, K), or one for all: time since then.
+
+    Returns
+    -------
+    (N, K) float32, px.
+    """
+    wandered = STD_SIZES_PER_S * size[:, None] * ahead_s
+    gone = STD_PER_WAY * length(np.nan_to_num(velocity).astype(np.float64)) * coasting_s(ahead_s)
+    return np.sqrt(std.astype(np.float64) ** 2 + wandered**2 + gone**2).astype(np.float32)
+
+
 def check_horizon(horizon_s: float) -> None:
     """ValueError unless it is a horizon for `ahead`, s."""
     number = isinstance(horizon_s, (int, float)) and not isinstance(horizon_s, bool)
@@ -51,8 +80,8 @@ def check_horizon(horizon_s: float) -> None:
 def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoints:
     """The joints as they will be a little later.
 
-    Measured joints move on by their velocity, damped, and are marked PREDICTED; their uv_std is
-    then unknown. Joints that are predicted already stay.
+    Measured joints move on by their velocity, damped, and are marked PREDICTED; their uv_std grows.
+    Joints that are predicted already stay.
 
     Parameters
     ----------
@@ -69,6 +98,9 @@ def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoin
     seen = keypoints.state >= JointState.OCCLUDED
     time_s = np.where(seen, coasting_s(horizon_s), 0.0)[:, None]
 
+    size = object_size(keypoints.layout, keypoints.uv[None])
+    (std,) = grown_std(keypoints.uv_std[None], size, velocity.uv[None], horizon_s)
+
     def moved(points: FloatArray, speed: FloatArray) -> FloatArray:
         return (points + time_s * np.nan_to_num(speed)).astype(np.float32)
 
@@ -78,5 +110,5 @@ def ahead(keypoints: Keypoints, velocity: Velocity, horizon_s: float) -> Keypoin
         state=np.where(seen, JointState.PREDICTED, keypoints.state).astype(np.uint8),
         xyz=moved(keypoints.xyz, velocity.xyz),
         shape_xyz=moved(keypoints.shape_xyz, velocity.shape_xyz),
-        uv_std=np.where(seen, np.float32(np.nan), keypoints.uv_std),
+        uv_std=np.where(seen, std, keypoints.uv_std),
     )

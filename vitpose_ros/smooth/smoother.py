@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.filters import Mask, planar
+from vitpose_ros.filters import Array, Mask, planar
 from vitpose_ros.layouts import Layout
 from vitpose_ros.smooth.channel import Channel
-from vitpose_ros.smooth.predict import Velocity
+from vitpose_ros.smooth.predict import Velocity, grown_std
 from vitpose_ros.smooth.settings import SmoothingSettings
 from vitpose_ros.types import Correction, FloatArray, JointState, Keypoints, ZSource
 
@@ -69,6 +69,7 @@ class Smoother:
         self._shape = Channel(layout, settings, _USUAL_M[layout.kind])
         shape = count, len(layout)
         self._score = np.zeros(shape)  # as last measured
+        self._uv_std = np.full(shape, np.nan, np.float32)  # the same
         self._z_source = np.zeros(shape, np.uint8)
         self._xyz_std = np.full(shape, np.nan, np.float32)
 
@@ -88,8 +89,8 @@ class Smoother:
         Returns
         -------
         For each track its joints as they are to be published. A joint that was not measured, or
-        was an outlier (Correction.OUTLIER), is PREDICTED, its score falling to 0 within hold_s, and
-        then ABSENT. None: no joint is left.
+        was an outlier (Correction.OUTLIER), is PREDICTED, its score falling to 0 within hold_s and
+        its uv_std growing, and then ABSENT. None: no joint is left.
 
         Raises
         ------
@@ -119,7 +120,7 @@ class Smoother:
             "uv": np.ascontiguousarray(np.where(known[..., None], points, np.nan), np.float32),
             "score": np.where(known, np.clip(fading, 0.0, 1.0), 0.0).astype(np.float32),
             "state": np.where(used, state, JointState.PREDICTED * known).astype(np.uint8),
-            "uv_std": np.where(used, _stack(given, "uv_std"), np.float32(np.nan)),
+            "uv_std": self._std(given, used, known, age),
         }
         outlier |= self._add_metres(rows, given, used, known, time_s)
         corrected = _stack(given, "corrected") | (Correction.OUTLIER * outlier).astype(np.uint8)
@@ -128,6 +129,14 @@ class Smoother:
             _made(self._layout, rows, i) if there else None
             for i, there in enumerate(known.max(axis=1))
         ]
+
+    def _std(self, given: Sequence[Keypoints], used: Mask, known: Mask, age: Array) -> FloatArray:
+        """(N, K) px: as measured, or grown since the joint was measured last."""
+        np.copyto(self._uv_std, _stack(given, "uv_std"), where=used)
+        if used.all() or np.isnan(self._uv_std).all():
+            return self._uv_std.copy()
+        grown = grown_std(self._uv_std, self._uv.size, self._uv.velocity(), age)
+        return np.where(used, self._uv_std, np.where(known, grown, np.float32(np.nan)))
 
     def velocities(self) -> list[Velocity]:
         """How the tracks of the last call move, in their order; for `predict.ahead`."""
@@ -205,6 +214,8 @@ class Smoother:
             channel.take(rows)
         # A fresh track's are written before they are read.
         self._score, self._z_source = self._score[rows], self._z_source[rows]
+        self._uv_std = self._uv_std[rows]
+        self._uv_std[rows < 0] = np.nan
         self._xyz_std = self._xyz_std[rows]
 
 

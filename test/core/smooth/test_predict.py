@@ -58,12 +58,14 @@ def test_what_is_predicted_or_absent_stays():
     assert out.state[[3, 4]].tolist() == [JointState.PREDICTED, JointState.ABSENT]
 
 
-def test_a_joint_that_moved_ahead_has_an_unknown_standard_deviation():
+def test_the_standard_deviation_of_a_joint_grows_with_the_way_ahead():
     states = np.full(21, JointState.MEASURED, np.uint8)
     states[3] = JointState.PREDICTED
     given = replace(hand(states), uv_std=np.full(21, 2.0, np.float32))
-    std = ahead(given, velocity(), 0.05).uv_std
-    assert std[3] == 2.0 and np.isnan(np.delete(std, 3)).all()
+    given.uv[[0, 5, 17]] += ((0, 100), (0, 0), (30, 0))
+    slow, fast = (ahead(given, velocity(speed), 0.05).uv_std for speed in (0.0, 400.0))
+    assert slow[3] == fast[3] == 2.0
+    assert (np.delete(slow, 3) > 2.5).all() and (np.delete(fast - slow, 3) > 1).all()
 
 
 @pytest.mark.parametrize("horizon_s", [0.0, -0.1])

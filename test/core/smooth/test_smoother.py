@@ -213,7 +213,7 @@ def test_a_single_image_with_a_spike_of_65_px_changes_nothing_visible_and_is_mar
     assert out[30].state[8] == JointState.PREDICTED and out[31].state[8] == JointState.VISIBLE
 
 
-def test_a_joint_keeps_its_standard_deviation_and_one_that_was_not_used_has_none():
+def test_a_joint_keeps_its_standard_deviation_and_that_of_one_that_was_not_used_grows():
     times, points = still(3)
     points[2] = points[2] + 110 * (np.arange(21) == 8)[:, None]
     smoother = hand_smoother()
@@ -222,7 +222,30 @@ def test_a_joint_keeps_its_standard_deviation_and_one_that_was_not_used_has_none
         smoother(ns(t), [(7, k)])[0].uv_std for t, k in zip(times, given, strict=True)
     ][1:]
     assert before.tolist() == list(range(1, 22))
-    assert np.flatnonzero(np.isnan(after)).tolist() == [8]
+    assert np.flatnonzero(after != before).tolist() == [8]
+    assert after[8] > before[8]
+
+
+def test_the_standard_deviation_of_a_held_joint_grows_and_faster_for_a_fast_hand():
+    times, points = still(40)
+    last = {}
+    for speed_px_s in (0.0, 200.0):
+        moved = [uv + speed_px_s * t for t, uv in zip(times, points, strict=True)]
+        smoother, out = hand_smoother(), []
+        for i, (t, uv) in enumerate(zip(times, moved, strict=True)):
+            joint = replace(joints(uv), uv_std=np.full(21, 3, np.float32)) if i < 30 else None
+            out += smoother(ns(t), [(7, joint)])
+        held = np.array([k.uv_std[8] for k in out[29:38]])
+        assert held[0] == 3 and (np.diff(held) > 0).all()
+        last[speed_px_s] = held[-1]
+    assert last[0.0] == pytest.approx(np.hypot(3, 0.45 * PALM_PX * 8 * STEP_S), rel=0.05)
+    assert last[200.0] > last[0.0] + 2
+
+
+def test_an_unknown_standard_deviation_does_not_become_known_by_waiting():
+    times, points = still(40)
+    points = [*points[:30], *[None] * 10]
+    assert np.isnan(play(hand_smoother(), times, points)[35].uv_std).all()
 
 
 def test_a_joint_that_jumps_and_stays_is_followed_from_the_second_image_on():
