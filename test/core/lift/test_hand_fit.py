@@ -83,3 +83,18 @@ def test_bones_get_anatomical_lengths_and_keep_their_directions(hands):
         assert np.linalg.norm(bone) == pytest.approx(0.2 * share)
         assert bone @ before == pytest.approx(np.linalg.norm(bone) * np.linalg.norm(before))
     assert sum(share for a, b, share in HAND_TREE if b in (9, 10, 11, 12)) == pytest.approx(1.0)
+
+
+def test_a_model_that_turns_the_hand_wrongly_is_turned_back_by_the_pixels(hands):
+    angle = np.radians(15)
+    tilt = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    off, unturned = [], []
+    for shape in hands:
+        true = shape + (0.0, 0.0, 0.35)
+        found = fit_distance(shape @ tilt.T, PINHOLE.rays(PINHOLE.project(true)), ALL)
+        relative = np.linalg.norm(true, axis=1)
+        off.append(np.ptp(found - relative))  # of the hand's own depth
+        unturned.append(np.ptp((shape @ tilt.T - shape)[:, 2]))
+    assert np.median(off) < 0.4 * np.median(unturned)
