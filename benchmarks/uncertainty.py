@@ -12,7 +12,8 @@ With --fit the numbers are fitted (on other seeds) and printed for
 `vitpose_ros/keypoints/calibrations.py`.
 
 JSON: per network {scenes_seen, scenes_hidden, scenes_seen_smoothed, scenes_hidden_smoothed,
-any_pose_seen, any_pose_hidden, photographs}, each {within_1, within_2, joints, unknown}.
+any_pose_seen, any_pose_hidden, photographs, and held_0.083_s to held_0.5_s: joints that are
+held for so long}, each {within_1, within_2, joints, unknown}.
 Targets for scenes: within_1 0.60 to 0.76, within_2 0.90 to 0.98.
 """
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -34,6 +35,7 @@ from _mediapipe_peer import data_folder
 from common import machine, parser, report, write_json
 
 from vitpose_ros.bench.uncertainty import (
+    Clip,
     Coverage,
     Features,
     Joints,
@@ -42,6 +44,7 @@ from vitpose_ros.bench.uncertainty import (
     coverage,
     fit,
     follow,
+    held,
     joined,
     scene_joints,
 )
@@ -133,7 +136,9 @@ def annotated() -> Iterator[tuple[npt.NDArray[np.uint8], FloatArray]]:
             yield image.astype(np.uint8, copy=False), true
 
 
-def figures(scenes: Joints, poses: Joints, real: Joints | None) -> dict[str, Coverage]:
+def figures(
+    scenes: Joints, clips: Sequence[Clip], poses: Joints, real: Joints | None
+) -> dict[str, Coverage]:
     """The coverage of every kind of joints."""
     found = {
         "scenes_seen": coverage(scenes.error, scenes.std, scenes.seen),
@@ -143,6 +148,8 @@ def figures(scenes: Joints, poses: Joints, real: Joints | None) -> dict[str, Cov
         "any_pose_seen": coverage(poses.error, poses.std, poses.seen),
         "any_pose_hidden": coverage(poses.error, poses.std, poses.hidden),
     }
+    for time_s, row in held(clips, RATE_HZ).items():
+        found[f"held_{time_s:g}_s"] = row
     if real is not None:
         found["photographs"] = coverage(real.error, real.std, real.seen)
     return found
@@ -173,13 +180,13 @@ def main() -> None:
     drawn: dict[str, Joints] = {}
     for name in options.models:
         networks, features = networks_and_features(name)
-        scenes = scene_joints(networks, SCRIPTS[1:], seeds, RATE_HZ, features, tell)
+        scenes, clips = scene_joints(networks, SCRIPTS[1:], seeds, RATE_HZ, features, tell)
         poses = any_pose(networks, options.poses, FIT_POSES if options.fit else POSES, features)
         if options.fit:
             calibration = fit([(SCENES_TO_POSES, scenes), (1.0, poses)])
             print(f"{name!r}: {calibration},")
             continue
-        found = figures(scenes, poses, photographs(networks, features))
+        found = figures(scenes, clips, poses, photographs(networks, features))
         report(
             f"{name}: share of the errors of u and v, scenes {list(seeds)} ({machine()})",
             ("", *asdict(next(iter(found.values())))),

@@ -12,12 +12,15 @@ from scipy.special import expit
 
 from vitpose_ros.evaluate import match_hands
 from vitpose_ros.keypoints.calibrations import Calibration
+from vitpose_ros.layouts import HAND21
 from vitpose_ros.measure.networks import HandReader, Networks
 from vitpose_ros.measurements import HandMeasurement
 from vitpose_ros.pipeline import Pipeline
+from vitpose_ros.smooth.settings import PRESETS
+from vitpose_ros.smooth.smoother import Smoother
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.synthetic.truth import TrueHand
-from vitpose_ros.types import Crop, Frame
+from vitpose_ros.types import Crop, Frame, Keypoints, Side
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +33,13 @@ and 0.954."""
 
 _SMOOTH, _BOTH_GROUPS = 0.05, 20.0
 _SMALLEST = 1e-5  # of the crop: an error of 0 has no logarithm
+
+
+SHOWN, HELD = 6, 6
+"""Images for which a hand is shown and then taken away (`held`)."""
+
+Clip = list[tuple[Keypoints, TrueHand]]
+"""A hand in consecutive images: its joints as measured, and the truth."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +143,30 @@ def scene_joints(
     rate_hz: float,
     features: Features,
     tell: Tell = lambda text: None,
-) -> Joints:
-    """Joints of rendered first-person scenes: every hand that the pipeline finds."""
-    parts = []
+) -> tuple[Joints, list[Clip]]:
+    """Every hand that the pipeline finds in rendered first-person scenes: its joints, and each hand
+    for as long as it was found in every image.
+    """
+    parts: list[Joints] = []
+    clips: list[Clip] = []
     for script in scripts:
         for seed in seeds:
             scene = Scene(script, seed)
             times = np.arange(0.0, scene.duration_s, 1.0 / rate_hz)
             shown = [scene.render(float(t)) for t in times]
             frames = [Frame(s.image, 1 + round(s.time_s * 1e9)) for s in shown]
+            running: dict[Side, Clip] = {}
             for rendering, readings in zip(shown, follow(networks, frames), strict=True):
-                parts += _matched(rendering.hands, readings, features)
+                before, running = running, {}
+                for hand, reading in _matched(rendering.hands, readings):
+                    hidden = hand.inside & ~hand.visible
+                    parts.append(compared(reading, hand.uv, hand.visible, hidden, features))
+                    clip = before.get(hand.side, [])
+                    clips += [] if clip else [clip]
+                    clip.append((reading.hand.keypoints(scene.width, scene.height), hand))
+                    running[hand.side] = clip
             tell(f"{script}, seed {seed}: {len(parts)} hands")
-    return joined(parts)
+    return joined(parts), clips
 
 
 def joined(parts: Sequence[Joints]) -> Joints:
@@ -158,19 +179,35 @@ def joined(parts: Sequence[Joints]) -> Joints:
 
 
 def _matched(
-    hands: Sequence[TrueHand], readings: Sequence[Reading], features: Features
-) -> list[Joints]:
+    hands: Sequence[TrueHand], readings: Sequence[Reading]
+) -> list[tuple[TrueHand, Reading]]:
     pairs = match_hands([h.uv for h in hands], [r.hand.uv for r in readings])
-    return [
-        compared(
-            readings[found],
-            hands[true].uv,
-            hands[true].visible,
-            hands[true].inside & ~hands[true].visible,
-            features,
-        )
-        for true, found, _ in pairs
-    ]
+    return [(hands[true], readings[found]) for true, found, _ in pairs]
+
+
+def held(clips: Sequence[Clip], rate_hz: float) -> dict[float, Coverage]:
+    """Coverage of joints that are held, by the time since they were measured, s: each clip is shown
+    to the smoother for SHOWN images, then for HELD images the hand is taken away.
+    """
+    errors: dict[int, list[Array]] = {}
+    stds: dict[int, list[Array]] = {}
+    for clip in clips:
+        for start in range(0, len(clip) - SHOWN - HELD, HELD // 2):
+            smoother = Smoother(HAND21, PRESETS["balanced"])
+            for number in range(SHOWN + HELD):
+                joints, hand = clip[start + number]
+                gone = number - SHOWN + 1
+                stamp_ns = 1 + round(number * 1e9 / rate_hz)
+                (out,) = smoother(stamp_ns, [(1, None if gone > 0 else joints)])
+                if gone > 0 and out is not None:
+                    error = np.where(hand.inside[:, None], out.uv - hand.uv, np.nan)
+                    errors.setdefault(gone, []).append(error)
+                    stds.setdefault(gone, []).append(out.uv_std.astype(np.float64))
+    found = {}
+    for gone in sorted(errors):
+        error, std = np.stack(errors[gone]), np.stack(stds[gone])
+        found[round(gone / rate_hz, 3)] = coverage(error, std, np.ones(std.shape, np.bool_))
+    return found
 
 
 @dataclass(frozen=True)
