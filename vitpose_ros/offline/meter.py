@@ -57,8 +57,8 @@ class Meter:
     def progress(self, item: Item, done: int, expected: int | None) -> None:
         """Images of an item that are done, of about so many."""
         self._images[item.name] = done
-        if self._begun_s is None:
-            self._begun_s = self._clock()
+        if self._begun_s is None:  # one image is no rate
+            self._begun_s = self._shown_s = self._clock()
         if expected:
             self._shares[item.name] = min(done / expected, 1.0)
         now_s = self._clock()

@@ -41,6 +41,18 @@ def test_rate_and_time_left_follow_the_sizes_of_the_inputs(tmp_path):
     assert "0: 100 images, 7 skeletons\n" in out.getvalue()
 
 
+def test_the_first_image_after_a_slow_start_tells_no_rate(tmp_path):
+    (item,) = items(tmp_path, 10)
+    out, clock = io.StringIO(), Clock()
+    meter = Meter([item], out, clock=clock)
+    clock.now_s += 60.0  # networks are loaded
+    meter.progress(item, 1, 100)
+    assert out.getvalue() == ""
+    clock.now_s += 10.0
+    meter.progress(item, 51, 100)
+    assert out.getvalue() == "0 of 1 done, 51 images, 5.1 images/s, time left 10 s\n"
+
+
 def test_what_was_finished_before_does_not_count_as_work(tmp_path):
     one, other = items(tmp_path, 9000, 1000)
     clock = Clock()
