@@ -92,7 +92,7 @@ def test_a_model_that_turns_the_hand_wrongly_is_turned_back_by_the_pixels(hands)
     )
     off, unturned = [], []
     for shape in hands:
-        true = shape + (0.0, 0.0, 0.35)
+        true = shape + np.array((0.0, 0.0, 0.35))
         found = fit_distance(shape @ tilt.T, PINHOLE.rays(PINHOLE.project(true)), ALL)
         relative = np.linalg.norm(true, axis=1)
         off.append(np.ptp(found - relative))  # of the hand's own depth
