@@ -39,10 +39,17 @@ def demo_robot(name: str) -> Robot:
 def robot_programs(name: str) -> list[tuple[str, list[str]]]:
     """The programs that run beside the node, with their arguments."""
     robot = ["--ros-args", "-p", f"robot:={name}"]
+    # A simulated robot harms nobody: it may follow later and sooner, also on a busy machine.
+    values = {"deadman": "false", "approach_velocity": "1.5", "max_age": "1.0"}
+    values["input_timeout"] = "0.5"
     return [
         ("simulated_hand", robot),
-        ("retarget_node", [*robot, "-p", "deadman:=false", "-p", "approach_velocity:=1.5"]),
+        ("retarget_node", [*robot, *(part for pair in values.items() for part in _option(*pair))]),
     ]
+
+
+def _option(name: str, value: str) -> tuple[str, str]:
+    return "-p", f"{name}:={value}"
 
 
 def finish_robot(
