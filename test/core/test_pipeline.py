@@ -96,6 +96,8 @@ def _estimate(uv, shape, presence, right):
 class Network:
     """A network with a name."""
 
+    tells_presence = False
+
     def __init__(self, name, function):
         self.name, self.function = name, function
 

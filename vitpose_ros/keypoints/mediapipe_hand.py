@@ -40,6 +40,7 @@ class HandLandmarks:
     """
 
     turned = True
+    tells_presence = True
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name

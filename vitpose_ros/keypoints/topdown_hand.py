@@ -34,6 +34,8 @@ class TopDownHands:
     EngineError : the model has another layout.
     """
 
+    tells_presence = False
+
     def __init__(
         self, model: TopDown, turned: bool, uncertainty: HandUncertainty | None = None
     ) -> None:

@@ -15,6 +15,7 @@ from vitpose_ros.geometry import known_median, letterbox_region, overlap_of_smal
 from vitpose_ros.hand_geometry import joints_box, palm_size, same_hand, same_region
 from vitpose_ros.measure.aiming import Candidate, FoundHand, aim, candidate, shows
 from vitpose_ros.measure.networks import HandReader, Networks
+from vitpose_ros.measure.rereading import SURE, confirmed
 from vitpose_ros.measure.usage import Usage
 from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan, HandMeasurement
 from vitpose_ros.types import Crop, Frame, Region, View
@@ -26,6 +27,8 @@ _COPY_PALMS, _SURE = 0.4, 0.8
 """See `_copies`: the median distance of the joints, and the probability of a side."""
 
 _INSIDE_ANOTHER = 0.5  # a hand from a tile that overlaps another's box this much is part of it
+
+_SPARE = 1  # detections to read beyond max_hands: one may turn out to be no hand
 
 Hands = list[HandMeasurement]
 
@@ -66,13 +69,15 @@ def measure_hands(
         hands[i] = [_with_side(hand, detected) for hand in hands[i]]
         free = plans[i].hands.max_hands - len(hands[i])
         for window, in_window in zip(windows[i], detected if i in searched else (), strict=False):
-            new = _distinct(in_window, networks.hand_reader, hands[i], candidates[i])[:free]
+            new = _distinct(in_window, networks.hand_reader, hands[i], candidates[i])
+            new = new[: free + _SPARE]
             candidates[i] += new
             if window == _whole(frames[i]):
                 from_whole[i] = len(new)
     with usage.stage("keypoints", networks.hand_reader.name, ()):
         candidates = aim(networks.hand_reader, frames, candidates)
     fresh = _read(networks, frames, plans, candidates, usage)
+    _drop_unconfirmed(networks, frames, plans, fresh, usage)
     for i, found in enumerate(fresh):
         if i in searched:
             most, whole = plans[i].hands.max_hands, from_whole[i]
@@ -150,6 +155,38 @@ def _read(
         else:
             found[i].append(None)
     return found
+
+
+def _drop_unconfirmed(
+    networks: Networks,
+    frames: Sequence[Frame],
+    plans: Sequence[FramePlan],
+    found: list[list[HandMeasurement | None]],
+    usage: Usage,
+) -> None:
+    """Replace detected hands that only look like hands by None; see `measure.rereading`.
+
+    The detector finds a hand again in the next image, so that one of them confirms it. Hands of
+    tracks and of bodies' arms are kept: they have other evidence. In static mode there is no next
+    image.
+    """
+    reader = networks.hand_reader
+    unsure = [
+        (i, n, hand)
+        for i, of_image in enumerate(found)
+        for n, hand in enumerate(of_image)
+        if hand is not None
+        and hand.source is CropSource.DETECTION
+        and hand.presence < SURE
+        and not plans[i].hands.static
+    ]
+    if not unsure or not reader.tells_presence:
+        return
+    with usage.stage("keypoints", reader.name, {i for i, _, _ in unsure}):
+        answers = confirmed(reader, [(hand, frames[i]) for i, _, hand in unsure])
+    for (i, n, _), answer in zip(unsure, answers, strict=True):
+        if not answer:
+            found[i][n] = None
 
 
 def _is_hand(hand: HandMeasurement, frame: Frame, plan: FramePlan) -> bool:

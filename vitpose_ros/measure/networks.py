@@ -42,6 +42,8 @@ class HandReader(Protocol):
     """Name of the engine, for display."""
     turned: bool
     """Whether it needs crops in which the hand points up."""
+    tells_presence: bool
+    """Whether a measurement's presence is a probability that the network was trained to give."""
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
         """One measurement for each crop (a rotated square), in their order; None for no hand."""

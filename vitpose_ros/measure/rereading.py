@@ -1,8 +1,11 @@
-"""Whether a body is a person: reads it again in mirrored crops of other sizes.
+"""Whether a body is a person, and a hand a hand: reads them again in other crops.
 
 A network of bodies also finds head, shoulders and hips in a forearm and hand, with scores close to
 1, but it invents them anew in each crop. A person's joints are found again where they were. See
 `disagreement`.
+
+A network of hands is sure of some things of a hand's shape, but less so in crops that are mirrored,
+turned, smaller or larger. See `confirmed`.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from vitpose_ros.measure.networks import Networks
+from vitpose_ros.measure.networks import HandReader, Networks
 from vitpose_ros.measure.usage import Usage
-from vitpose_ros.measurements import BodyMeasurement
-from vitpose_ros.types import Crop, Frame, JointState, Keypoints
+from vitpose_ros.measurements import BodyMeasurement, HandMeasurement
+from vitpose_ros.types import Crop, Frame, JointState, Keypoints, Region
 
 SCALES = (0.85, 1.2)
 """Of the mirrored crops, relative to the body's own region."""
@@ -37,6 +40,14 @@ LOWEST_SCORE = 0.1
 
 MIN_JOINTS = 3
 """With fewer measured ones, nothing is compared."""
+
+SURE = 0.97
+"""Presence from which a detected hand is not read again."""
+
+CONFIRMED = 0.9
+"""Mean presence, over the first reading of a hand and the further ones, that confirms it."""
+
+_TURN_RAD = 0.4  # of two further readings of a hand
 
 
 def with_disagreements(
@@ -66,16 +77,7 @@ def with_disagreements(
         ]
     assert reader is not None
     crops = [
-        Crop(
-            mirror_image,
-            replace(
-                body.region,
-                cx=frame.width - 1 - body.region.cx,
-                width=scale * body.region.width,
-                height=scale * body.region.height,
-                rotation_rad=-body.region.rotation_rad,
-            ),
-        )
+        Crop(mirror_image, _mirrored(body.region, frame.width, scale))
         for body in bodies
         if body.region is not None
         for scale in SCALES
@@ -97,6 +99,40 @@ def with_disagreements(
     return checked
 
 
+def confirmed(reader: HandReader, jobs: Sequence[tuple[HandMeasurement, Frame]]) -> list[bool]:
+    """Which detected hands further readings confirm.
+
+    Each hand is read in four more crops: mirrored ones, smaller and larger, and two that are turned
+    to either side. All crops run in one batch.
+
+    Parameters
+    ----------
+    reader : a network whose presence is a probability.
+    jobs : hands, each with its image.
+    """
+    crops, counts = [], []
+    for hand, frame in jobs:
+        region = hand.region
+        assert region is not None  # measured hands have one
+        mirror_image = np.ascontiguousarray(frame.image[:, ::-1])
+        more = [Crop(mirror_image, _mirrored(region, frame.width, scale)) for scale in SCALES]
+        for turn in (-_TURN_RAD, _TURN_RAD):
+            turned = replace(region, rotation_rad=region.rotation_rad + turn)
+            more.append(Crop(frame.image, turned))
+        crops += more
+        counts.append(len(more))
+    if not crops:
+        return []
+    found = iter(reader(crops))
+    answers = []
+    for (hand, _), count in zip(jobs, counts, strict=True):
+        others = [
+            0.0 if one is None else one.presence for one in (next(found) for _ in range(count))
+        ]
+        answers.append(float(np.mean([hand.presence, *others])) >= CONFIRMED)
+    return answers
+
+
 def disagreement(one: Keypoints, other: Keypoints) -> float:
     """How far apart two readings put a body's face, shoulders and hips.
 
@@ -114,6 +150,17 @@ def disagreement(one: Keypoints, other: Keypoints) -> float:
     apart = np.linalg.norm(a - b, axis=1)
     distance = float(np.median(np.where(np.isnan(apart), np.inf, apart)))  # absent in the other
     return distance / size if size > 0 else float("nan")
+
+
+def _mirrored(region: Region, width: int, scale: float) -> Region:
+    """The region, larger by a factor, in the mirror image of an image of that width (px)."""
+    return replace(
+        region,
+        cx=width - 1 - region.cx,
+        width=scale * region.width,
+        height=scale * region.height,
+        rotation_rad=-region.rotation_rad,
+    )
 
 
 def _unmirrored(body: BodyMeasurement, width: int) -> Keypoints:

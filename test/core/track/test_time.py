@@ -43,6 +43,7 @@ class Camera:
     """A pipeline and its images; a hand that lies behind another one is not seen."""
 
     name = engine = "played"
+    tells_presence = False
 
     def __init__(self, *hands, noise=0.0, **settings):
         self.hands, self.noise, self.rng = list(hands), noise, np.random.default_rng(0)
