@@ -46,6 +46,7 @@ class Networks:
     """
 
     name, engine = "played", "played"
+    turned, tells_presence = True, False
 
     def __init__(self) -> None:
         self.hands: list[Points] = []
