@@ -84,7 +84,8 @@ class Listener:
 
     def __init__(self, reader: HandReader) -> None:
         self._reader = reader
-        self.name, self.engine, self.turned = reader.name, reader.engine, reader.turned
+        self.name, self.engine = reader.name, reader.engine
+        self.turned, self.tells_presence = reader.turned, reader.tells_presence
         self.read: list[tuple[HandMeasurement, float]] = []
 
     def __call__(self, crops: Sequence[Crop]) -> list[HandMeasurement | None]:
