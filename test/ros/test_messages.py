@@ -284,3 +284,10 @@ def test_an_image_message_holds_the_arrays_values(
     assert message.header == HEADER
     values = np.frombuffer(message.data, image.dtype).reshape(image.shape)
     np.testing.assert_array_equal(values, image)
+
+
+def test_a_raw_joint_whose_source_the_message_does_not_tell_has_no_metres(hand: Instance) -> None:
+    message = skeleton_message(hand)
+    message.raw_x, message.raw_y, message.raw_z = ([0.1] * 21 for _ in range(3))
+    raw = instance_from_message(message).raw
+    assert np.isnan(raw.xyz).all() and not raw.z_source.any()

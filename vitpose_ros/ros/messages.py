@@ -61,7 +61,9 @@ def instance_from_message(message: Skeleton) -> Instance:
     raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
     xyz_std = np.array(message.xyz_std, np.float32)
     z_source = np.array(message.z_source, np.uint8)
-    raw_unknown = np.isnan(raw_xyz).any(axis=1)
+    # Where smoothing gave up a joint's metres, the message does not tell the raw one's source.
+    raw_unknown = np.isnan(raw_xyz).any(axis=1) | (z_source == ZSource.NONE)
+    raw_xyz[raw_unknown] = np.nan
     return Instance(
         keypoints=Keypoints(
             layout=layout,
