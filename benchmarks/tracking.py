@@ -4,13 +4,16 @@ Each script is rendered with two hands and runs through the real pipeline at 30 
 in view if all its joints lie inside the image and at least half of them are not hidden. It is found
 if the raw joints of a hand that is not lost match it.
 
+The script `tour` is played once more with each event of `synthetic.events`: pans, hands at the
+image's edge, changing exposure, motion blur.
+
 - side accuracy: share of found hands with the correct side; an unknown side is wrong.
 - id switches: an id moves to another true hand. A new id after a loss does not count.
 - side switches: the side of an id changes between left and right.
 - recovery: number of images from the first in which a hand is in view again until it is found.
 
-JSON: per script {side_accuracy, sided, found, id_switches, side_switches, recovery_max, ids}, and
-the same for all of them as "all".
+JSON: per script {side_accuracy, sided, found, id_switches, side_switches, recovery_max, ids}, the
+same with an event ("tour, pan"), and for all scripts without event as "all".
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from vitpose_ros.factory import load_pipeline
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.pipeline import Pipeline
+from vitpose_ros.synthetic.events import EVENTS, EventScene
 from vitpose_ros.synthetic.motion import SCRIPTS
 from vitpose_ros.synthetic.scene import Scene
 from vitpose_ros.synthetic.truth import TrueHand
@@ -112,9 +116,11 @@ class Follower:
         self._hand_of[instance.track_id] = true
 
 
-def render(script: str, seed: int, seconds: float) -> Iterator[tuple[ByteArray, Any]]:
-    """Yield the images of a script with their true hands."""
-    scene = Scene(script=script, seed=seed)
+def render(
+    script: str, seed: int, seconds: float, event: str = ""
+) -> Iterator[tuple[ByteArray, Any]]:
+    """Yield the images of a script, with an event if there is one, and their true hands."""
+    scene = EventScene(script, event, seed) if event else Scene(script=script, seed=seed)
     for i in range(round(seconds * RATE_HZ)):
         rendering = scene.render(i / RATE_HZ)
         yield rendering.image, rendering.hands
@@ -137,20 +143,25 @@ def main() -> None:
         "--seeds", type=int, nargs="+", default=[0], metavar="N", help="scenes of each script (0)"
     )
     arguments.add_argument("--scripts", nargs="+", default=list(SCRIPTS), choices=SCRIPTS)
+    arguments.add_argument("--events", nargs="*", default=list(EVENTS), choices=EVENTS)
     options = arguments.parse_args()
     scores: dict[str, Score] = {}
-    for script in options.scripts:
+    clips = [(script, "") for script in options.scripts]
+    clips += [("tour", event) for event in options.events]
+    for script, event in clips:
+        name = f"{script}, {event}" if event else script
         for seed in options.seeds:
             try:
                 pipeline = load_pipeline(ModelStore())
             except (ModelError, EngineError) as error:
                 raise SystemExit(str(error)) from error
-            score = follow(pipeline, render(script, seed, options.seconds))
-            scores.setdefault(script, Score()).add(score)
-            print(f"{script} {seed}: {score.figures()}", flush=True)
+            score = follow(pipeline, render(script, seed, options.seconds, event))
+            scores.setdefault(name, Score()).add(score)
+            print(f"{name} {seed}: {score.figures()}", flush=True)
     everything = Score()
-    for score in scores.values():
-        everything.add(score)
+    for name, score in scores.items():
+        if "," not in name:
+            everything.add(score)
     figures = {name: score.figures() for name, score in [*scores.items(), ("all", everything)]}
     columns = tuple(figures["all"])
     report(
