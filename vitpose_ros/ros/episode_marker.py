@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool
 
 from vitpose_ros.episodes import END, START, TOPIC
@@ -102,14 +104,18 @@ class EpisodeMarker(Node):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until the process is asked to end."""
     try:
-        start_ros(arguments)
+        # rclpy's own handler was once seen to lose a SIGTERM: the process then never ended.
+        start_ros(arguments, signal_handler_options=SignalHandlerOptions.NO)
     except StartError as error:
         sys.stderr.write(f"episode_marker: {error}\n")
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     node: EpisodeMarker | None = None
     try:
         node = EpisodeMarker()
-        rclpy.spin(node)
+        while rclpy.ok():
+            rclpy.spin_once(node, timeout_sec=0.2)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (ParameterException, ValueError) as error:
