@@ -38,7 +38,7 @@ from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool
 
 from vitpose_ros.msg import SkeletonArray
-from vitpose_ros.retarget.robot import load_robot
+from vitpose_ros.retarget.robot import RobotError, load_robot
 from vitpose_ros.synthetic.scene import Scene
 
 ROBOT = Path(__file__).resolve().parent.parent / "config" / "robots" / "shadow.yaml"
@@ -206,7 +206,10 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=15.0, help="length of the run (15)")
     options.add_argument("--starts", type=int, default=3, help="starts of the node, median (3)")
     arguments: argparse.Namespace = options.parse_args()
-    figures = measure(arguments.seconds, arguments.starts)
+    try:
+        figures = measure(arguments.seconds, arguments.starts)
+    except RobotError as error:
+        raise SystemExit(str(error)) from error
     report(
         f"pose_node on a 640x480 camera at 30 Hz, two hands ({machine()})",
         ("", "measured", "at most"),
