@@ -302,7 +302,7 @@ def test_an_expert_must_be_named_where_there_are_several(authors, tmp_path):
         ({}, {"layout": "mpii16"}, "has 17 joints, but the layout 'mpii16' has 16"),
         ({"joints": 18}, {"layout": "coco17"}, "has 18 joints, but the layout 'coco17' has 17"),
         (PLUS, {"expert": "ap10k", "layout": "coco17"}, "'ap10k' has the layout ap10k17, not c"),
-        ({"joints": 18}, {}, "Layouts with that number: none"),
+        ({"joints": 19}, {}, "Layouts with that number: none"),
         ({}, {"layout": "coco18"}, "unknown layout 'coco18'; known are hand21"),
     ],
 )
