@@ -376,17 +376,8 @@ OPENPOSE25 = _openpose(
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        HAND21,
-        COCO17,
-        COCO_WHOLEBODY133,
-        MEDIAPIPE33,
-        AIC14,
-        MPII16,
-        AP10K17,
-        APT36K17,
-        H36M17,
-        OPENPOSE18,
-        OPENPOSE25,
+        *(HAND21, COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, AIC14, MPII16, AP10K17, APT36K17),
+        *(H36M17, OPENPOSE18, OPENPOSE25),
     )
 }
 """Every layout by name."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector, box_region
 from vitpose_ros.detect.persons import PersonDetector
 from vitpose_ros.keypoints.mediapipe_body import BodyLandmarks
-from vitpose_ros.keypoints.topdown import TopDown
-from vitpose_ros.layouts import MEDIAPIPE33
+from vitpose_ros.keypoints.topdown import MEASURED_THRESHOLD, PRESENT_THRESHOLD, TopDown
+from vitpose_ros.layouts import MEDIAPIPE33, Layout
 from vitpose_ros.measurements import BodyMeasurement
-from vitpose_ros.types import ByteArray, Crop, Keypoints, Region
+from vitpose_ros.types import ByteArray, Crop, FloatArray, JointState, Keypoints, Region
 
 _JOINT_SCORE = 0.3  # joints with a lower score do not count in a body's score
 
@@ -61,6 +64,49 @@ class TopDownBodies:
         mean score of its joints, without those with a low score.
         """
         return [_measurement(keypoints) for keypoints in self._model(crops)]
+
+
+def whole_image_body(
+    layout: Layout,
+    uv: FloatArray,
+    score: FloatArray,
+    confidence: float,
+    size: tuple[int, int],
+    measured_from: float = MEASURED_THRESHOLD,
+    std: FloatArray | None = None,
+) -> BodyMeasurement | None:
+    """A body that a network found in the whole image, with joint states by the rules of `TopDown`.
+
+    Parameters
+    ----------
+    layout : of the K joints.
+    uv, score : (K, 2) px and (K,), as the network gives them; not finite where it gives none.
+    confidence : that it is a body, 0 .. 1.
+    size : (width, height) of the image, px.
+    measured_from : joints with a lower score are OCCLUDED, and do not locate the body.
+    std : (K,) standard deviation of u and of v, px; None if unknown.
+
+    Returns
+    -------
+    None for a body with too few joints to be tracked.
+    """
+    present = np.isfinite(uv).all(axis=1) & (score >= PRESENT_THRESHOLD)
+    inside = ((uv >= -0.5) & (uv < np.array(size) - 0.5)).all(axis=1)
+    measured = inside & (score >= measured_from)
+    state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
+    known = np.full(len(layout), np.nan, np.float32) if std is None else std
+    keypoints = Keypoints(
+        layout=layout,
+        uv=np.where(present[:, None], uv, np.float32(np.nan)),
+        score=np.where(present, np.minimum(score, np.float32(1)), np.float32(0)),
+        state=np.where(present, state, JointState.ABSENT).astype(np.uint8),
+        uv_std=np.where(present, known, np.float32(np.nan)),
+    )
+    region = body_region(keypoints, measured_from, padding=1.1)
+    if region is None:
+        return None
+    confidence = min(confidence, 1.0)
+    return BodyMeasurement(keypoints, confidence, replace(region, score=confidence))
 
 
 def _measurement(keypoints: Keypoints) -> BodyMeasurement | None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.detect.persons import MIN_IMAGE_PX
 from vitpose_ros.engines.base import Engine, EngineError
-from vitpose_ros.keypoints.onestage.base import Persons, Signature, Size
+from vitpose_ros.keypoints.bodies import whole_image_body
+from vitpose_ros.keypoints.onestage.base import Signature, Size
 from vitpose_ros.keypoints.onestage.recognise import recognise
-from vitpose_ros.keypoints.topdown import MEASURED_THRESHOLD, PRESENT_THRESHOLD
 from vitpose_ros.layouts import Layout
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.models.catalogue import Entry
-from vitpose_ros.types import ByteArray, JointState, Keypoints
-
-_PADDING = 1.1  # of the region around a body's joints
+from vitpose_ros.types import ByteArray
 
 
 class OneStage:
@@ -73,29 +68,18 @@ class OneStage:
         persons = self._format.read(self._run(placed.tensors), placed)
         persons = persons.pick(persons.score >= threshold)  # NaN compares false
         persons = persons.pick(np.argsort(-persons.score, kind="stable"))
-        measured = [self._measurement(persons, i, width, height) for i in range(len(persons.uv))]
-        return [body for body in measured if body is not None]
-
-    def _measurement(
-        self, persons: Persons, i: int, width: int, height: int
-    ) -> BodyMeasurement | None:
-        uv, score = persons.uv[i].astype(np.float32), persons.joint_score[i].astype(np.float32)
-        present = np.isfinite(uv).all(axis=1) & (score >= PRESENT_THRESHOLD)
-        inside = ((uv >= -0.5) & (uv < np.array([width, height]) - 0.5)).all(axis=1)
-        measured = inside & (score >= MEASURED_THRESHOLD)
-        state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
-        keypoints = Keypoints(
-            layout=self.layout,
-            uv=np.where(present[:, None], uv, np.float32(np.nan)),
-            score=np.where(present, np.minimum(score, np.float32(1)), np.float32(0)),
-            state=np.where(present, state, JointState.ABSENT).astype(np.uint8),
-            uv_std=np.where(present, persons.std[i], np.nan).astype(np.float32),
+        rows = zip(
+            persons.uv.astype(np.float32),
+            persons.joint_score.astype(np.float32),
+            persons.score.tolist(),
+            persons.std.astype(np.float32),
+            strict=True,
         )
-        confidence = float(min(persons.score[i], 1.0))
-        region = body_region(keypoints, MEASURED_THRESHOLD, _PADDING)
-        if region is None:
-            return None
-        return BodyMeasurement(keypoints, confidence, replace(region, score=confidence))
+        bodies = [
+            whole_image_body(self.layout, uv, joints, score, (width, height), std=std)
+            for uv, joints, score, std in rows
+        ]
+        return [body for body in bodies if body is not None]
 
 
 def one_stage(engine: Engine, entry: Entry) -> OneStage:

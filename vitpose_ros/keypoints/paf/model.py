@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.detect.bodies import body_region
 from vitpose_ros.detect.persons import MIN_IMAGE_PX
 from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
+from vitpose_ros.keypoints.bodies import whole_image_body
 from vitpose_ros.keypoints.paf.decode import MIN_PEAK, decode
 from vitpose_ros.keypoints.paf.fields import FIELDS, Fields
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.models.catalogue import Entry
-from vitpose_ros.types import ByteArray, FloatArray, JointState, Keypoints
+from vitpose_ros.types import ByteArray, FloatArray
 
 Size = tuple[int, int]
 
@@ -30,8 +29,6 @@ PIXELS = tuple(_PIXELS)
 
 _STRIDE = 8
 """Sides of an input must be divisible by this."""
-
-_PADDING = 1.1  # of the region around a body's joints
 
 
 class PafBodies:
@@ -97,31 +94,15 @@ class PafBodies:
         stride = np.array(canvas.shape[1::-1]) / maps.shape[1::-1]
         uv = (((xy + 0.5) * stride) / scale - 0.5).astype(np.float32)
         found = [
-            self._measurement(*person, width, height) for person in zip(uv, score, strict=True)
+            whole_image_body(
+                self.layout, joints, each, float(each[each > 0].mean()), (width, height), MIN_PEAK
+            )
+            for joints, each in zip(uv, score, strict=True)
         ]
         return sorted(
             (body for body in found if body is not None and body.score >= threshold),
             key=lambda body: -body.score,
         )
-
-    def _measurement(
-        self, uv: FloatArray, score: FloatArray, width: int, height: int
-    ) -> BodyMeasurement | None:
-        score = np.minimum(score, np.float32(1))
-        inside = ((uv >= -0.5) & (uv < np.array([width, height]) - 0.5)).all(axis=1)
-        present = score > 0
-        state = np.where(inside, JointState.MEASURED, JointState.OCCLUDED)
-        keypoints = Keypoints(
-            layout=self.layout,
-            uv=uv,
-            score=score,
-            state=np.where(present, state, JointState.ABSENT).astype(np.uint8),
-        )
-        region = body_region(keypoints, MIN_PEAK, _PADDING)
-        if region is None:
-            return None
-        confidence = float(score[present].mean())
-        return BodyMeasurement(keypoints, confidence, replace(region, score=confidence))
 
     def _canvas(self, image: ByteArray) -> tuple[ByteArray, npt.NDArray[np.float64]]:
         """The image in the network's input, and its scale along both axes.
