@@ -1,7 +1,7 @@
-"""The fields of our messages from results: one dictionary per message, without ROS.
+"""The fields of our messages from results, one dictionary per message, and results from fields.
 
 The node turns them into rclpy's messages, the offline tool into records of a bag and rows of a
-table. Array fields are numpy arrays of the message's own type.
+table. Array fields are NumPy arrays of the message's own type. Nothing here needs ROS.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from vitpose_ros.layouts import Layout
-from vitpose_ros.types import Instance, View
+from vitpose_ros.layouts import LAYOUTS, Layout
+from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, View, ZSource
 
 KINDS = {"body": 1, "hand": 2, "animal": 3}
 """Skeleton.kind by a layout's kind."""
@@ -59,6 +60,72 @@ def skeleton_fields(instance: Instance) -> dict[str, Any]:
     }
 
 
+def instance_from_fields(message: Any, layout: Layout) -> Instance:
+    """An Instance from a Skeleton message, or anything with its fields: the inverse of
+    `skeleton_fields`.
+
+    The message has scores, standard deviations and depth sources only once, for the smoothed
+    joints. The raw joints get the same, where they are known; a PREDICTED joint's standard
+    deviation is not that of its raw joint.
+
+    Parameters
+    ----------
+    message : rclpy's or rosbags' message, or a row of a table.
+    layout : of its joints.
+
+    Raises
+    ------
+    ValueError : the arrays do not fit the layout, or contradict each other.
+    """
+    score = np.array(message.joint_score, np.float32)
+    state, raw_state = np.array(message.state, np.uint8), np.array(message.raw_state, np.uint8)
+    uv_std = np.array(message.uv_std, np.float32)
+    raw_has_none = (raw_state == JointState.ABSENT) | (state == JointState.PREDICTED)
+    raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
+    xyz_std = np.array(message.xyz_std, np.float32)
+    z_source = np.array(message.z_source, np.uint8)
+    # Where smoothing gave up a joint's metres, the message does not tell the raw one's source.
+    raw_unknown = np.isnan(raw_xyz).any(axis=1) | (z_source == ZSource.NONE)
+    raw_xyz[raw_unknown] = np.nan
+    return Instance(
+        keypoints=Keypoints(
+            layout=layout,
+            uv=_points(message.u, message.v),
+            score=score,
+            state=state,
+            xyz=_points(message.x, message.y, message.z),
+            z_source=z_source,
+            xyz_std=xyz_std,
+            shape_xyz=_points(message.shape_x, message.shape_y, message.shape_z),
+            corrected=np.array(message.corrected, np.uint8),
+            uv_std=uv_std,
+        ),
+        raw=Keypoints(
+            layout=layout,
+            uv=_points(message.raw_u, message.raw_v),
+            score=np.where(raw_state == JointState.ABSENT, 0, score).astype(np.float32),
+            state=raw_state,
+            xyz=raw_xyz,
+            z_source=np.where(raw_unknown, ZSource.NONE, z_source).astype(np.uint8),
+            xyz_std=np.where(raw_unknown, np.float32(np.nan), xyz_std),
+            shape_xyz=_points(message.raw_shape_x, message.raw_shape_y, message.raw_shape_z),
+            uv_std=np.where(raw_has_none, np.float32(np.nan), uv_std),
+        ),
+        score=message.score,
+        model=message.model,
+        side=Side(message.side),
+        side_score=message.side_score,
+        track_id=message.track_id,
+        parent_id=message.parent_id,
+        track_state=TrackState(message.track_state),
+        track_age_s=message.track_age,
+    )
+
+
+def _points(*coordinates: Iterable[float]) -> npt.NDArray[np.float32]:
+    return np.stack([np.array(values, np.float32) for values in coordinates], axis=1)
+
+
 def skeleton_array_fields(
     image_size: tuple[int, int],
     models: Iterable[str],
@@ -102,3 +169,30 @@ def layout_fields(layout: Layout) -> dict[str, Any]:
         "flip_right": np.array([right for _, right in layout.flip_pairs], np.uint16),
         "sigma": np.array(layout.sigmas, np.float32),
     }
+
+
+def layout_from_fields(message: Any) -> Layout:
+    """A Layout from a SkeletonLayout message, or anything with its fields: the inverse of
+    `layout_fields`. A layout of this package is returned as the object in `layouts.LAYOUTS`.
+
+    Raises
+    ------
+    ValueError : the fields contradict each other.
+    """
+    joints = tuple(message.joints)
+    known = LAYOUTS.get(message.name)
+    if known is not None and known.joints == joints:
+        return known
+    kinds = {number: kind for kind, number in KINDS.items()}
+    return Layout(
+        message.name,
+        kinds.get(int(message.kind), "unknown"),
+        joints,
+        _pairs(message.edge_from, message.edge_to),
+        _pairs(message.flip_left, message.flip_right),
+        tuple(float("nan") if sigma is None else float(sigma) for sigma in message.sigma),
+    )
+
+
+def _pairs(first: Iterable[int], second: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(a), int(b)) for a, b in zip(first, second, strict=True))

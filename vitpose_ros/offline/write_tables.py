@@ -12,8 +12,14 @@ import numpy as np
 from vitpose_ros.fields import layout_fields, skeleton_array_fields, skeleton_fields
 from vitpose_ros.offline.bag_types import SKELETON, SKELETON_ARRAY, typestore
 from vitpose_ros.offline.errors import missing_library
-from vitpose_ros.offline.recording import Annotation
+from vitpose_ros.offline.recording import Annotated, Annotation
 from vitpose_ros.types import Instance, JointState
+
+EMPTY_COLUMNS = (
+    *("image", "stamp_ns", "frame_id", "image_frame_id", "image_width", "image_height", "reset"),
+    *("smoothing", "prediction_horizon"),
+)
+"""What a table's metadata tells about images without skeletons, which have no row."""
 
 _ROWS = 4096  # skeletons that are written at once
 
@@ -31,8 +37,8 @@ def write_parquet(path: Path, annotation: Annotation, about: dict[str, Any]) -> 
     """Write a table with one row per skeleton.
 
     Its columns are the fields of SkeletonArray and Skeleton, by their names in the messages; before
-    them the image's number, name and stamp. Images without skeletons have no row, and are counted
-    in the metadata. Unknown numbers are NaN, as in the messages.
+    them the image's number, name and stamp. Images without skeletons have no row: the metadata
+    lists them, and has the number of all images. Unknown numbers are NaN, as in the messages.
 
     Parameters
     ----------
@@ -46,7 +52,12 @@ def write_parquet(path: Path, annotation: Annotation, about: dict[str, Any]) -> 
     except ImportError as error:
         raise missing_library(error) from error
     layouts = [_plain(layout_fields(layout)) for layout in annotation.layouts]
-    notes = {**about, "layouts": layouts, "images": len(annotation.images)}
+    notes = {
+        **about,
+        "layouts": layouts,
+        "images": len(annotation.images),
+        "empty_images": _empty_images(annotation),
+    }
     schema = _schema(pa).with_metadata({"vitpose_ros": json.dumps(notes, allow_nan=False)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
@@ -60,23 +71,38 @@ def write_parquet(path: Path, annotation: Annotation, about: dict[str, Any]) -> 
 
 def _rows(annotation: Annotation) -> Iterator[dict[str, Any]]:
     for number, image in enumerate(annotation.images):
-        of_image = {
-            "image": number,
-            "image_name": image.name,
-            "stamp_ns": image.stamp_ns,
-            "frame_id": image.frame_id,
-            "image_frame_id": image.frame_id,
-            **skeleton_array_fields(
-                image.size,
-                image.models,
-                image.reset,
-                image.view,
-                annotation.smoothing,
-                annotation.horizon_s,
-            ),
-        }
+        of_image = _of_image(number, image, annotation)
         for one in image.instances:
             yield {**of_image, **skeleton_fields(one)}
+
+
+def _of_image(number: int, image: Annotated, annotation: Annotation) -> dict[str, Any]:
+    """The columns that all rows of an image have in common."""
+    return {
+        "image": number,
+        "image_name": image.name,
+        "stamp_ns": image.stamp_ns,
+        "frame_id": image.frame_id,
+        "image_frame_id": image.frame_id,
+        **skeleton_array_fields(
+            image.size,
+            image.models,
+            image.reset,
+            image.view,
+            annotation.smoothing,
+            annotation.horizon_s,
+        ),
+    }
+
+
+def _empty_images(annotation: Annotation) -> dict[str, list[Any]]:
+    """Images without skeletons, which have no row: these of their columns."""
+    rows = [
+        _of_image(number, image, annotation)
+        for number, image in enumerate(annotation.images)
+        if not image.instances
+    ]
+    return {name: [row[name] for row in rows] for name in EMPTY_COLUMNS}
 
 
 def _schema(pa: Any) -> Any:

@@ -13,10 +13,15 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from vitpose_ros.fields import layout_fields, skeleton_array_fields, skeleton_fields
+from vitpose_ros.fields import (
+    instance_from_fields,
+    layout_fields,
+    skeleton_array_fields,
+    skeleton_fields,
+)
 from vitpose_ros.layouts import Layout, get_layout
 from vitpose_ros.msg import Skeleton, SkeletonArray, SkeletonLayout, SkeletonLayoutArray
-from vitpose_ros.types import Instance, JointState, Keypoints, Side, TrackState, View, ZSource
+from vitpose_ros.types import Instance, View
 
 _TYPE_CODES = {"float32": "f", "uint8": "B", "uint16": "H"}
 
@@ -43,64 +48,13 @@ def skeleton_message(instance: Instance) -> Skeleton:
 
 
 def instance_from_message(message: Skeleton) -> Instance:
-    """An Instance from a published skeleton: the inverse of skeleton_message.
-
-    The message has scores, standard deviations and depth sources only once, for the smoothed
-    joints. The raw joints get the same, where they are known; a PREDICTED joint's standard
-    deviation is not that of its raw joint.
+    """An Instance from a published skeleton; see `fields.instance_from_fields`.
 
     Raises
     ------
     ValueError : the layout is unknown, or the arrays do not fit it.
     """
-    layout = get_layout(message.layout)
-    score = np.array(message.joint_score, np.float32)
-    state, raw_state = np.array(message.state, np.uint8), np.array(message.raw_state, np.uint8)
-    uv_std = np.array(message.uv_std, np.float32)
-    raw_has_none = (raw_state == JointState.ABSENT) | (state == JointState.PREDICTED)
-    raw_xyz = _points(message.raw_x, message.raw_y, message.raw_z)
-    xyz_std = np.array(message.xyz_std, np.float32)
-    z_source = np.array(message.z_source, np.uint8)
-    # Where smoothing gave up a joint's metres, the message does not tell the raw one's source.
-    raw_unknown = np.isnan(raw_xyz).any(axis=1) | (z_source == ZSource.NONE)
-    raw_xyz[raw_unknown] = np.nan
-    return Instance(
-        keypoints=Keypoints(
-            layout=layout,
-            uv=_points(message.u, message.v),
-            score=score,
-            state=state,
-            xyz=_points(message.x, message.y, message.z),
-            z_source=z_source,
-            xyz_std=xyz_std,
-            shape_xyz=_points(message.shape_x, message.shape_y, message.shape_z),
-            corrected=np.array(message.corrected, np.uint8),
-            uv_std=uv_std,
-        ),
-        raw=Keypoints(
-            layout=layout,
-            uv=_points(message.raw_u, message.raw_v),
-            score=np.where(raw_state == JointState.ABSENT, 0, score).astype(np.float32),
-            state=raw_state,
-            xyz=raw_xyz,
-            z_source=np.where(raw_unknown, ZSource.NONE, z_source).astype(np.uint8),
-            xyz_std=np.where(raw_unknown, np.float32(np.nan), xyz_std),
-            shape_xyz=_points(message.raw_shape_x, message.raw_shape_y, message.raw_shape_z),
-            uv_std=np.where(raw_has_none, np.float32(np.nan), uv_std),
-        ),
-        score=message.score,
-        model=message.model,
-        side=Side(message.side),
-        side_score=message.side_score,
-        track_id=message.track_id,
-        parent_id=message.parent_id,
-        track_state=TrackState(message.track_state),
-        track_age_s=message.track_age,
-    )
-
-
-def _points(*coordinates: Iterable[float]) -> npt.NDArray[np.float32]:
-    return np.stack([np.array(values, np.float32) for values in coordinates], axis=1)
+    return instance_from_fields(message, get_layout(message.layout))
 
 
 def skeleton_array_message(
