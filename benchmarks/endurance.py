@@ -7,8 +7,10 @@ to be answered, by skeletons with its stamp, before the next image is published;
 as not answered. Skeletons with the stamp of a malformed image, or a second message with that of a
 good one, are wrong.
 
-Private memory, threads and file descriptors are read from /proc once a second. Growth is that of
-the median of private memory from the first to the last tenth of the time after the warm-up (a fifth
+Private memory, threads and file descriptors are read from /proc once a second. Private memory is
+what the process has written: pages of libraries and files that it only reads become private or
+shared as other processes map them, too, and are left out. Growth is that of the median of private
+memory from the first to the last tenth of the time after the warm-up (a fifth
 of each half); of both transports the greater.
 
 JSON: crashes, wrong, answered_share, growth_percent; flat_s (for how long at the end private
@@ -154,7 +156,7 @@ def sample(pid: int) -> tuple[int, int, int]:
     private = sum(
         int(line.split()[1])
         for line in (folder / "smaps_rollup").read_text().splitlines()
-        if line.startswith(("Private_Clean", "Private_Dirty"))
+        if line.startswith("Private_Dirty")
     )
     return private, len(list((folder / "task").iterdir())), len(list((folder / "fd").iterdir()))
 
