@@ -76,7 +76,7 @@ def find_items(inputs: Sequence[Path], out: Path) -> list[Item]:
         path = Path(os.path.abspath(given))
         if not path.exists():
             raise UsageError(f"{given} does not exist")
-        kind = _kind(path)
+        kind = kind_of(path)
         if kind:
             items.append(Item(path, _stem(path), kind))
             continue
@@ -103,7 +103,8 @@ def find_items(inputs: Sequence[Path], out: Path) -> list[Item]:
     return items
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """BAG, VIDEO or FOLDER; "" for what is none of these."""
     if path.is_file():
         suffix = path.suffix.lower()
         if suffix in BAG_SUFFIXES:
@@ -124,7 +125,7 @@ def _below(folder: Path, out: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.iterdir()):
         if path == out or path.name.startswith(".") or (path / MANIFEST).is_file():
             continue
-        kind = _kind(path)
+        kind = kind_of(path)
         if kind:
             yield path, kind
         elif path.is_dir():

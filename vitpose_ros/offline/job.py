@@ -21,10 +21,10 @@ from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import sha256_of
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.offline.bag import Bag, BagSource, ImageSettings
+from vitpose_ros.offline.bag import Bag, ImageSettings
 from vitpose_ros.offline.errors import OfflineError
-from vitpose_ros.offline.files import FolderSource, VideoSource
 from vitpose_ros.offline.items import BAG, FOLDER, MANIFEST, Item
+from vitpose_ros.offline.opening import open_source
 from vitpose_ros.offline.recording import Annotation, annotate
 from vitpose_ros.offline.source import Source
 from vitpose_ros.offline.write_bag import write_bag
@@ -231,6 +231,8 @@ class Annotator:
                 self._write(made, annotation, source, bag, manifest)
             skeletons = sum(len(image.instances) for image in annotation.images)
             manifest |= {
+                # Here only: tables do not depend on where the recording lies.
+                "input": {**manifest["input"], "path": str(item.path)},
                 "images": len(annotation.images),
                 "skeletons": skeletons,
                 "refused": dict(sorted(source.losses.refused.items())),
@@ -247,23 +249,17 @@ class Annotator:
     def _open(
         self, item: Item, folder: Path, stack: contextlib.ExitStack
     ) -> tuple[Source, Bag | None]:
-        parameters, most = self.job.parameters, self.job.parameters.max_megapixels
-        if item.kind == BAG:
-            bag = Bag(item.path, folder)
-            stack.callback(bag.close)
-            settings = ImageSettings(
-                self.job.topic,
-                parameters.depth_topic,
-                most,
-                parameters.image_rectified,
-                parameters.input_mirrored,
-            )
-            return BagSource(bag, settings), bag
-        if self.job.with_input:
+        if self.job.with_input and item.kind != BAG:
             raise OfflineError("--with-input needs a bag: it has no meaning for other inputs")
-        if item.kind == FOLDER:
-            return FolderSource(item.path, most, self.job.rate_hz, self.job.static), None
-        return VideoSource(item.path, most), None
+        parameters = self.job.parameters
+        settings = ImageSettings(
+            self.job.topic,
+            parameters.depth_topic,
+            parameters.max_megapixels,
+            parameters.image_rectified,
+            parameters.input_mirrored,
+        )
+        return open_source(item, settings, self.job.rate_hz, self.job.static, folder, stack)
 
     def _write(
         self,

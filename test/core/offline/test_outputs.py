@@ -287,3 +287,14 @@ def test_marked_episodes_of_a_bag_are_in_the_manifest(annotate, make_bag, hands,
     assert code == 0, said
     manifest = json.loads((out / "take" / "annotation.json").read_text())
     assert manifest["episodes"] == [[stamps[1], stamps[4]]]
+
+
+def test_the_manifest_tells_where_the_recording_was_and_the_tables_do_not(
+    annotate, make_bag, hands, tmp_path
+):
+    bag = make_bag(tmp_path / "take", {TOPIC: ("raw", "bgr8", hands[:2])})
+    code, _, out = annotate(bag)
+    assert code == 0
+    manifest = json.loads((out / "take" / "annotation.json").read_text())
+    assert manifest["input"]["path"] == str(bag)
+    assert str(tmp_path).encode() not in (out / "take" / "skeletons.parquet").read_bytes()
