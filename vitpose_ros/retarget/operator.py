@@ -139,23 +139,35 @@ def _palm(hand: OperatorHand, metric: bool) -> Palm | None:
     return hand_angles(side_axes(shape, hand.side), hand.side).palm
 
 
-class Operator:
-    """Follows the hands and the body that command, over the images of one camera."""
+@dataclass(frozen=True)
+class Followed:
+    """Whose hands and body count in one image.
+
+    Attributes
+    ----------
+    hands : by side; a side without a hand that counts is left out.
+    body : of the same person as the hands, where that is known; None if there is none.
+    """
+
+    hands: Mapping[Side, Instance]
+    body: Instance | None
+
+
+class Following:
+    """Follows one left hand, one right hand and one body by their ids."""
 
     def __init__(self) -> None:
-        self._frames = OperatorFrames()
         self._ids: dict[Side, int] = {}
         self._seen_ns: dict[Side, int] = {}
 
-    def __call__(self, stamp_ns: int, instances: Sequence[Instance], reset: bool) -> OperatorPose:
-        """Who commands in an image.
+    def __call__(self, stamp_ns: int, instances: Sequence[Instance], reset: bool) -> Followed:
+        """Whose hands and body count in an image.
 
         Parameters
         ----------
         stamp_ns, instances, reset : of the image; see `pipeline.Result`.
         """
         if reset:
-            self._frames.reset()
             self._ids.clear()
         confirmed = [
             i for i in instances if i.track_state is TrackState.CONFIRMED and i.track_id != NO_ID
@@ -172,14 +184,7 @@ class Operator:
         owners = {hand.parent_id for hand in followed.values()}
         if owned := [body for body in bodies if body.track_id in owners]:
             bodies, self._ids[_BODY] = owned[:1], owned[0].track_id
-        body = self._follow(_BODY, stamp_ns, bodies, owners)
-        self._frames.forget_others({i.track_id for i in instances})
-        points = {side: hand_points(hand.keypoints) for side, hand in followed.items()}
-        framed = {}
-        for side, found in points.items():
-            if found and (operator := self._framed(followed[side], found, stamp_ns)):
-                framed[side] = operator
-        return OperatorPose(framed, body, tuple(s for s, found in points.items() if not found))
+        return Followed(followed, self._follow(_BODY, stamp_ns, bodies, owners))
 
     def _follow(
         self, place: Side, stamp_ns: int, usable: Iterable[Instance], owners: Collection[int]
@@ -193,6 +198,33 @@ class Operator:
         chosen = (same or [max(usable, key=lambda i: _claim(i, owners))])[0]
         self._ids[place], self._seen_ns[place] = chosen.track_id, stamp_ns
         return chosen
+
+
+class Operator:
+    """Follows the hands and the body that command, over the images of one camera."""
+
+    def __init__(self) -> None:
+        self._frames = OperatorFrames()
+        self._following = Following()
+
+    def __call__(self, stamp_ns: int, instances: Sequence[Instance], reset: bool) -> OperatorPose:
+        """Who commands in an image.
+
+        Parameters
+        ----------
+        stamp_ns, instances, reset : of the image; see `pipeline.Result`.
+        """
+        if reset:
+            self._frames.reset()
+        followed = self._following(stamp_ns, instances, reset)
+        self._frames.forget_others({i.track_id for i in instances})
+        points = {side: hand_points(hand.keypoints) for side, hand in followed.hands.items()}
+        framed = {}
+        for side, found in points.items():
+            if found and (operator := self._framed(followed.hands[side], found, stamp_ns)):
+                framed[side] = operator
+        without = tuple(side for side, found in points.items() if not found)
+        return OperatorPose(framed, followed.body, without)
 
     def _framed(self, hand: Instance, found: HandPoints, stamp_ns: int) -> OperatorHand | None:
         frame = self._frames(hand.track_id, stamp_ns, found.points, hand.side)
