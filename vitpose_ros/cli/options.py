@@ -46,6 +46,11 @@ def add_store(parser: argparse.ArgumentParser, run: Any) -> None:
         metavar="DIR",
         help=f"the models' folder (default: ${STORE_ENVIRONMENT}, or {_DEFAULT_STORE})",
     )
+    add_run(parser, run)
+
+
+def add_run(parser: argparse.ArgumentParser, run: Any) -> None:
+    """Add the function that runs an action, and the option that all have."""
     parser.add_argument(
         "--debug",
         action="store_true",

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from vitpose_ros.offline.items import Item
-from vitpose_ros.offline.job import DONE, FAILED, Outcome
+from vitpose_ros.offline.job import DONE, FAILED, SKIPPED, Outcome
 
 _PERIOD_S = 10.0  # between lines of a log
 _STEP_S = 0.2  # between updates of a bar
@@ -71,16 +71,21 @@ class Meter:
 
     def ended(self, item: Item, outcome: Outcome) -> None:
         """What became of an item."""
-        self._ended += 1
-        self._shares[item.name] = 1.0
         if outcome.status != DONE:
             self._left_out += self._sizes[item.name]
-        notes = "".join(f"; {note}" for note in outcome.notes)
-        if outcome.status == FAILED:
-            self._line(f"{item.name}: FAILED{notes.replace(';', ':', 1)}")
-        elif outcome.status == DONE:
-            found = f"{outcome.images} images, {outcome.skeletons} skeletons"
-            self.say(f"{item.name}: {found}{notes}")
+        found = f"{outcome.images} images, {outcome.skeletons} skeletons"
+        done = [found] if outcome.status == DONE else []
+        text = "; ".join([*done, *outcome.notes])
+        self.finished(item, text if outcome.status != SKIPPED else "", outcome.status == FAILED)
+
+    def finished(self, item: Item, text: str, failed: bool) -> None:
+        """The same in words; "" for nothing to tell."""
+        self._ended += 1
+        self._shares[item.name] = 1.0
+        if failed:
+            self._line(f"{item.name}: FAILED: {text}")
+        elif text:
+            self.say(f"{item.name}: {text}")
 
     def share(self) -> float:
         """How much of the run is done, 0 .. 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -88,7 +88,7 @@ class Source(Protocol):
         ...
 
 
-def read_ahead(items: Iterator[_T]) -> Iterator[_T]:
+def read_ahead(items: Iterator[_T]) -> Generator[_T, None, None]:
     """The same items, produced on another thread, up to AHEAD before they are asked for."""
     ready: queue.Queue[tuple[_T | None, BaseException | None, bool]] = queue.Queue(AHEAD)
     stopped = threading.Event()
