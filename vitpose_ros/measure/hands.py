@@ -1,4 +1,4 @@
-"""Measures hands: in the crops of tracks, at bodies' arms, and where a detector finds them."""
+"""Measures hands: in the crops of tracks, at bodies' arms, then where a detector finds others."""
 
 from __future__ import annotations
 
