@@ -111,7 +111,7 @@ def from_images(robot: Robot, seeds: range, with_depth: bool) -> dict[str, Any]:
             frame = Frame(shot.image, stamp_ns, camera=camera, depth=depth)
             hands = [one for one in pipeline(frame).instances if not one.is_lost]
             all_images += 1
-            found = finger_points(hands[0], predicted=False) if hands else None
+            found = finger_points(hands[0]) if hands else None
             true = local(shot.hands[0].xyz, Side.RIGHT)
             points = None if found is None else local(found[0], Side.RIGHT)
             if found is None or points is None or true is None:

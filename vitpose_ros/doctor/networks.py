@@ -185,7 +185,9 @@ def _pull(store: ModelStore, models: Models, view: str) -> str:
 
 def _wanted(models: Models, view: str) -> list[str]:
     """The names of the networks that a view needs."""
-    wanted = [models.hand_detector, models.hand_model]
+    wanted = [models.hand_model]
+    if view != "third_person":
+        wanted.insert(0, models.hand_detector)
     if view != "egocentric":
         wanted += [models.person_detector, models.body_model]
     return wanted

@@ -4,19 +4,49 @@ clutch closed, and no other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.layouts import HAND21
-from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState, ZSource
+from vitpose_ros.layouts import HAND21, Layout
+from vitpose_ros.types import (
+    NO_ID,
+    Instance,
+    JointState,
+    Side,
+    TrackState,
+    ZSource,
+)
 
 BoolArray = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float64]
+Points = Sequence[Sequence[float]]
+Fingers = tuple[Array, BoolArray]
+"""The joints (21, 3) from which fingers are taken, m, and which of them may be used (21,)."""
 
 _SEEN = (ZSource.MEASURED, ZSource.TRIANGULATED, ZSource.TRUTH)
 _NAMES = {Side.LEFT: "left", Side.RIGHT: "right"}
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A hand in an image, or something else with joints: what the choice goes by.
+
+    Attributes
+    ----------
+    layout, side, track_id, track_state, track_age_s : as an Instance's.
+    read : gives its joints (see `usable_points`); called only if the hand is followed.
+    """
+
+    layout: Layout
+    side: Side
+    track_id: int
+    track_state: TrackState
+    track_age_s: float
+    read: Callable[[], Fingers | None]
 
 
 class HandChoice:
@@ -36,13 +66,13 @@ class HandChoice:
         self.track_id = NO_ID
         self._lost_reason = ""
 
-    def candidate(self, instances: Sequence[Instance]) -> tuple[Instance | None, str]:
+    def candidate(self, hands: Sequence[Hand]) -> tuple[Hand | None, str]:
         """The usable hand that has been tracked longest; or None, and why there is none."""
-        usable = [hand for hand in instances if not self.problem(hand)]
+        usable = [hand for hand in hands if not self.problem(hand)]
         best = max(usable, key=lambda hand: hand.track_age_s, default=None)
-        return best, "" if best is not None else self._none(instances)
+        return best, "" if best is not None else self._none(hands)
 
-    def latch(self, hand: Instance) -> None:
+    def latch(self, hand: Hand) -> None:
         """Follow this hand from now on."""
         self.track_id, self._lost_reason = hand.track_id, ""
 
@@ -58,7 +88,7 @@ class HandChoice:
                 f"{self.track_id} is gone: close the clutch again"
             )
 
-    def pick(self, instances: Sequence[Instance]) -> tuple[Instance | None, str]:
+    def pick(self, hands: Sequence[Hand]) -> tuple[Hand | None, str]:
         """The hand to follow among those of an image, or None and the reason.
 
         Before a hand is latched, the one that would be. A hand with another id is not followed,
@@ -66,15 +96,15 @@ class HandChoice:
 
         Parameters
         ----------
-        instances : of the image.
+        hands : in the image.
         """
         if self.track_id == NO_ID:
-            return self.candidate(instances)
+            return self.candidate(hands)
         if self._lost_reason:
             return None, self._lost_reason
-        own = next((hand for hand in instances if hand.track_id == self.track_id), None)
+        own = next((hand for hand in hands if hand.track_id == self.track_id), None)
         if own is None:
-            others = [hand.track_id for hand in instances if not self.problem(hand)]
+            others = [hand.track_id for hand in hands if not self.problem(hand)]
             more = (
                 f"; hand {others[0]} is in view: close the clutch again to follow it"
                 if others
@@ -84,7 +114,7 @@ class HandChoice:
         problem = self.problem(own)
         return (None, problem) if problem else (own, "")
 
-    def problem(self, hand: Instance) -> str:
+    def problem(self, hand: Hand) -> str:
         """Why a robot cannot follow this hand now; "" if it can."""
         if hand.layout is not HAND21:
             return f"it has the layout '{hand.layout.name}', not '{HAND21.name}'"
@@ -98,31 +128,41 @@ class HandChoice:
             return f"{name} has only just been found"
         return ""
 
-    def _none(self, instances: Sequence[Instance]) -> str:
-        problems = [self.problem(hand) for hand in instances if hand.layout is HAND21]
+    def _none(self, hands: Sequence[Hand]) -> str:
+        problems = [self.problem(hand) for hand in hands if hand.layout is HAND21]
         return problems[0] if problems else f"no {_NAMES[self._side]} hand is in view"
 
 
-def finger_points(hand: Instance, predicted: bool) -> tuple[Array, BoolArray] | None:
-    """The joints (21, 3) in metres from which fingers are taken, and which of them may be used.
+def finger_points(hand: Instance) -> Fingers | None:
+    """The joints of an Instance that may be used now: see `usable_points`."""
+    joints = hand.keypoints
+    arrays = (joints.state, joints.z_source, joints.xyz, joints.shape_xyz)
+    return usable_points(*(array.tolist() for array in arrays))
+
+
+def usable_points(
+    state: Sequence[int], z_source: Sequence[int], xyz: Points, shape_xyz: Points
+) -> Fingers | None:
+    """The joints from which fingers are taken; None if nothing is known.
 
     Metric positions where a depth image or several cameras measured some of them; else the model's
-    shape, which rests on its own idea of depth; else metric positions of an assumed size. None if
-    nothing is known. Joints that were not measured in this image cannot be used.
+    shape, which rests on its own idea of depth; else metric positions of an assumed size. Joints
+    that were not measured in this image cannot be used.
 
     Parameters
     ----------
-    hand : of the layout hand21.
-    predicted : joints are extrapolated to a later time (prediction_horizon), so that the raw ones
-        tell which were measured.
+    state : of the 21 joints; where they are extrapolated to a later time (prediction_horizon), of
+        the raw ones, which tell which of them were measured.
+    z_source, xyz, shape_xyz : as those of Keypoints.
     """
-    joints: Keypoints = hand.keypoints
-    states = hand.raw.state if predicted else joints.state
-    measured = states >= JointState.MEASURED
-    seen = np.isin(joints.z_source, _SEEN) & measured
-    order = (joints.xyz, joints.shape_xyz) if seen.any() else (joints.shape_xyz, joints.xyz)
-    for points in order:
-        known = measured & np.isfinite(points).all(axis=1)
-        if known.any():
-            return points.astype(np.float64), known
+    # Lists: for 21 joints, that is faster than arrays.
+    measured = [one >= JointState.MEASURED for one in state]
+    seen = any(source in _SEEN and now for source, now in zip(z_source, measured, strict=True))
+    for points in (xyz, shape_xyz) if seen else (shape_xyz, xyz):
+        known = [
+            now and all(map(math.isfinite, point))
+            for now, point in zip(measured, points, strict=True)
+        ]
+        if any(known):
+            return np.array(points, np.float64), np.array(known)
     return None

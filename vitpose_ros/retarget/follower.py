@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitpose_ros.layouts import WRIST
-from vitpose_ros.retarget.choice import HandChoice, finger_points
+from vitpose_ros.retarget.choice import Hand, HandChoice
 from vitpose_ros.retarget.palm_frame import palm_axes
 from vitpose_ros.retarget.retargeter import Retargeted, Retargeter
-from vitpose_ros.types import Instance, Side
+from vitpose_ros.types import Side
 
 _NO_SHAPE = (
     "hand {id} has no joints in metres: use a hand model that gives a shape "
@@ -30,8 +30,8 @@ class HandFollower:
     def __init__(self, side: Side, retargeter: Retargeter) -> None:
         self.choice = HandChoice(side)
         self._side, self._retargeter = side, retargeter
-        self._last: Sequence[Instance] = ()
-        self._last_ns, self._predicted = 0, False
+        self._last: Sequence[Hand] = ()
+        self._last_ns = 0
 
     def latch(self) -> Retargeted | str:
         """Follow the hand that is in the last image from now on.
@@ -51,26 +51,23 @@ class HandFollower:
         """Tracking restarted: ids of earlier images mean nothing any more."""
         self.choice.restart()
 
-    def see(
-        self, stamp_ns: int, instances: Sequence[Instance], predicted: bool
-    ) -> Retargeted | str:
+    def see(self, stamp_ns: int, hands: Sequence[Hand]) -> Retargeted | str:
         """The pose for the robot, or why there is none.
 
         Parameters
         ----------
         stamp_ns : of the image, ns.
-        instances : in the image.
-        predicted : joints are extrapolated beyond the stamp.
+        hands : in the image.
         """
         dt_s = 1e-9 * (stamp_ns - self._last_ns)
         if stamp_ns <= self._last_ns:
             self.restart()
-        self._last, self._last_ns, self._predicted = instances, stamp_ns, predicted
-        hand, reason = self.choice.pick(instances)
+        self._last, self._last_ns = hands, stamp_ns
+        hand, reason = self.choice.pick(hands)
         return reason if hand is None else self._pose(hand, dt_s)
 
-    def _pose(self, hand: Instance, dt_s: float) -> Retargeted | str:
-        found = finger_points(hand, self._predicted)
+    def _pose(self, hand: Hand, dt_s: float) -> Retargeted | str:
+        found = hand.read()
         if found is None:
             return _NO_SHAPE.format(id=hand.track_id)
         points, known = found

@@ -92,8 +92,9 @@ class HandKinematics:
             raise RobotError(f"{robot.path}: the limits of coupled joints contradict each other.")
         palm = self._id("BODY", robot.palm, "palm")
         self._places = [self._place(robot.points[joint]) for joint in self.points]
+        bodies = self._model.nbody
+        self._rows = [bodies + number if site else number for site, number in self._places]
         self._jacobian = np.zeros((len(self.points), 3, self._model.nv))
-        self._xyz = np.empty((len(self.points), 3))
         self.set(np.clip(0.0, self.lower, self.upper))
         self.axes = self._data.xmat[palm].reshape(3, 3) @ robot.operator_axes
         self.origin = self._data.xpos[palm].copy()
@@ -105,9 +106,8 @@ class HandKinematics:
 
     def positions(self) -> Array:
         """(P, 3) m, from the palm's origin along the axes of the operator frame."""
-        for row, (site, number) in enumerate(self._places):
-            self._xyz[row] = self._data.site_xpos[number] if site else self._data.xpos[number]
-        return np.asarray((self._xyz - self.origin) @ self.axes)
+        xyz = np.concatenate((self._data.xpos, self._data.site_xpos))[self._rows]
+        return np.asarray((xyz - self.origin) @ self.axes)
 
     def jacobians(self) -> Array:
         """(P, 3, N) m/rad, the derivatives of `positions` by the joints."""

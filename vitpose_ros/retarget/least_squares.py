@@ -16,13 +16,14 @@ pose makes the solution unique where the hand leaves a joint free.
 
 from __future__ import annotations
 
+import math
 from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.layouts import FINGERS, THUMB_TIP
-from vitpose_ros.retarget.kinematics import HandKinematics
+from vitpose_ros.retarget.kinematics import HandKinematics, import_mujoco
 from vitpose_ros.retarget.retargeter import Retargeted
 from vitpose_ros.retarget.robot import Robot, RobotError
 
@@ -32,15 +33,20 @@ BoolArray = npt.NDArray[np.bool_]
 BONE_WEIGHT, TIP_WEIGHT, PINCH_WEIGHT = 0.3, 1.0, 4.0
 PINCH_FROM_M, PINCH_TO_M = 0.05, 0.02
 """Distances of the tips, at the robot's size: the pinch begins to count, and counts in full."""
-REST_WEIGHT = 3e-6
-"""Pull to the resting pose, m^2 per rad^2: 1 rad costs what 1.7 mm cost."""
+REST_WEIGHT = 3.0
+"""Pull to the resting pose, mm^2 per rad^2: 1 rad costs what 1.7 mm cost."""
 MAX_STEPS = 8
 SETTLED_RAD = 1e-5
 """A smaller step is not taken: on a still hand the joints stay exactly as they are."""
+CLOSE_RAD = 1e-3
+"""A smaller step is the last one for this image. It leaves some 0.1 mrad to the next image."""
 _LEAST_M = 1e-4
 """A shorter bone of the operator has no direction."""
 _MOST_RAD = 0.4
 """The largest change of a joint in one step: beyond it the linear model is not true."""
+_LEAST_RAD = 1e-12
+_MM = 1e3
+"""Residuals are in mm: MuJoCo's QP solver ends below a gradient that does not depend on units."""
 
 
 class LeastSquares:
@@ -58,6 +64,8 @@ class LeastSquares:
     def __init__(self, robot: Robot) -> None:
         self.kinematics = hand = HandKinematics(robot)
         self.joint_names, self.lower, self.upper = hand.joint_names, hand.lower, hand.upper
+        self._mujoco, count = import_mujoco(), len(hand.joint_names)
+        self._identity, self._factor = np.eye(count), np.empty((count, count + 7))
         self._rest = np.clip(0.0, self.lower, self.upper)
         if "rest" in robot.safe_poses:
             self._rest = np.clip(robot.safe_pose("rest"), self.lower, self.upper)
@@ -97,14 +105,15 @@ class LeastSquares:
     def __call__(self, points: Array, valid: BoolArray, dt_s: float) -> Retargeted:
         """See `Retargeter`. The solution does not depend on time."""
         known = valid & np.isfinite(points).all(axis=1)
-        rows = self._tasks(np.where(known[:, None], points, 0.0), known)
+        rows = self._tasks(points, known)
         followed = {row[4] for row in rows}
         free = np.array([bool(owners & followed) for owners in self._fingers_of_joint])
         if free.any():
-            starts, ends = (np.array([row[i] for row in rows]) for i in (0, 1))
-            target = np.array([row[2] for row in rows])
-            weight = np.array([row[3] for row in rows])
-            self._solve(starts, ends, target, weight, free)
+            starts, ends, wanted, weights, _ = zip(*rows, strict=True)
+            root, number = _MM * np.sqrt(weights), np.arange(len(rows))
+            select = np.zeros((len(rows), len(self._row)))  # vectors from points, and their weight
+            select[number, ends], select[number, starts] = root, -root
+            self._solve(select, root[:, None] * wanted, free)
         remark = "" if free.any() else "no finger is known"
         return Retargeted(self._joints.copy(), free, remark)
 
@@ -114,9 +123,7 @@ class LeastSquares:
         """
         known = valid & np.isfinite(points).all(axis=1)
         tips = {}
-        for start, end, wanted, weight, finger in self._tasks(
-            np.where(known[:, None], points, 0.0), known
-        ):
+        for start, end, wanted, weight, finger in self._tasks(points, known):
             chain = self._chains[finger]
             whole = (start, end) == (self._row[chain[0]], self._row[chain[-1]])
             if weight == TIP_WEIGHT and whole and chain[-1] == 4 + 4 * finger:
@@ -169,7 +176,7 @@ class LeastSquares:
             total = np.zeros(3)
             for a, b in pairwise(present):
                 vector = points[b] - points[a]
-                measured = float(steps_m[a:b].sum())
+                measured = sum(steps_m[a:b])
                 ratio = self._robot_m[a, b] / measured if measured > _LEAST_M else scale
                 if ratio is None:
                     break
@@ -193,7 +200,7 @@ class LeastSquares:
             if tip not in self._row or not known[tip]:
                 continue
             vector = scale * (points[tip] - points[THUMB_TIP])
-            near = (PINCH_FROM_M - float(np.linalg.norm(vector))) / (PINCH_FROM_M - PINCH_TO_M)
+            near = (PINCH_FROM_M - math.hypot(*vector)) / (PINCH_FROM_M - PINCH_TO_M)
             near = min(max(near, 0.0), 1.0)
             weight = PINCH_WEIGHT * near * near * (3.0 - 2.0 * near)
             if weight > 0.0:
@@ -201,66 +208,68 @@ class LeastSquares:
                 tasks.append((thumb, end, vector, weight, finger))
         return tasks
 
-    def _scale(self, steps_m: Array) -> float | None:
+    def _scale(self, steps_m: list[float]) -> float | None:
         """The robot's bones over the operator's, by their total lengths; None without a bone."""
         robot_m = human_m = 0.0
         for start, end in self._bones:
-            measured = float(steps_m[start:end].sum())
+            measured = sum(steps_m[start:end])
             if measured > _LEAST_M:
                 robot_m, human_m = robot_m + self._robot_m[start, end], human_m + measured
         return robot_m / human_m if human_m > 0 else None
 
-    def _solve(
-        self, starts: Array, ends: Array, target: Array, weight: Array, free: BoolArray
-    ) -> None:
-        hand, root = self.kinematics, np.sqrt(weight)[:, None]
-        pull = np.sqrt(REST_WEIGHT)
+    def _solve(self, select: Array, target: Array, free: BoolArray) -> None:
+        """Move the free joints so that select @ positions comes close to target (T, 3), mm."""
+        hand, pull, reach = self.kinematics, REST_WEIGHT * free, _MOST_RAD * free
 
         def residual(joints: Array) -> tuple[Array, float]:
             hand.set(joints)
-            place = hand.positions()
-            gap = ((target - (place[ends] - place[starts])) * root).ravel()
-            away = pull * (self._rest - joints)[free]
-            return gap, float(gap @ gap + away @ away)
+            gap = (target - select @ hand.positions()).ravel()
+            away = self._rest - joints
+            return gap, float(gap @ gap + pull @ (away * away))
 
-        joints, damping = self._joints, 1e-9
+        joints, damping = self._joints, 1e-3
         gap, cost = residual(joints)
         fresh = True
         for _ in range(MAX_STEPS):
             if fresh:
                 every = hand.jacobians()
-                slope = ((every[ends] - every[starts]) * root[:, :, None]).reshape(len(gap), -1)
+                slope = (select @ every.reshape(len(every), -1)).reshape(len(gap), -1)
                 gradient = slope.T @ gap + REST_WEIGHT * (self._rest - joints)
                 normal = slope.T @ slope
-            # A joint at its limit that would go on outwards does not take part.
-            outwards = ((joints <= self.lower) & (gradient < 0)) | (
-                (joints >= self.upper) & (gradient > 0)
+            step = self._step(
+                normal + (REST_WEIGHT + damping) * self._identity,
+                gradient,
+                np.maximum(self.lower - joints, -reach),
+                np.minimum(self.upper - joints, reach),
             )
-            active = np.flatnonzero(free & ~outwards)
-            if not len(active):
-                break
-            part = normal[np.ix_(active, active)]
-            part.flat[:: len(active) + 1] += REST_WEIGHT + damping
-            step = np.linalg.solve(part, gradient[active])
-            step *= min(1.0, _MOST_RAD / max(float(np.abs(step).max()), 1e-12))
-            trial = joints.copy()
-            trial[active] += step
-            np.clip(trial, self.lower, self.upper, out=trial)
-            moved = float(np.abs(trial - joints).max())
+            trial = np.minimum(np.maximum(joints + step * free, self.lower), self.upper)
+            moved = float(abs(trial - joints).max())
             if moved < SETTLED_RAD:
                 break
             next_gap, next_cost = residual(trial)
             fresh = next_cost <= cost
             if fresh:
-                joints, gap, cost, damping = trial, next_gap, next_cost, max(damping / 10, 1e-9)
+                joints, gap, cost, damping = trial, next_gap, next_cost, max(damping / 10, 1e-3)
+                if moved < CLOSE_RAD:
+                    break
             else:
-                damping = max(damping, 1e-6) * 10
+                damping = max(damping, 1.0) * 10
         self._joints = joints
 
+    def _step(self, normal: Array, gradient: Array, low: Array, high: Array) -> Array:
+        """The step (N,) from low to high that comes closest to normal @ step = gradient."""
+        step = np.zeros(len(gradient))
+        # The bounds of a joint have to differ.
+        self._mujoco.mju_boxQP(
+            step, self._factor, None, normal, -gradient, low - _LEAST_RAD, high + _LEAST_RAD
+        )
+        return step
 
-def _steps_m(points: Array, known: BoolArray) -> Array:
-    """(20,) the lengths from each joint to the next by index, m; NaN where one is not known."""
-    steps = points[1:] - points[:-1]
-    lengths = np.sqrt((steps * steps).sum(axis=1))
-    lengths[~(known[1:] & known[:-1])] = np.nan
-    return np.asarray(lengths)
+
+def _steps_m(points: Array, known: BoolArray) -> list[float]:
+    """The 20 lengths from each joint to the next by index, m; NaN where one is not known."""
+    joints = zip(points.tolist(), known.tolist(), strict=True)
+    return [
+        math.dist(a, b) if known_a and known_b else math.nan
+        for (a, known_a), (b, known_b) in pairwise(joints)
+    ]

@@ -11,6 +11,8 @@ turns the hand a third as much.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,18 +36,20 @@ def palm_axes(points: Array, known: BoolArray, side: Side) -> Array | None:
         the next one that is known.
     side : LEFT or RIGHT.
     """
-    if not known[[WRIST, INDEX_MCP, MIDDLE_MCP]].all():
+    if not (known[WRIST] and known[INDEX_MCP] and known[MIDDLE_MCP]):
         return None
     ahead = points[MIDDLE_MCP] - points[WRIST]
-    length = float(np.linalg.norm(ahead))
+    length = math.hypot(*ahead)
     if not length >= MIN_PALM_M:
         return None
     z = ahead / length
     far = next(joint for joint in (PINKY_MCP, RING_MCP, MIDDLE_MCP) if known[joint])
     across = points[INDEX_MCP] - points[far]
     across = across - (across @ z) * z
-    width = float(np.linalg.norm(across))
+    width = math.hypot(*across)
     if not width >= MIN_ASIDE * length:
         return None
     y = across / (width if side is Side.RIGHT else -width)
-    return np.stack([np.cross(y, z), y, z], axis=1)
+    (a, b, c), (d, e, f) = y.tolist(), z.tolist()
+    x = (b * f - c * e, c * d - a * f, a * e - b * d)  # np.cross takes as long as all of the above
+    return np.array([x, y, z]).T

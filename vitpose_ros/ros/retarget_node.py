@@ -39,9 +39,9 @@ from vitpose_ros.retarget.retargeter import Retargeter
 from vitpose_ros.retarget.robot import Robot, load_robot
 from vitpose_ros.retarget.safety import Command, Phase, Safety
 from vitpose_ros.ros.declare import DeclaredParameters
-from vitpose_ros.ros.messages import instance_from_message
 from vitpose_ros.ros.robot_messages import (
     command_message,
+    hand_from_message,
     measured_joints,
     retarget_status,
     times,
@@ -289,9 +289,9 @@ class RetargetNode(LifecycleNode):
             safety.lose(problem, received_s)
         else:
             try:
-                instances = [instance_from_message(one) for one in message.skeletons]
                 predicted = message.prediction_horizon > 0
-                result = follower.see(stamp_ns, instances, predicted)
+                hands = [hand_from_message(one, predicted) for one in message.skeletons]
+                result = follower.see(stamp_ns, hands)
             except Exception as error:  # noqa: BLE001 - the robot must be held, whatever it is
                 result = f"the skeletons cannot be used: {error}"
                 log = self.get_logger().error

@@ -250,7 +250,7 @@ def _accents(solver: LeastSquares) -> list[tuple[str, tuple[int, int, int]]]:
 
 def _in_operator_frame(hand: Instance | None) -> tuple[Array, BoolArray, Array] | None:
     """Points, which are known, and the frame's axes; None where the hand has no frame."""
-    found = None if hand is None else finger_points(hand, predicted=False)
+    found = None if hand is None else finger_points(hand)
     if hand is None or found is None:
         return None
     points, known = found

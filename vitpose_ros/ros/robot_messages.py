@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,50 @@ import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from sensor_msgs.msg import JointState
 
+from vitpose_ros.layouts import get_layout
+from vitpose_ros.msg import Skeleton
+from vitpose_ros.retarget.choice import Fingers, Hand, usable_points
 from vitpose_ros.retarget.robot import Robot
 from vitpose_ros.retarget.safety import Command, Phase
+from vitpose_ros.types import Side, TrackState
 
 Array = npt.NDArray[np.float64]
+
+
+def hand_from_message(message: Skeleton, predicted: bool) -> Hand:
+    """A skeleton whose joints are read only if it is followed, and only what a robot needs of them:
+    a command must not wait for an Instance of every skeleton.
+
+    Parameters
+    ----------
+    message : published by the pose node.
+    predicted : joints are extrapolated beyond the stamp.
+
+    Raises
+    ------
+    ValueError : the layout is unknown; and, when the joints are read, the arrays do not fit it.
+    """
+    return Hand(
+        get_layout(message.layout),
+        Side(message.side),
+        message.track_id,
+        TrackState(message.track_state),
+        message.track_age,
+        partial(_fingers, message, predicted),
+    )
+
+
+def _fingers(message: Skeleton, predicted: bool) -> Fingers | None:
+    states = message.raw_state if predicted else message.state
+    metric = (message.x, message.y, message.z)
+    shape = (message.shape_x, message.shape_y, message.shape_z)
+    count = len(get_layout(message.layout))
+    if any(len(values) != count for values in (states, message.z_source, *metric, *shape)):
+        raise ValueError(
+            f"skeleton {message.track_id}: '{message.layout}' needs {count} elements in every array"
+        )
+    points, shaped = (list(zip(*xyz, strict=True)) for xyz in (metric, shape))
+    return usable_points(states, message.z_source, points, shaped)
 
 
 def command_message(command: Command, robot: Robot, stamp: Any) -> JointState:

@@ -6,31 +6,19 @@ import numpy as np
 import pytest
 
 from vitpose_ros.layouts import COCO17, HAND21
-from vitpose_ros.retarget.choice import HandChoice, finger_points
+from vitpose_ros.retarget.choice import Hand, HandChoice, finger_points
 from vitpose_ros.types import NO_ID, Instance, JointState, Keypoints, Side, TrackState, ZSource
 
 
-def hand(
-    track_id=3, side=Side.RIGHT, track=TrackState.CONFIRMED, age_s=2.0, layout=HAND21, **joints
-):
-    count = len(layout)
-    keypoints = Keypoints(
-        layout,
-        np.zeros((count, 2), np.float32),
-        np.ones(count, np.float32),
-        joints.pop("state", np.full(count, JointState.MEASURED, np.uint8)),
-        **joints,
-    )
-    return Instance(
-        keypoints,
-        0.9,
-        "fake",
-        side=side,
-        side_score=0.9,
-        track_id=track_id,
-        track_state=track,
-        track_age_s=age_s,
-    )
+def hand(track_id=3, side=Side.RIGHT, track=TrackState.CONFIRMED, age_s=2.0, layout=HAND21):
+    return Hand(layout, side, track_id, track, age_s, read=pytest.fail)
+
+
+def instance(state=None, **joints):
+    if state is None:
+        state = np.full(21, JointState.MEASURED, np.uint8)
+    uv, score = np.zeros((21, 2), np.float32), np.ones(21, np.float32)
+    return Instance(Keypoints(HAND21, uv, score, state, **joints), 0.9, "fake")
 
 
 def test_the_usable_hand_that_was_tracked_longest_is_latched_and_no_other_followed():
@@ -97,17 +85,17 @@ def test_measured_joints_win_over_the_models_shape_and_its_shape_over_an_assumed
 ):
     shape = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
     given = {"xyz": shape + 1, "z_source": np.full(21, source, np.uint8)}
-    both = hand(shape_xyz=shape, **given)
+    both = instance(shape_xyz=shape, **given)
     expected = shape + 1 if metric_wins else shape
-    np.testing.assert_array_equal(finger_points(both, False)[0], expected)
-    np.testing.assert_array_equal(finger_points(hand(**given), False)[0], shape + 1)
-    np.testing.assert_array_equal(finger_points(hand(shape_xyz=shape), False)[0], shape)
-    assert finger_points(hand(), False) is None
+    np.testing.assert_array_equal(finger_points(both)[0], expected)
+    np.testing.assert_array_equal(finger_points(instance(**given))[0], shape + 1)
+    np.testing.assert_array_equal(finger_points(instance(shape_xyz=shape))[0], shape)
+    assert finger_points(instance()) is None
 
 
 def test_only_joints_that_were_measured_in_this_image_may_be_used():
     shape = np.ones((21, 3), np.float32)
     state = np.full(21, JointState.MEASURED, np.uint8)
     state[4], state[8] = JointState.PREDICTED, JointState.OCCLUDED
-    _, known = finger_points(hand(shape_xyz=shape, state=state), False)
+    _, known = finger_points(instance(shape_xyz=shape, state=state))
     assert not known[[4, 8]].any() and known.sum() == 19
