@@ -196,6 +196,34 @@ def assign_hands(
     return assigned
 
 
+def owners_of_hands(
+    hands: Sequence[FloatArray], bodies: Sequence[Keypoints]
+) -> list[tuple[int, Side] | None]:
+    """The arm that explains each hand, by `assign_hands`; without its elbow, an arm's reach is
+    unknown, but the hand may lie where the body implies.
+
+    Parameters
+    ----------
+    hands : (21, 2) px each.
+    bodies : their joints.
+
+    Returns
+    -------
+    For each hand the index of its body and the side, or None when no body explains it. No two hands
+    share an arm.
+    """
+    owners = assign_hands([np.nanmean(uv, axis=0).tolist() for uv in hands], bodies)
+    for number, body in enumerate(bodies):
+        for place in hands_of_body(body):
+            if (number, place.side) in owners:
+                continue
+            for i, uv in enumerate(hands):
+                if owners[i] is None and holds_hand(place.region, uv):
+                    owners[i] = number, place.side
+                    break
+    return owners
+
+
 def _arms(body: Keypoints) -> Iterator[tuple[Side, list[float], list[float]]]:
     """Side, wrist and elbow of the known arms."""
     for side in (Side.LEFT, Side.RIGHT):

@@ -31,9 +31,8 @@ from vitpose_ros.pipeline import Pipeline, Settings
 class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
-    Only those that the view needs are loaded: hand_detector unless the view is "third_person",
-    person_detector, body_model and lifting_model (none if empty) unless it is "egocentric". A
-    one-stage body_model needs no person_detector.
+    Those of hands are always loaded; person_detector, body_model and lifting_model (none if empty)
+    unless the view is "egocentric". A one-stage body_model needs no person_detector.
     """
 
     hand_detector: str = "mediapipe-palm-full"
@@ -91,9 +90,8 @@ def load_networks(
     """
     options = topdown or TopDownOptions()
     load = partial(create_top_down, store, threads=threads, options=options, report=tell)
-    palms = persons = bodies = finder = shapes = None
-    if view != "third_person":
-        palms = load_hand_detector(store, models.hand_detector, threads)
+    persons = bodies = finder = shapes = None
+    palms = load_hand_detector(store, models.hand_detector, threads)
     hands = _hand_reader(store, models.hand_model, threads, load, options.flip_test)
     if view != "egocentric":
         model = store.get(models.body_model, "body_keypoints")

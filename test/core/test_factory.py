@@ -15,13 +15,8 @@ from vitpose_ros.models.store import ModelStore
 DEFAULTS = Models()
 NEEDED = {
     "egocentric": {DEFAULTS.hand_detector, DEFAULTS.hand_model},
-    "third_person": {DEFAULTS.hand_model, DEFAULTS.person_detector, DEFAULTS.body_model},
-    "auto": {
-        DEFAULTS.hand_detector,
-        DEFAULTS.hand_model,
-        DEFAULTS.person_detector,
-        DEFAULTS.body_model,
-    },
+    "third_person": (ALL := {name for name in vars(DEFAULTS).values() if name}),
+    "auto": ALL,
 }
 
 

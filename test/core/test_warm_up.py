@@ -23,7 +23,8 @@ SHAPES = {  # each network's input and outputs
     "persons": ((224, 224, 3), (2254, 12), (2254, 1)),
     "bodies": ((3, 256, 192), (17, 64, 48)),
 }
-DETECTORS = {"egocentric": {"palms"}, "third_person": {"persons"}, "auto": {"palms", "persons"}}
+BOTH = {"palms", "persons"}
+DETECTORS = {"egocentric": {"palms"}, "third_person": BOTH, "auto": BOTH}
 READERS = {"egocentric": {"hands"}}
 
 
@@ -58,7 +59,7 @@ def made(view, flip_test=False):
     persons = MediaPipePersonDetector(engines["persons"], "persons")
     networks = Networks(
         hands,
-        None if view == "third_person" else palms,
+        palms,
         None if view == "egocentric" else persons,
         None if view == "egocentric" else TopDownBodies(model),
     )

@@ -75,26 +75,28 @@ def test_third_person_gives_bodies_and_hands_that_name_their_body(
         assert len(arms) == len(owned), "one arm has one hand"
         assert {side for _, side in arms} == {Skeleton.SIDE_LEFT, Skeleton.SIDE_RIGHT}
         assert {hand.layout for hand in hands} == {"hand21"}
-    assert list(messages[0].models) == [*BODIES, "mediapipe-hand-full"]
+    assert list(messages[0].models) == [*BODIES, "mediapipe-hand-full", "mediapipe-palm-full"]
     assert list(messages[1].models) == ["mediapipe-body-full", "mediapipe-hand-full"]
     ids = [[skeleton.track_id for skeleton in message.skeletons] for message in messages]
     assert ids == [ids[0]] * 3
     assert len(set(ids[0])) == len(ids[0])
 
 
-def test_third_person_starts_without_a_hand_detector_and_auto_names_what_it_lacks(
-    graph: Any, camera: Any, body_models: ModelStore, tmp_path: Path
+@pytest.mark.parametrize("view", ["third_person", "auto"])
+def test_without_the_hand_detector_the_node_names_the_command_and_configures_after_it(
+    graph: Any, camera: Any, body_models: ModelStore, tmp_path: Path, view: str
 ) -> None:
     for name in ("mediapipe-hand-full", *BODIES):
         shutil.copytree(body_models.root / name, tmp_path / name)
-    graph.start_pose_node(view="third_person", models_dir=str(tmp_path))
+    graph.start_pose_node(view=view, models_dir=str(tmp_path))
+    text = graph.wait_for_log("configure refused")
+    assert "vitpose_ros models pull mediapipe-palm-full" in text
+    assert "Traceback" not in text
+    shutil.copytree(body_models.root / "mediapipe-palm-full", tmp_path / "mediapipe-palm-full")
+    assert graph.change_state("configure", "activate")
     camera.process()
     values = graph.wait_for_status(lambda v: v["state"] == "active", "state active")
-    assert values["models"] == "mediapipe-hand-full, mediapipe-person, mediapipe-body-full"
-    assert graph.change_state("deactivate", "cleanup")
-    assert graph.set_parameter("view", "auto").successful
-    assert not graph.change_state("configure")
-    assert "mediapipe-palm-full" in graph.wait_for_log("configure refused")
+    assert values["models"] == ", ".join(("mediapipe-palm-full", "mediapipe-hand-full", *BODIES))
 
 
 def test_the_latched_layouts_are_those_of_bodies_and_hands(

@@ -185,9 +185,7 @@ def _pull(store: ModelStore, models: Models, view: str) -> str:
 
 def _wanted(models: Models, view: str) -> list[str]:
     """The names of the networks that a view needs."""
-    wanted = [models.hand_model]
-    if view != "third_person":
-        wanted.insert(0, models.hand_detector)
+    wanted = [models.hand_detector, models.hand_model]
     if view != "egocentric":
         wanted += [models.person_detector, models.body_model]
     return wanted

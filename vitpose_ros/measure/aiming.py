@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from vitpose_ros.detect.hand_boxes import HandBox, box_region, same_box
 from vitpose_ros.detect.palms import Palm, palm_region, same_palm
 from vitpose_ros.measure.networks import HandReader
-from vitpose_ros.measurements import HandMeasurement
+from vitpose_ros.measurements import CropSource, HandMeasurement
 from vitpose_ros.types import Crop, Frame, Region
 
 FoundHand = Palm | HandBox
@@ -29,10 +29,12 @@ class Candidate:
     Attributes
     ----------
     region : in which to read it.
+    source : why it is read.
     box : what a detector by boxes found there, if one did.
     """
 
     region: Region
+    source: CropSource = CropSource.DETECTION
     box: HandBox | None = None
 
 
@@ -40,7 +42,7 @@ def candidate(found: FoundHand, reader: HandReader) -> Candidate | None:
     """Where a hand model first reads what a detector found; None if it is too small."""
     if isinstance(found, HandBox):
         region = box_region(found, reader.turned)
-        return None if region is None else Candidate(region, found)
+        return None if region is None else Candidate(region, box=found)
     region = palm_region(found)
     return None if region is None else Candidate(region)
 

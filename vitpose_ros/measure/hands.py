@@ -1,4 +1,4 @@
-"""Measures hands: in the crops of tracks, at bodies' arms, and where a detector finds them."""
+"""Measures hands: in the crops of tracks, at bodies' arms, then where a detector finds others."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from vitpose_ros.body_hands import hands_of_body, holds_hand
+from vitpose_ros.body_hands import hands_of_body, holds_hand, owners_of_hands
 from vitpose_ros.detect.hand_boxes import HandBox, HandBoxes
 from vitpose_ros.detect.palms import whole_in_window
 from vitpose_ros.geometry import known_median, letterbox_region, overlap_of_smaller
 from vitpose_ros.hand_geometry import joints_box, palm_size, same_hand, same_region
 from vitpose_ros.measure.aiming import Candidate, FoundHand, aim, candidate, shows
-from vitpose_ros.measure.networks import HandReader, Networks
+from vitpose_ros.measure.networks import HandDetector, HandReader, Networks
 from vitpose_ros.measure.rereading import SURE, confirmed
 from vitpose_ros.measure.usage import Usage
 from vitpose_ros.measurements import BodyMeasurement, CropSource, FramePlan, HandMeasurement
-from vitpose_ros.types import Crop, Frame, Region, View
+from vitpose_ros.types import Crop, Frame, Region
 
 MIN_JOINTS_INSIDE = 4
 """A hand with fewer joints in the image, less than a finger, has left it: the rest is a guess."""
@@ -44,33 +44,58 @@ def measure_hands(
 
     Parameters
     ----------
-    bodies : for each image, the bodies whose hands to measure; None for an image in which hands are
-        detected directly.
+    bodies : for each image, the bodies whose hands to measure; None in first person.
     """
-    crops = [[Candidate(region) for region in plan.hand_crops] for plan in plans]
-    tracked = _read(networks, frames, plans, crops, usage)
-    hands = [_each_once(found, ()) for found in tracked]
-    windows = {
-        i: plan.hand_windows
-        for i, plan in enumerate(plans)
-        if plan.hand_windows and bodies[i] is None and len(hands[i]) < plan.hands.max_hands
-    }
-    searched = set(windows)
-    if isinstance(networks.hand_detector, HandBoxes) and networks.hand_detector.tells_sides:
-        for i, plan in enumerate(plans):
-            if plan.sides_due and any(math.isnan(hand.right) for hand in hands[i]):
-                windows.setdefault(i, (_whole(frames[i]),))
+    crops = [
+        [Candidate(region, plan.source(region, CropSource.DETECTION)) for region in plan.hand_crops]
+        for plan in plans
+    ]
+    hands = [_each_once(found, ()) for found in _read(networks, frames, plans, crops, usage)]
+    crops = [
+        [Candidate(region, CropSource.BODY) for region in _at_arms(of_image, known)]
+        for of_image, known in zip(bodies, hands, strict=True)
+    ]
+    for i, found in enumerate(_read(networks, frames, plans, crops, usage)):
+        hands[i] += _each_once(found, hands[i])
+    searched = _search(networks, frames, plans, bodies, hands, usage)
+    for i, plan in enumerate(plans):
+        if plan.hands.input_mirrored:
+            hands[i] = [hand.mirrored() for hand in hands[i]]
+    return hands, searched
+
+
+def _search(
+    networks: Networks,
+    frames: Sequence[Frame],
+    plans: Sequence[FramePlan],
+    bodies: Sequence[Sequence[BodyMeasurement] | None],
+    hands: list[Hands],
+    usage: Usage,
+) -> set[int]:
+    """Add to the hands of each image those that the detector finds; see `measure_hands`."""
+    detector = networks.hand_detector
+    if detector is None:
+        return set()
+    tells_sides = isinstance(detector, HandBoxes) and detector.tells_sides
+    windows: dict[int, Sequence[Region]] = {}
+    most: dict[int, int] = {}  # hands of each image that is searched
+    for i, plan in enumerate(plans):
+        if not (plan.hand_windows or plan.sides_due):
+            continue
+        free = _nobodys(bodies[i], hands[i])
+        room = plan.hands.max_hands - len(free)
+        if plan.hand_windows and room > 0:
+            windows[i] = plan.hand_windows
+            most[i] = len(hands[i]) + room + len(_at_arms(bodies[i], hands[i]))
+        elif plan.sides_due and tells_sides and any(math.isnan(hand.right) for hand in free):
+            windows[i] = (_whole(frames[i]),)
     candidates: list[list[Candidate]] = [[] for _ in frames]
-    for i, of_image in enumerate(bodies):
-        if of_image is not None:
-            candidates[i] = [Candidate(region) for region in _at_arms(of_image, hands[i])]
-    from_whole = dict.fromkeys(searched, 0)
-    for i, detected in _detect(networks, frames, plans, windows, usage).items():
+    from_whole = dict.fromkeys(most, 0)
+    for i, detected in _detect(detector, frames, plans, windows, usage).items():
         hands[i] = [_with_side(hand, detected) for hand in hands[i]]
-        free = plans[i].hands.max_hands - len(hands[i])
-        for window, in_window in zip(windows[i], detected if i in searched else (), strict=False):
+        for window, in_window in zip(windows[i], detected if i in most else (), strict=False):
             new = _distinct(in_window, networks.hand_reader, hands[i], candidates[i])
-            new = new[: free + _SPARE]
+            new = new[: most[i] - len(hands[i]) + _SPARE]
             candidates[i] += new
             if window == _whole(frames[i]):
                 from_whole[i] = len(new)
@@ -78,45 +103,41 @@ def measure_hands(
         candidates = aim(networks.hand_reader, frames, candidates)
     fresh = _read(networks, frames, plans, candidates, usage)
     _drop_unconfirmed(networks, frames, plans, fresh, usage)
-    for i, found in enumerate(fresh):
-        if i in searched:
-            most, whole = plans[i].hands.max_hands, from_whole[i]
-            hands[i] = [*hands[i], *_not_copies(found[:whole], hands[i])][:most]
-            from_tiles = _apart(_not_copies(found[whole:], hands[i]), hands[i])
-            hands[i] = [*hands[i], *from_tiles][:most]
-        else:
-            hands[i] += _each_once(found, hands[i])
-    for i, plan in enumerate(plans):
-        if plan.hands.input_mirrored:
-            hands[i] = [hand.mirrored() for hand in hands[i]]
-    return hands, searched
+    for i, whole in from_whole.items():
+        hands[i] = [*hands[i], *_not_copies(fresh[i][:whole], hands[i])][: most[i]]
+        from_tiles = _apart(_not_copies(fresh[i][whole:], hands[i]), hands[i])
+        hands[i] = [*hands[i], *from_tiles][: most[i]]
+    return set(most)
 
 
 def _whole(frame: Frame) -> Region:
     return letterbox_region(frame.width, frame.height)
 
 
-def _at_arms(bodies: Sequence[BodyMeasurement], known: Hands) -> list[Region]:
+def _at_arms(bodies: Sequence[BodyMeasurement] | None, known: Hands) -> list[Region]:
     """Regions of hands at the arms of bodies that are not measured yet."""
     return [
         place.region
-        for body in bodies
+        for body in bodies or ()
         for place in hands_of_body(body.keypoints)
         if not any(holds_hand(place.region, hand.uv) for hand in known)
     ]
 
 
+def _nobodys(bodies: Sequence[BodyMeasurement] | None, hands: Hands) -> Hands:
+    """The hands that no body explains; in first person all."""
+    owners = owners_of_hands([hand.uv for hand in hands], [body.keypoints for body in bodies or ()])
+    return [hand for hand, owner in zip(hands, owners, strict=True) if owner is None]
+
+
 def _detect(
-    networks: Networks,
+    detector: HandDetector,
     frames: Sequence[Frame],
     plans: Sequence[FramePlan],
     windows: Mapping[int, Sequence[Region]],
     usage: Usage,
 ) -> dict[int, list[list[FoundHand]]]:
     """What the detector finds in each window of the images, by the image's index."""
-    detector = networks.hand_detector
-    if not windows or detector is None:
-        return {}
     hands: dict[int, list[list[FoundHand]]] = {i: [] for i in sorted(windows)}
     by_threshold: dict[float, list[tuple[int, Region]]] = {}
     for i in hands:
@@ -148,10 +169,8 @@ def _read(
         hands = reader([Crop(frames[i].image, one.region) for i, one in jobs])
     for (i, one), hand in zip(jobs, hands, strict=True):
         if hand is not None and _is_hand(hand, frames[i], plans[i]):
-            new = CropSource.BODY if plans[i].view is View.THIRD_PERSON else CropSource.DETECTION
             right = math.nan if one.box is None else one.box.right
-            source = plans[i].source(one.region, new)
-            found[i].append(replace(hand, source=source, detected_right=right))
+            found[i].append(replace(hand, source=one.source, detected_right=right))
         else:
             found[i].append(None)
     return found

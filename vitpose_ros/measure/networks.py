@@ -93,7 +93,8 @@ class Networks:
     Attributes
     ----------
     hand_reader : measures hands.
-    hand_detector : finds hands directly; None if only the hands of bodies are measured.
+    hand_detector : finds hands directly; None if only the hands of bodies are measured, in third
+        person.
     person_detector, body_reader : find and measure bodies in two stages; None if bodies are not
         measured, or by body_finder.
     shape_reader : estimates the shape of bodies from their joints over time; None for the shape

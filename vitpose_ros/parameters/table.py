@@ -152,8 +152,9 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "view": ParameterSpec(
         "egocentric",
-        "'egocentric' finds hands directly, 'third_person' finds persons and then their hands, "
-        "'auto' switches between them by whether a person is visible.",
+        "'egocentric' finds hands directly, 'third_person' finds persons, their hands, and hands "
+        "of people of whom no more is in view, 'auto' switches between them by whether a person is "
+        "visible.",
         choices=MODES,
     ),
     "preset": ParameterSpec(
@@ -166,7 +167,7 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "hand_detector": ParameterSpec(
         _MODELS.hand_detector,
-        "Hand detector, by its name in the model catalogue. Not used by the view 'third_person'.",
+        "Hand detector, by its name in the model catalogue.",
     ),
     "hand_model": ParameterSpec(
         _MODELS.hand_model, "Hand keypoint model, by its name in the model catalogue."
@@ -224,9 +225,9 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "max_hands": ParameterSpec(
         _HANDS.max_hands,
-        "Maximum number of tracked hands that belong to no body. While fewer are tracked in the "
-        "egocentric view, the detector runs on every image. In third person each body has two "
-        "hands of its own in addition.",
+        "Maximum number of tracked hands that belong to no body. While fewer are tracked, the "
+        "detector runs: in the egocentric view on every image, in third person ten times per "
+        "second. In third person each body has two hands of its own in addition.",
         low=1,
         high=16,
         changes=RUN,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from vitpose_ros.body_hands import ARM_SCORE, assign_hands, hands_of_body, holds_hand
+from vitpose_ros.body_hands import ARM_SCORE, owners_of_hands
 from vitpose_ros.types import FloatArray, Instance, Side
 
 
@@ -37,19 +35,8 @@ def arms_of_hands(hands: Sequence[FloatArray], bodies: Sequence[Instance]) -> li
     -------
     For each hand its arm, or None. No two hands share an arm.
     """
-    centres = [np.nanmean(uv, axis=0).tolist() for uv in hands]
-    arms = assign_hands(centres, [body.keypoints for body in bodies])
-    # Without its elbow, an arm's reach is unknown, but the hand may lie where the body implies.
-    places = [(n, p) for n, body in enumerate(bodies) for p in hands_of_body(body.keypoints)]
-    for number, place in places:
-        arm = number, place.side
-        if arm in arms:
-            continue
-        for i, uv in enumerate(hands):
-            if arms[i] is None and holds_hand(place.region, uv):
-                arms[i] = arm
-                break
-    return [None if arm is None else _arm(bodies[arm[0]], arm[1]) for arm in arms]
+    owners = owners_of_hands(hands, [body.keypoints for body in bodies])
+    return [None if owner is None else _arm(bodies[owner[0]], owner[1]) for owner in owners]
 
 
 def arm_is_hidden(arm: Arm, bodies: Sequence[Instance]) -> bool:

@@ -67,7 +67,8 @@ class HandTracks:
         Returns
         -------
         The hands, and the lost ones without joints where there is room for them, oldest tracks
-        first; and the regions of hands that were seen in the previous image and are not now.
+        first; and the regions of hands of no body that were seen in the previous image and are not
+        now.
         """
         arms = _arms(hands, bodies)
         most = settings.max_hands
@@ -91,7 +92,7 @@ class HandTracks:
         self._forget()
         self._last.update((hand.track_id, hand) for hand in seen)
         self._last = {i: self._last[i] for i in ids}
-        kept = (*seen, *_with_room(lost, seen, most))
+        kept = (*seen, *_with_room(lost, seen, most, bodies is None))
         return sorted(kept, key=lambda hand: hand.track_id), missed
 
     def _update(
@@ -102,8 +103,8 @@ class HandTracks:
         bodies: Sequence[Instance] | None,
         most: int,
     ) -> tuple[list[dict[str, Any]], list[Region]]:
-        """For each hand the fields of Instance that give its identity, and the regions of hands
-        that were seen in the previous image but not in this one.
+        """For each hand the fields of Instance that give its identity, and the regions of hands of
+        no body that were seen in the previous image but not in this one.
         """
         known, stamp_ns = self._tracks.all, frame.stamp_ns
         readings = [_reading(hand) for hand in hands]
@@ -123,9 +124,10 @@ class HandTracks:
         else:
             owned += [[i] for i in free]
         self._sides.decide(owned)
+        # A body shows where its hands are: only the others have to be searched for.
+        gone = [track.region for track in missed if track.track_id not in self._arms]
         self._forget()
-        identities = [self._identity(track, stamp_ns) for track in tracks]
-        return identities, [track.region for track in missed]
+        return [self._identity(track, stamp_ns) for track in tracks], gone
 
     def _costs(
         self,
@@ -239,16 +241,18 @@ def _bounded(hands: Sequence[Instance], most: int) -> list[Instance]:
     return [hand for hand in hands if id(hand) not in dropped]
 
 
-def _with_room(lost: Sequence[Instance], seen: Sequence[Instance], most: int) -> list[Instance]:
+def _with_room(
+    lost: Sequence[Instance], seen: Sequence[Instance], most: int, first_person: bool
+) -> list[Instance]:
     """The lost hands to keep, in the given order: of a body, those whose side is not seen; of the
-    others, at most `most` together with those that are seen, and no side twice if `most` is that of
-    one person.
+    others, at most `most` together with those that are seen, and in first person no side twice if
+    `most` is that of one person.
     """
     kept: list[Instance] = []
     for hand in lost:
         others = [o for o in (*seen, *kept) if o.parent_id == hand.parent_id]
-        one_person = hand.parent_id != NO_ID or most <= HANDS_OF_A_PERSON
-        taken = one_person and any(
+        wearers = first_person and most <= HANDS_OF_A_PERSON
+        taken = (hand.parent_id != NO_ID or wearers) and any(
             o.side is hand.side and hand.side is not Side.UNKNOWN for o in others
         )
         if not taken and (hand.parent_id != NO_ID or len(others) < most):

@@ -20,8 +20,9 @@ from vitpose_ros.track.views import ViewChooser, is_person
 from vitpose_ros.track.whole_body import refine_hands
 from vitpose_ros.types import Frame, Instance, Region, View
 
-SIDES_S = 0.1
-"""Interval at which a detector looks for the sides of tracked hands, if only it tells them."""
+LOOK_S = 0.1
+"""Interval at which the hand detector looks for hands of no body in third person; and, if only it
+tells sides, for those of tracked hands."""
 
 MOST_CROPS = 64
 """Maximum number of tracked hands of bodies to read per image."""
@@ -47,7 +48,7 @@ class Tracker:
         self._bodies = None if body_layout is None else BodyTracks(ids, body_layout)
         self._search = TileSearch()
         self._clock = FrameClock()
-        self._sides_ns: int | None = None
+        self._looked_ns: int | None = None
 
     def reset(self) -> None:
         """Restart at the next image. Ids are never reused."""
@@ -72,16 +73,20 @@ class Tracker:
         if self._bodies is not None and (not egocentric or probe):
             body_crops, lost_bodies = self._bodies.crops(stamp_ns, persons.max_persons)
             persons_below, lost_ids = self._bodies.detect_below(persons), lost_ids | lost_bodies
+        look = self._look_is_due(stamp_ns)
+        windows: tuple[Region, ...] = ()
+        if egocentric or look:  # at that interval, the windows take turns in any case
+            windows = self._windows(frame, hands, followed or not egocentric)
         return FramePlan(
             view=view,
             hands=hands,
             persons=persons,
             reset=reset,
             hand_crops=tuple(hand_crops),
-            hand_windows=self._windows(frame, hands, followed) if egocentric else (),
+            hand_windows=windows,
             body_crops=tuple(body_crops),
             persons_below=persons_below,
-            sides_due=egocentric and self._sides_due(stamp_ns),
+            sides_due=look,
             check_persons=probe,
             lost_ids=lost_ids,
         )
@@ -131,14 +136,14 @@ class Tracker:
         count = hands.search_tiles_per_frame
         return self._search.windows(width, height, count, frame.stamp_ns, followed)
 
-    def _sides_due(self, stamp_ns: int) -> bool:
-        due = self._sides_ns is None or (stamp_ns - self._sides_ns) * 1e-9 >= SIDES_S
+    def _look_is_due(self, stamp_ns: int) -> bool:
+        due = self._looked_ns is None or (stamp_ns - self._looked_ns) * 1e-9 >= LOOK_S
         if due:
-            self._sides_ns = stamp_ns
+            self._looked_ns = stamp_ns
         return due
 
     def _forget(self) -> None:
-        self._sides_ns = None
+        self._looked_ns = None
         self._hands.reset()
         self._search.reset()
         self._views.reset()

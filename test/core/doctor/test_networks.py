@@ -23,6 +23,12 @@ def test_a_store_without_models_is_a_problem_with_the_command_that_fills_it(tmp_
     assert networks.remedy == ("vitpose_ros models pull mediapipe-palm-full mediapipe-hand-full")
 
 
+def test_third_person_needs_the_hand_detector_too(tmp_path):
+    *_, networks = check_networks(tmp_path, Models(), "third_person")
+    assert networks.level is Level.PROBLEM
+    assert "mediapipe-palm-full" in networks.remedy
+
+
 def test_a_name_that_no_catalogue_has_is_a_problem_that_names_it(tmp_path):
     *_, networks = check_networks(tmp_path, Models(hand_model="nonsense"), "egocentric")
     assert networks.level is Level.PROBLEM
@@ -35,7 +41,7 @@ def test_the_choice_of_each_preset_is_shown_with_what_is_missing(tmp_path, monke
     found = {f.name: f for f in check_networks(tmp_path, Models(), "third_person")}
     for name in ("lightweight", "balanced", "performance", "exact"):
         text = found[f"preset {name}"].value
-        assert "since " in text and "not in the store: mediapipe-hand" in text
+        assert "since " in text and "not in the store: mediapipe-palm" in text
     exact = {"cpu": "rtmpose-l-384 288x384", "jetson": "vitpose-plus-b 192x256"}
     assert exact.get(hardware, "vitpose-plus-l 192x256") in found["preset exact"].value
 

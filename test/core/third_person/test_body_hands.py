@@ -14,7 +14,7 @@ import pytest
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.settings import HandSettings
-from vitpose_ros.types import NO_ID, Side, TrackState, View, ZSource
+from vitpose_ros.types import NO_ID, Side, TrackState, ZSource
 
 STEP_NS = 33_000_000
 ARMS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("wrist", "elbow"))
@@ -178,6 +178,7 @@ def test_a_body_without_hands_in_view_is_reported_alone(camera_on, split, two):
 
 def test_a_body_whose_arms_are_not_seen_gives_no_place_to_look_at(camera_on, split, crowd, person):
     camera = camera_on(crowd(person(300, 200, unseen=ARMS)))
+    camera.hands.missing |= {(0, "left"), (0, "right")}
     bodies, hands = split(camera.shoot())
     assert len(bodies) == 1
     assert hands == []
@@ -225,17 +226,6 @@ def test_of_two_hands_at_one_wrist_only_the_nearer_belongs_to_it(camera_on, spli
     assert sorted(hand.parent_id for hand in near) == [NO_ID, bodies[0].track_id]
     assert near[0].keypoints.uv[0, 0] == pytest.approx(goal)
     assert near[0].parent_id == bodies[0].track_id
-
-
-def test_no_palm_detector_runs_in_third_person(camera_on, two):
-    camera = camera_on(two)
-    results = [camera.shoot() for _ in range(5)]
-    two.people.clear()
-    results += [camera.shoot() for _ in range(5)]
-    assert camera.hands.palm_looks == 0
-    assert results[0].models == ("detector", "crowd", "hands")
-    assert all("palms" not in result.models for result in results)
-    assert {result.view for result in results} == {View.THIRD_PERSON}
 
 
 def test_a_whole_body_takes_over_the_joints_of_its_hands(camera_on, split, crowd, person):

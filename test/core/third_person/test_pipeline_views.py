@@ -116,7 +116,9 @@ def test_a_view_that_needs_persons_is_refused_without_networks_for_them(hand_wor
         Pipeline(Networks(hands, hands.detector), view=view)
 
 
-def test_third_person_needs_no_hand_detector_and_does_not_name_one(hand_world, split, two):
+def test_third_person_without_a_hand_detector_still_reads_the_hands_of_bodies(
+    hand_world, split, two
+):
     networks = Networks(hand_world(two), None, two.detector, two)
     pipeline = Pipeline(networks, view="third_person")
     assert pipeline.models == ("hands", "detector", "crowd")

@@ -9,6 +9,7 @@ from vitpose_ros.bench.real.material import JointsReader, load_material
 from vitpose_ros.bench.real.photographs import ROWS, WindowScene
 from vitpose_ros.bench.real.scene import RATE_HZ, RealImage, RealScene
 from vitpose_ros.bench.real.score import FoundHand, RealFollower, RealScore
+from vitpose_ros.layouts import HAND21
 from vitpose_ros.pipeline import Pipeline
 from vitpose_ros.types import Frame
 
@@ -51,7 +52,7 @@ def follow(pipeline: Pipeline, images: Iterable[tuple[int, RealImage]]) -> RealS
     follower = RealFollower()
     for number, seen in images:
         result = pipeline(Frame(seen.image, _FIRST_NS + round(number * 1e9 / RATE_HZ)))
-        live = [hand for hand in result.instances if not hand.is_lost]
-        found = [FoundHand(hand.raw.uv, hand.side, hand.track_id) for hand in live]
+        hands = [i for i in result.instances if i.layout is HAND21 and not i.is_lost]
+        found = [FoundHand(hand.raw.uv, hand.side, hand.track_id) for hand in hands]
         follower.add(number / RATE_HZ, seen, found)
     return follower.score

@@ -111,21 +111,23 @@ def detector(path):
 
 @pytest.fixture
 def store(tmp_path, make_catalogue, make_entry, monkeypatch):
-    """A store with the person detector; networks of one's own join it."""
+    """A store with a person detector, and a hand detector that finds none; networks of one's own
+    join it.
+    """
     (tmp_path / "given").mkdir()
     file = {"name": "net.onnx", "size": "absent", "sha256": "unknown"}
-    entry = make_entry(
-        {"file": str(detector(tmp_path / "given" / "persons.onnx"))},
-        file,
-        task="person_detector",
-        architecture="yolox",
-        layout="absent",
-        input={"width": 640, "height": 640},
-    )
-    path = make_catalogue({"one-person": entry})
+    source = {"file": str(detector(tmp_path / "given" / "persons.onnx"))}
+    of_any = {
+        "architecture": "yolox",
+        "layout": "absent",
+        "input": {"width": 640, "height": 640},
+    }
+    persons = make_entry(source, file, task="person_detector", **of_any)
+    hands = make_entry(source, file, task="hand_detector", **of_any, settings={"hand_class": 1})
+    path = make_catalogue({"one-person": persons, "no-hand": hands})
     monkeypatch.setenv("VITPOSE_ROS_CATALOGUE", str(path))
     monkeypatch.setenv("VITPOSE_ROS_MODELS", str(tmp_path / "store"))
-    assert main(["models", "pull", "one-person", "--quiet"]) == 0
+    assert main(["models", "pull", "one-person", "no-hand", "--quiet"]) == 0
     return ModelStore()
 
 
@@ -180,7 +182,7 @@ def test_bodies_and_hands_are_where_the_networks_see_them(
     convert(body, "my-body", layout, *(["--score-scale", str(height)] if height != 1 else []))
     hand = simcc(tmp_path / "hand.onnx", HAND_BINS, (256, 256), GREEN, swap=True)
     store = convert(hand, "my-hand", HAND21)
-    models = Models(hand_model="my-hand", person_detector="one-person", body_model="my-body")
+    models = Models("no-hand", "my-hand", "one-person", "my-body")
     pipeline = load_pipeline(store, models, view="third_person", threads=1)
     assert {"my-hand", "my-body"} <= set(pipeline.models)
     found, *hands = pipeline(Frame(image(), 10**18)).instances
@@ -207,7 +209,7 @@ def test_scores_of_high_curves_are_cut_at_1_without_their_scale(store, person, t
     convert(simcc(tmp_path / "b.onnx", bins, (192, 256), height=10.0), "my-body", COCO17)
     hand = simcc(tmp_path / "h.onnx", HAND_BINS, (256, 256), GREEN, height=0.5)
     store = convert(hand, "my-hand", HAND21, "--score-scale", "0.5")
-    models = Models(hand_model="my-hand", person_detector="one-person", body_model="my-body")
+    models = Models("no-hand", "my-hand", "one-person", "my-body")
     dim = (image() * np.array([1, 1, 0.2])).astype(np.uint8)  # red at a fifth
     found, hand = load_pipeline(store, models, view="third_person")(Frame(dim)).instances
     assert (found.keypoints.score == 1).all()  # 0.2 with the scale
