@@ -171,9 +171,7 @@ def _from_bag(bag: Bag, topic: str, about: dict[str, Any]) -> Recorded:
         )
     if not images:
         raise OfflineError(f"{bag.path}: there is no message on {name}")
-    return Recorded(
-        bag.path, name, tuple(images), tuple(layouts.values()), about, tuple(bag.notes)
-    )
+    return Recorded(bag.path, name, tuple(images), tuple(layouts.values()), about, tuple(bag.notes))
 
 
 def _skeleton_connections(bag: Bag, topic: str) -> list[Any]:
@@ -265,9 +263,7 @@ def _from_table(path: Path, manifest: dict[str, Any]) -> Recorded:
             f"{path}: {unknown} images without skeletons are missing, because an older version "
             "wrote the table without their stamps: annotate again, or read the bag"
         )
-    return Recorded(
-        path, "", ordered, tuple(layouts.values()), {**manifest, **about}, tuple(notes)
-    )
+    return Recorded(path, "", ordered, tuple(layouts.values()), {**manifest, **about}, tuple(notes))
 
 
 def _by_image(file: Any) -> Iterator[list[dict[str, Any]]]:

@@ -130,9 +130,10 @@ def copied(source, target, topics, digest=None):
     """A bag with the messages of another, under each of these prefixes."""
     from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-    with Reader(source) as reader, Writer(
-        target, version=8, storage_plugin=StoragePlugin.MCAP
-    ) as writer:
+    with (
+        Reader(source) as reader,
+        Writer(target, version=8, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
         made = {
             (prefix, one.id): writer.add_connection(
                 prefix + one.topic,

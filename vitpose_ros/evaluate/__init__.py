@@ -1,4 +1,9 @@
-"""Compares found hands with true ones: matching, and the scores of the demo and the benchmarks."""
+"""Compares what was found with what is true.
+
+Here: matching of hands, and the scores of the demo and the benchmarks. The modules of this folder
+are `vitpose_ros eval`: skeletons of files (`skeletons`, `coco`), one row per true skeleton
+(`compare`), and the figures (`figures`, `precision`, `plot`).
+"""
 
 from __future__ import annotations
 
@@ -27,13 +32,17 @@ def palm_length(uv: npt.NDArray) -> float:
 
 
 def match_hands(
-    true_uv: Sequence[npt.NDArray], found_uv: Sequence[npt.NDArray]
+    true_uv: Sequence[npt.NDArray],
+    found_uv: Sequence[npt.NDArray],
+    palms_px: Sequence[float] | None = None,
 ) -> list[tuple[int, int, npt.NDArray]]:
     """Match found hands to true ones by the smallest total distance, ignoring sides.
 
     Parameters
     ----------
-    true_uv, found_uv : (21, 2) px for each hand; absent joints of a found hand are NaN.
+    true_uv, found_uv : (21, 2) px for each hand; absent joints are NaN.
+    palms_px : the palm length of each true hand; by default from its joints, of which wrist and
+        middle finger must then be known.
 
     Returns
     -------
@@ -42,13 +51,11 @@ def match_hands(
     """
     if not true_uv or not found_uv:
         return []
+    palms = [palm_length(true) for true in true_uv] if palms_px is None else palms_px
     errors = np.array(
         [
-            [
-                np.linalg.norm(found - true, axis=1) / max(palm_length(true), 1e-6)
-                for found in found_uv
-            ]
-            for true in true_uv
+            [np.linalg.norm(found - true, axis=1) / max(palm, 1e-6) for found in found_uv]
+            for true, palm in zip(true_uv, palms, strict=True)
         ]
     )
     # A hand without joints matches none; infinity would make the assignment infeasible.
