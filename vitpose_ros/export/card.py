@@ -115,8 +115,9 @@ LeRobot v3.0: {episodes} episodes, {frames} frames at {schema.fps} per second ({
   down, (0, 0) is the centre of the top left pixel.
 - **Validity**: `valid.*` is true where a joint was measured in that image. Elsewhere the value is
   predicted or held: in a gap the last one, before the first measurement the first one. A joint that
-  an episode never shows is 0 throughout. There is no NaN.
-- **Statistics** (`meta/stats.json`) are of valid values only.
+  an episode never shows stands at the mean of the dataset's valid values; at 0 if there are none.
+  There is no NaN.
+- **Statistics** (`meta/stats.json`) are of valid values only; where these do not vary, of all.
 - **Time**: `timestamp` is frame_index / fps. `stamp_ns` is the image's own stamp, in ns. A frame
   shows the image whose stamp is nearest.
 - **Robot** (`observation.state`, `action`): the newest message that is not newer than the image;

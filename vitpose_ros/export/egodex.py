@@ -173,6 +173,10 @@ class EgoDexWriter:
         for name, value in attributes.items():
             file.attrs[name] = value
 
+    def remarks(self) -> list[str]:
+        """What the user should know about the dataset: nothing."""
+        return []
+
     def abandon(self) -> None:
         """Remove an episode that did not come to its end."""
         if self._video is not None:

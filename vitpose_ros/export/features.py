@@ -214,6 +214,13 @@ def valid_key(key: str) -> str:
     return f"valid.{_short(key)}"
 
 
+def blank_of(key: str, width: int) -> npt.NDArray[np.float64] | None:
+    """What is written of a hand or a wrist that an episode never shows; None for other features."""
+    if key in WRISTS:
+        return np.array(_NO_TURN)
+    return np.zeros(width) if key in HANDS else None
+
+
 def joints_of(
     hand: HandOverTime, metric: bool
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -270,3 +277,8 @@ def _steady(poses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     same = (turns[1:] * turns[:-1]).sum(axis=1) >= 0
     signs = np.cumprod(np.concatenate([[1.0], np.where(same, 1.0, -1.0)]))
     return np.concatenate([poses[:, :3], turns * signs[:, None]], axis=1)
+
+
+HANDS = tuple(f"observation.{name}" for name in _hands())
+WRISTS = tuple(f"observation.{name}" for name in _wrists())
+"""The keys of these features, right before left."""

@@ -7,7 +7,7 @@ whether meta/ mentions them or not, so an unfinished one must never be there: se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vitpose_ros.camera import CameraModel
 from vitpose_ros.export.card import card, described
 from vitpose_ros.export.episodes import Episode
-from vitpose_ros.export.features import Column, Schema, counters, valid_key
+from vitpose_ros.export.features import Column, Schema, counters
 from vitpose_ros.export.lerobot_files import (
     DATA,
     EPISODES,
@@ -35,7 +35,8 @@ from vitpose_ros.export.lerobot_files import (
     tasks_table,
     write_json,
 )
-from vitpose_ros.export.stats import Batch, Histogram, exact, of_batches, plain
+from vitpose_ros.export.stats import Histogram, exact, plain
+from vitpose_ros.export.tables import Tables
 from vitpose_ros.export.video import VideoFile, even
 from vitpose_ros.offline.errors import OfflineError, missing_library
 
@@ -44,7 +45,6 @@ DATA_MB, VIDEO_MB = 100, 200
 
 _ROWS_OF_EPISODES = 1000  # per file
 _SAMPLED = 10  # every tenth image counts for the statistics of images
-_BATCH = 65536  # rows read at once for statistics
 
 SchemaOf = Callable[[Episode], Schema]
 
@@ -87,6 +87,7 @@ class LeRobotWriter:
         self._video: VideoFile | None = None
         self._video_number = self._data_number = 0
         self._table: Any = None
+        self._files: list[Path] = []  # tables of this run
 
     # --- what Export calls ---------------------------------------------------------------------
 
@@ -162,10 +163,9 @@ class LeRobotWriter:
             f"{key}/from_timestamp": (last - count) / schema.fps,
             f"{key}/to_timestamp": last / schema.fps,
         }
-        stats = {name: exact(one.values, one.valid) for name, one in columns.items()}
-        stats[schema.video] = self._own.stats(count)
-        for name, found in stats.items():
-            row |= {f"stats/{name}/{stat}": value for stat, value in plain(found).items()}
+        row |= _stats_of(columns)
+        for stat, value in plain(self._own.stats(count)).items():
+            row[f"stats/{schema.video}/{stat}"] = value
         self._rows.append(row)
         self._histogram.counts += self._own.counts
         self._records.append(described(index, episode, camera))
@@ -209,8 +209,20 @@ class LeRobotWriter:
             self._data_number = self._next(DATA.format(**place(0)))
             path = self._folder / DATA.format(**place(self._data_number))
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._table = self._pq.ParquetWriter(path, table.schema, compression="snappy")
+            self._table = self._pq.ParquetWriter(path, table.schema)
+            self._files.append(path)
         self._table.write_table(table)  # one group of rows per episode, which is read alone
+
+    def remarks(self) -> list[str]:
+        """What the user should know about the dataset."""
+        found = []
+        for option, names in (("--state", self._chosen.state), ("--action", self._chosen.action)):
+            if len(names) == 1:
+                found.append(
+                    f"{option} has the one element {names[0]}: LeRobot's policies need at least "
+                    "two, since it gives single numbers without a dimension; name further topics"
+                )
+        return found
 
     def abandon(self) -> None:
         """Close the files, whatever is in them: after an error."""
@@ -231,6 +243,11 @@ class LeRobotWriter:
         self._video.close()
         self._table.close()
         self._video = self._table = None
+        tables = Tables(pa, self._pq, self._folder, schema.features())
+        tell(f"statistics of {self.frames} frames")
+        first = self.episodes - len(self._rows)
+        for index, changed in tables.fill(self._files).items():
+            self._rows[index - first] |= _stats_of(changed)
         for begin in range(0, len(self._rows), _ROWS_OF_EPISODES):
             number = place(self._next(EPISODES.format(**place(0))))
             path = self._folder / EPISODES.format(**number)
@@ -261,8 +278,8 @@ class LeRobotWriter:
             "features": schema.features(),
         }
         write_json(self._folder / INFO, info)
-        tell(f"statistics of {self.frames} frames")
-        write_json(self._folder / STATS, self._stats(schema))
+        of_images = {schema.video: plain(self._histogram.stats(self.frames))}
+        write_json(self._folder / STATS, of_images | tables.stats())
         write_json(self._folder / MODALITY, schema.modality())
         ours = {
             "format": 1,
@@ -275,42 +292,14 @@ class LeRobotWriter:
         text = card(schema, self.tasks, self.episodes, self.frames, self._records)
         (self._folder / README).write_text(text, encoding="utf-8")
 
-    def _stats(self, schema: Schema) -> dict[str, Any]:
-        """Of all data, those of earlier runs included."""
-        features = schema.features()
-        files = sorted(self._folder.glob("data/*/*.parquet"))
-        stats = {schema.video: plain(self._histogram.stats(self.frames))}
-        for name, feature in features.items():
-            if feature["dtype"] == "video":
-                continue
-            of_validity = valid_key(name)
-            used = of_validity if of_validity in features and of_validity != name else None
-            width = feature["shape"][0]
 
-            def batches(
-                name: str = name, used: str | None = used, width: int = width
-            ) -> Iterator[Batch]:
-                for path in files:
-                    yield from self._read(path, name, used, width)
-
-            stats[name] = plain(of_batches(batches))
-        return stats
-
-    def _read(self, path: Path, name: str, used: str | None, width: int) -> Iterator[Batch]:
-        with self._pq.ParquetFile(path) as file:
-            columns = [name] if used is None else [name, used]
-            for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-                values = _flat(batch.column(name)).reshape(-1, width).astype(np.float64)
-                valid = None
-                if used is not None:
-                    valid = _flat(batch.column(used)).reshape(len(values), -1).astype(np.bool_)
-                    valid = np.repeat(valid, width // valid.shape[1], axis=1)
-                yield values, valid
-
-
-def _flat(array: Any) -> npt.NDArray[Any]:
-    flat = array.flatten() if hasattr(array, "flatten") else array
-    return np.asarray(flat.to_numpy(zero_copy_only=False))
+def _stats_of(columns: dict[str, Column]) -> dict[str, Any]:
+    """The statistics of an episode's values, as columns of its row."""
+    return {
+        f"stats/{name}/{stat}": value
+        for name, one in columns.items()
+        for stat, value in plain(exact(one.values, one.valid)).items()
+    }
 
 
 def _in_order(schema: Schema, known: Schema | None) -> Schema:

@@ -1,8 +1,8 @@
 """Statistics that normalize a policy's inputs: of valid values only, and never NaN.
 
 A value that is held over a gap would pull the mean towards wherever the hand was lost. An element
-without any valid value has the statistics of what is written instead, so that every number is
-finite.
+whose valid values do not vary, or that has none, has the statistics of what is written instead:
+every number is finite, and no value is divided by a spread of 0 that is not its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def exact(values: npt.ArrayLike, valid: npt.NDArray[np.bool_] | None) -> Stats:
     """
     values = np.asarray(values, np.float64)
     used = np.ones(values.shape, np.bool_) if valid is None else valid
-    used = np.where(used.any(axis=0), used, True)
+    low = np.where(used, values, np.inf).min(axis=0)
+    used = np.where(np.where(used, values, -np.inf).max(axis=0) > low, used, True)
     masked = np.where(used, values, np.nan)
     mean = np.nanmean(masked, axis=0)
     stats = {
@@ -87,9 +88,18 @@ def of_batches(batches: Callable[[], Iterable[Batch]]) -> Stats:
     return stats
 
 
+def mean_of_valid(batches: Iterable[Batch]) -> FloatArray | None:
+    """(D,) the mean of the valid values, NaN for columns without any; None without values."""
+    moments: _Moments | None = None
+    for values, valid in batches:
+        moments = moments or _Moments(values.shape[1])
+        moments.add(values, np.ones(values.shape, np.bool_) if valid is None else valid)
+    return None if moments is None else np.where(moments.count > 0, moments.mean, np.nan)
+
+
 class _Summary:
     """Count, extent, mean and spread of what passes by, column by column: of valid values, and of
-    all, for columns that turn out to have none that are valid.
+    all, for columns whose valid ones turn out not to vary.
     """
 
     def __init__(self, width: int) -> None:
@@ -104,8 +114,8 @@ class _Summary:
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
-        """(D,) which columns have valid values."""
-        return self._of_valid.count > 0
+        """(D,) which columns have valid values that vary."""
+        return self._of_valid.high > self._of_valid.low
 
     def _chosen(self, name: str) -> FloatArray:
         a, b = getattr(self._of_valid, name), getattr(self._of_all, name)

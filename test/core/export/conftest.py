@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vitpose_ros.cli.main import main
 from vitpose_ros.layouts import HAND21
@@ -31,9 +32,11 @@ FOCAL_PX, CENTRE_PX = 100.0, (47.5, 31.5)
 
 
 def hand_m(number: int, side: Side) -> np.ndarray:
-    """(21, 3) m, in the camera's frame: an open hand that moves by 1 mm per image."""
+    """(21, 3) m, in the camera's frame: an open hand that moves and turns from image to image."""
     points = hand21_m(bone_maps(HandPose(np.array(OPEN, float)), 1.0, np.array((-0.26, 0, 0)))[0])
-    place = np.array((0.001 * number, 0.0, 0.5))
+    turn = Rotation.from_rotvec(0.01 * number * np.array((0.6, 0.5, 0.4)))
+    points = turn.apply(points)
+    place = np.array((0.001 * number, 0.0007 * number, 0.5 - 0.0008 * number))
     if side is Side.LEFT:
         points, place = points * (-1, 1, 1), place - np.array((0.2, 0.0, 0.0))
     return (points + place).astype(np.float32)

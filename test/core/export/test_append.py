@@ -102,7 +102,7 @@ def test_a_file_that_is_open_goes_on_with_the_old_dataset(dataset, export, monke
 KILL = """
 import os, signal, sys
 from vitpose_ros.cli.main import main
-from vitpose_ros.export import egodex, lerobot, staging
+from vitpose_ros.export import lerobot, staging, tables
 
 def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -117,7 +117,8 @@ if module == "between":
         rename(old, new)
     os.rename = second_dies
 else:
-    owner = {"staging": staging, "writer": lerobot.LeRobotWriter}[module]
+    owners = {"staging": staging, "writer": lerobot.LeRobotWriter, "tables": tables.Tables}
+    owner = owners[module]
     setattr(owner, name, die)
 main(sys.argv[2:])
 """
@@ -125,7 +126,10 @@ main(sys.argv[2:])
 
 @pytest.mark.parametrize(
     "where",
-    ["writer.image", "writer.end", "writer._stats", "staging._flush", "staging._put", "between.x"],
+    [
+        *("writer.image", "writer.end", "tables.fill", "tables.stats"),
+        *("staging._flush", "staging._put", "between.x"),
+    ],
 )
 def test_a_run_that_is_killed_leaves_the_old_dataset_whole(dataset, export, tmp_path, where):
     out, before = dataset
@@ -150,7 +154,7 @@ def test_a_new_dataset_that_is_killed_leaves_nothing_under_its_name(write, expor
     out = tmp_path / "dataset"
     words = ["export", "lerobot", str(tmp_path / "annotated"), "-o", str(out), "--task", "wave"]
     done = subprocess.run(
-        [sys.executable, "-c", KILL, "writer._stats", *words], cwd="/", check=False
+        [sys.executable, "-c", KILL, "tables.stats", *words], cwd="/", check=False
     )
     assert done.returncode == -signal.SIGKILL and not out.exists()
     code, said, _ = export()

@@ -183,6 +183,26 @@ def test_statistics_are_of_valid_values_and_every_number_is_finite(write, export
     assert row["stats/observation.hand_right/count"] == [4]
 
 
+def test_a_hand_that_an_episode_never_shows_stands_at_the_datasets_mean(write, export):
+    later = [stamp + 10**12 for stamp in Take().stamps_ns]
+    write(Take(), "a")
+    write(Take(stamps_ns=later, seen={Side.LEFT: range(4, 12)}), "b")
+    _, _, out = export()
+    data, stats = table(out), info(out, "stats")
+    for name, there, gone in (("hand_right", 0, 1), ("hand_left", 1, 0)):
+        absent = data["episode_index"] == gone
+        assert not data[f"valid.{name}"][absent].any() and data[f"valid.{name}"][~absent].any()
+        mean = np.float32(stats[f"observation.{name}"]["mean"])
+        values = data[f"observation.{name}"]
+        np.testing.assert_array_equal(values[absent].astype(np.float32), [mean] * 12)
+        assert there == 1 - gone and (values[~absent] != mean).any()
+        row = episodes(out)[gone]
+        np.testing.assert_allclose(row[f"stats/observation.{name}/mean"], mean, rtol=1e-6)
+    turns = data["observation.wrist_left"][data["episode_index"] == 0][:, 3:]
+    np.testing.assert_allclose(np.linalg.norm(turns, axis=1), 1.0, rtol=1e-6)
+    assert pq.ParquetFile(next(out.glob("data/*/*.parquet"))).num_row_groups == 2
+
+
 def test_the_dataset_describes_itself(write, export):
     bag, annotated = write(Take(source=ZSource.ASSUMED))
     _, _, out = export()

@@ -70,6 +70,7 @@ def test_a_state_that_stops_is_held_and_not_valid_a_command_holds(write, export)
     assert set(data["action"]) == {3.5}  # no jump from 0 when the first command comes
     assert np.flatnonzero(~data["valid.action"]).tolist() == list(range(10))
     assert "/gripper/command: messages without stamps" in said
+    assert "--action has the one element gripper.command.data" in said
     stats = info(out, "stats")["observation.state"]
     assert stats["count"] == [34]
 
