@@ -159,3 +159,38 @@ def test_the_stage_holds_what_a_build_reads_and_nothing_compiled(tmp_path):
     staged = Workspace(ROOT).stage(tmp_path / "src")
     assert {path.name for path in staged.iterdir()} == set(SOURCES)
     assert not list(staged.rglob("__pycache__"))
+
+
+def workspace_beside(tmp_path: Path, text: str):
+    """A workspace of which only the requirements of one other environment exist."""
+    from workspace import Workspace
+
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "other.txt").write_text(text)
+    return Workspace(tmp_path, {"PATH": os.environ["PATH"]})
+
+
+def test_an_environment_beside_it_is_made_once_and_again_when_its_requirements_change(tmp_path):
+    import beside
+
+    workspace = workspace_beside(tmp_path, "# nothing\n")
+    python = beside.prepare(workspace, "other")
+    assert python == tmp_path / ".workspace" / "beside" / "other" / "bin" / "python"
+    mark = python.parent / "mark"
+    mark.touch()
+    assert beside.prepare(workspace, "other") == python and mark.exists()
+    (tmp_path / "requirements" / "other.txt").write_text("# nothing else\n")
+    assert beside.prepare(workspace, "other") == python and not mark.exists()
+    assert beside.variable("test-other") == "VITPOSE_ROS_TEST_OTHER"
+
+
+def test_a_python_that_is_too_old_for_an_environment_is_refused_with_the_remedy(
+    tmp_path, monkeypatch
+):
+    import beside
+    from steps import WorkspaceError
+
+    workspace = workspace_beside(tmp_path, "# Python >= 3.99\n")
+    monkeypatch.setenv("BESIDE_PYTHON", sys.executable)
+    with pytest.raises(WorkspaceError, match=r"needs Python 3\.99 or later.*BESIDE_PYTHON="):
+        beside.prepare(workspace, "other")
