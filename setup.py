@@ -34,6 +34,7 @@ setup(
         "vitpose_ros.config": ["models.yaml"],
         "vitpose_ros.assets": ["*/model.onnx"],
         "vitpose_ros.msg": ["*.msg"],
+        "vitpose_ros.quality": ["*.html"],
     },
     install_requires=requirements("core"),
     extras_require={

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.cli import annotate, bench, doctor, engine, export, models
+from vitpose_ros.cli import annotate, bench, doctor, engine, export, models, report
 from vitpose_ros.cli import eval as evaluation
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
 from vitpose_ros.offline.errors import OfflineError, UsageError
 from vitpose_ros.version import version
 
-COMMANDS = (models, engine, annotate, export, evaluation, bench, doctor)
+COMMANDS = (models, engine, annotate, report, export, evaluation, bench, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
