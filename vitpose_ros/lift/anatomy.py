@@ -11,6 +11,7 @@ have them. People differ by some 20 %.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -33,6 +34,26 @@ HAND_TREE: tuple[tuple[int, int, float], ...] = (
 """Bones of hand21 from the wrist outwards: first joint, second joint, length in hand lengths."""
 
 _KNUCKLES = ((5, 9, 0.125), (9, 13, 0.115), (13, 17, 0.115))
+
+PALM = np.array([0, 5, 9, 13, 17], np.intp)
+"""The joints of hand21 that move with the palm: the wrist and the fingers' MCP joints."""
+
+
+def _palm_plan() -> Array:
+    """The palm's joints in its plane, from the lengths of its bones and between the knuckles."""
+    lengths = {second: share for first, second, share in HAND_TREE if first == 0}
+    plan, angle = [(0.0, 0.0, 0.0)], 0.0
+    for first, second, gap in ((None, 5, 0.0), *_KNUCKLES):
+        b = lengths[second]
+        if first is not None:
+            a = lengths[first]
+            angle += math.acos((a * a + b * b - gap * gap) / (2 * a * b))
+        plan.append((b * math.cos(angle), b * math.sin(angle), 0.0))
+    return np.array(plan)
+
+
+PALM_PLAN = _palm_plan()
+"""(5, 3) the joints PALM of a flat palm, in hand lengths; mirrored or not, it is the same shape."""
 
 _HAND_MM = (
     19.0,

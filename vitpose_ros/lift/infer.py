@@ -119,6 +119,16 @@ def aligned(shape: Array, points: Array, scaled: bool) -> Array | None:
     return result
 
 
+def turn_onto(points: Array, goal: Array) -> Array:
+    """(3, 3) the rotation that turns points (K, 3) onto others, both about their middle: least
+    squares (Kabsch).
+    """
+    u, _, v = np.linalg.svd((points - points.mean(axis=0)).T @ (goal - goal.mean(axis=0)))
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ v))])
+    turn: Array = ((u * signs) @ v).T
+    return turn
+
+
 def inferred(
     points: Array, std_m: Array, rays: Array, reach_m: Array, model: Array | None
 ) -> tuple[Array, Array]:

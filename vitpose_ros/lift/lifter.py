@@ -2,13 +2,17 @@
 
 For each hand or body, in this order:
 
-1. With depth: the nearest surface at each joint that is seen in this image, with the joint a radius
-   behind it. Depths that bones do not allow, or that contradict the model's shape, are dropped
-   (Z_MEASURED).
-2. The other joints from the measured ones, by the model's shape or the bones (Z_INFERRED).
-3. Where nothing was measured: a hand of known size is placed where it reprojects best (Z_ASSUMED).
-   The size is a setting, or what depth measured of this track before. Bodies are not: people differ
-   in size, and one image does not tell a child from a distant adult.
+1. With depth, a reading at each joint that is seen in this image: the nearest surface there, with
+   the joint a radius behind it. Readings that bones do not allow are dropped, and those of joints
+   that lie behind another finger or the palm.
+2. Hands whose model gives a shape are fitted as a whole (hand_fit.py). A joint that ends where its
+   reading has it is measured (Z_MEASURED); any other is not what the depth image shows at its
+   pixel, and is inferred from the rest (Z_INFERRED).
+3. Other hands, and bodies: readings as they are, and the missing joints from them, by the model's
+   shape or the bones.
+4. Without any reading: a hand of known size is fitted by its size alone (Z_ASSUMED). The size is a
+   setting, or what depth measured of this track before. Bodies are not: people differ in size, and
+   one image does not tell a child from a distant adult.
 
 Metres that a network gave itself stay. Without the camera's geometry nothing is lifted.
 """
@@ -24,7 +28,7 @@ import numpy.typing as npt
 
 from vitpose_ros.layouts import HAND21, Layout
 from vitpose_ros.lift.anatomy import HAND_LENGTH_M, HAND_TREE, RADIUS_STD, radii_m, reach_m
-from vitpose_ros.lift.hand_fit import fit_distance, with_lengths
+from vitpose_ros.lift.hand_fit import HandFit, Readings, fit_hand, with_lengths
 from vitpose_ros.lift.infer import aligned, inferred, overlapping, plausible
 from vitpose_ros.lift.settings import LARGEST_HAND_M, SMALLEST_HAND_M, LiftSettings
 from vitpose_ros.lift.surface import nearest_surface, typical_depth_m
@@ -38,11 +42,16 @@ WINDOW_RADII = 0.5
 
 _HAND_BONES = tuple((a, b) for a, b, _ in HAND_TREE)
 _PALM = np.isin(np.arange(len(HAND21)), (0, 1, 5, 9, 13, 17))
-_DOUBT = 0.5
-"""How much of the difference from the shape counts as uncertainty of a measured joint."""
+_AGREES = 2.5
+"""Standard deviations: farther from it, a joint of a hand is not what depth shows at its pixel."""
 
-_DISTANCE_STD, _FIT_STD_M = 0.09, 0.025
-"""Of a hand that is placed by its size: of its distance, as a share, and of each joint."""
+_FIT_STD = {ZSource.MEASURED: 1.6, ZSource.INFERRED: 1.5, ZSource.ASSUMED: 1.0}
+"""Of the fit, as multiples of what its terms say: they are not independent. Chosen so that 68 % of
+the errors on rendered hands are within one standard deviation."""
+_DOUBT = 0.7
+"""How much of the difference from the model's shape counts as uncertainty."""
+_DISTANCE_STD = 0.07
+"""Of a hand that is placed by its size, as a share of its distance."""
 
 _LONG_BONES = [bone for bone in HAND_TREE if bone[2] > 0.4]
 _LONG_FROM, _LONG_TO = [bone[0] for bone in _LONG_BONES], [bone[1] for bone in _LONG_BONES]
@@ -144,29 +153,31 @@ class Lifter:
             xyz, std = self._measured(frame, frame.depth, at, rays, radii)
             xyz[~plausible(xyz, reach)] = np.nan
         measured = ~np.isnan(xyz[:, 2])
-        if measured.any():
-            if hand:
-                shape = with_lengths(shape, self._learnt(key, xyz) or scale * HAND_LENGTH_M)
-                xyz = _unhidden(xyz, shape, rays, radii_m(HAND21) * scale)
-            model = aligned(shape, xyz, scaled=not hand)
-            measured = ~np.isnan(xyz[:, 2])
-            if model is not None and hand:
-                off = np.linalg.norm(model - xyz, axis=1)
-                std = np.hypot(std, np.where(np.isnan(off), 0.0, _DOUBT * off))
         std[~measured] = np.nan
-        across = joints.uv_std[part] / frame.camera.fx  # rad; NaN where the model tells none
-        kind = np.where(measured, ZSource.MEASURED, ZSource.NONE)
-        if measured.any():
+        # rad; NaN where the model tells none
+        across = joints.uv_std[part].astype(np.float64) / frame.camera.fx
+        if hand and measured.any():
+            length_m = self._learnt(key, xyz) or HAND_LENGTH_M
+        fit = None
+        if length_m is not None:
+            shape = with_lengths(shape, length_m)
+            xyz = _unhidden(xyz, shape, rays, radii_m(HAND21) * length_m / HAND_LENGTH_M)
+            measured = ~np.isnan(xyz[:, 2])
+            std[~measured] = np.nan
+            readings = Readings(np.linalg.norm(xyz, axis=1), std) if measured.any() else None
+            fit = fit_hand(shape, length_m, rays, across, seen, readings)
+        if fit is not None:
+            xyz, std, kind = _fitted(fit, rays, xyz, std)
+        elif measured.any():
+            model = aligned(shape, xyz, scaled=not hand)
             xyz, std = inferred(xyz, std, rays, reach, model)
-            kind[~measured & ~np.isnan(xyz[:, 2])] = ZSource.INFERRED
-        elif hand and length_m is not None:
-            distance = fit_distance(with_lengths(shape, length_m), rays, seen)
-            if distance is not None:
-                xyz = rays * distance[:, None]
-                std = np.hypot(_DISTANCE_STD * distance, _FIT_STD_M)
-                kind[~np.isnan(distance)] = ZSource.ASSUMED
+            kind = np.where(measured, ZSource.MEASURED, ZSource.INFERRED)
+        else:
+            kind = np.zeros(len(part), np.uint8)
+        unknown = np.isnan(xyz[:, 2])
         std = np.fmax(std, across * np.linalg.norm(xyz, axis=1))
-        return xyz, np.where(np.isnan(xyz[:, 2]), np.nan, std), kind.astype(np.uint8)
+        std, kind = np.where(unknown, np.nan, std), np.where(unknown, ZSource.NONE, kind)
+        return xyz, std, kind.astype(np.uint8)
 
     def _measured(
         self, frame: Frame, depth: Depth, uv: Array, rays: Array, radii: Array
@@ -203,6 +214,25 @@ class Lifter:
         elif key[0] != NO_ID:
             self._sizes[key] = _Size(length)
         return self._hand_length(key) or length
+
+
+def _fitted(
+    fit: HandFit, rays: Array, read: Array, read_std: Array
+) -> tuple[Array, Array, npt.NDArray[np.integer]]:
+    """xyz, xyz_std and z_source of a fitted hand, of which depth was read at some joints."""
+    xyz = rays * fit.distance_m[:, None]
+    off = np.linalg.norm(xyz - read, axis=1)
+    known = ~np.isnan(off)
+    with np.errstate(invalid="ignore"):
+        measured = known & (off < _AGREES * read_std)
+    if known.any():
+        kind = np.where(measured, ZSource.MEASURED, ZSource.INFERRED)
+        extra = _DOUBT * np.abs(fit.distance_m - fit.model_m)
+    else:
+        kind = np.full(len(xyz), ZSource.ASSUMED)
+        extra = _DISTANCE_STD * fit.distance_m
+    factor = np.array([_FIT_STD[ZSource(int(one))] for one in kind])
+    return xyz, np.hypot(factor * fit.std_m, extra), kind
 
 
 def _unhidden(xyz: Array, shape: Array, rays: Array, radii: Array) -> Array:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from vitpose_ros.msg import SkeletonArray
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         frame = _find_frame()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     finally:
         end_ros()

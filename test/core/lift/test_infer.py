@@ -7,7 +7,7 @@ import pytest
 
 from vitpose_ros.layouts import COCO17, HAND21
 from vitpose_ros.lift.anatomy import HAND_TREE, radii_m, reach_m
-from vitpose_ros.lift.infer import aligned, inferred, overlapping, plausible
+from vitpose_ros.lift.infer import aligned, inferred, overlapping, plausible, turn_onto
 from vitpose_ros.synthetic.scene import Scene
 
 REACH = reach_m(HAND21)
@@ -70,6 +70,12 @@ def test_a_shape_is_laid_onto_what_was_measured(hand, scale, scaled):
     measured = np.where(np.arange(21)[:, None] % 3 == 0, hand, np.nan)
     found = aligned(hand @ turn.T / scale + (1, 2, 3), measured, scaled)
     np.testing.assert_allclose(found, hand, atol=1e-9)
+
+
+def test_a_turn_onto_turned_points_is_that_turn(hand):
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    np.testing.assert_allclose(turn_onto(hand, hand @ turn.T + (1, 2, 3)), turn, atol=1e-9)
 
 
 def test_points_on_a_line_or_too_few_fix_no_shape(hand):

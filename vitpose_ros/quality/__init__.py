@@ -1,1 +1,0 @@
-"""Quality of annotated episodes: what is measured, how it is judged, and the page that shows it."""
