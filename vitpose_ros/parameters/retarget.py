@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
+from vitpose_ros.parameters.spec import NODE_TABLE, RUN, ParameterSpec
 from vitpose_ros.retarget.safety import SafetySettings
 
 
@@ -40,16 +40,7 @@ class RetargetParameters:
 
 
 RETARGET_TABLE: Mapping[str, ParameterSpec] = {
-    "autostart": ParameterSpec(
-        True,
-        "Configure and activate the node at start. Set it to false under a lifecycle manager.",
-        changes=START,
-    ),
-    "models_dir": ParameterSpec(
-        "",
-        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, or ~/.local/share/vitpose_ros/models.",
-        changes=START,
-    ),
+    **NODE_TABLE,
     "robot": ParameterSpec(
         "",
         "The robot's YAML file, as docs/robot_hands.md describes it; or the name of one in this "

@@ -71,3 +71,18 @@ _KINDS: Mapping[type, str] = {
     float: "a number with a decimal point",
     str: "a string",
 }
+
+
+NODE_TABLE: Mapping[str, ParameterSpec] = {
+    "autostart": ParameterSpec(
+        True,
+        "Configure and activate the node at start. Set it to false under a lifecycle manager.",
+        changes=START,
+    ),
+    "models_dir": ParameterSpec(
+        "",
+        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, or ~/.local/share/vitpose_ros/models.",
+        changes=START,
+    ),
+}
+"""What every life-cycle node of this package has."""

@@ -19,7 +19,7 @@ from vitpose_ros.lift.triangulate import MAX_CAMERAS
 from vitpose_ros.parameters.lifting import LIFTING_TABLE, LiftingParameters
 from vitpose_ros.parameters.retargeting import RETARGETING_TABLE, RetargetingParameters
 from vitpose_ros.parameters.smoothing import SMOOTHING_TABLE, SmoothingParameters
-from vitpose_ros.parameters.spec import RUN, START, ParameterSpec
+from vitpose_ros.parameters.spec import NODE_TABLE, RUN, ParameterSpec
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.presets import NONE, PRESETS, Choice, choose
 from vitpose_ros.settings import HandSettings, PersonSettings
@@ -122,16 +122,7 @@ class Parameters(RetargetingParameters, LiftingParameters, SmoothingParameters):
 _HANDS, _PERSONS, _MODELS, _TOPDOWN = HandSettings(), PersonSettings(), Models(), TopDownOptions()
 
 TABLE: Mapping[str, ParameterSpec] = {
-    "autostart": ParameterSpec(
-        True,
-        "Configure and activate the node at start. Set it to false under a lifecycle manager.",
-        changes=START,
-    ),
-    "models_dir": ParameterSpec(
-        "",
-        "Folder of the models. Empty: $VITPOSE_ROS_MODELS, or ~/.local/share/vitpose_ros/models.",
-        changes=START,
-    ),
+    **NODE_TABLE,
     "image_transport": ParameterSpec(
         "raw",
         "'raw' subscribes to sensor_msgs/Image on the topic `image`, 'compressed' to "
