@@ -14,7 +14,8 @@ from tiny_vitpose import make_codec
 
 from vitpose_ros.geometry import apply_affine
 from vitpose_ros.hand_geometry import hand_region
-from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, crop_to_image
+from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
+from vitpose_ros.keypoints.warp import crop_to_image
 from vitpose_ros.types import Region
 
 RECIPE = sample_cache.Recipe(seed=3, free_shards=2, scene_shards=1, shard=6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,13 @@ class TensorSpec:
     def __str__(self) -> str:
         sizes = ["N" if size is None else str(size) for size in self.shape]
         return f"{self.name} ({', '.join(sizes)})"
+
+    def fits(self, shape: Sequence[int | None]) -> bool:
+        """Whether it has a shape behind its batch; None fits any size."""
+        return len(self.shape) == len(shape) + 1 and all(
+            have is None or want is None or have == want
+            for have, want in zip(self.shape[1:], shape, strict=True)
+        )
 
 
 class EngineError(RuntimeError):

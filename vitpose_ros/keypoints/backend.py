@@ -75,7 +75,7 @@ class CpuBackend:
             part = matrices[start : start + len(self._tensor)]
             tensor = self._tensor[: len(part)]
             for image, matrix, crop in zip(images[start:], part, tensor, strict=False):
-                cut_crops(image, matrix[None], crop[None])
+                cut_crops(image, matrix[None], crop[None], self._codec.pixels)
             parts.append(self._codec.decode(self._run(tensor)))
         xy = np.concatenate([part.xy for part in parts])
         return Decoded(xy, np.concatenate([part.score for part in parts]))

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vitpose_ros.keypoints.pixels import Pixels
 from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.types import FloatArray
 
@@ -39,6 +40,11 @@ class Codec(Protocol):
     @property
     def udp(self) -> bool:
         """Whether its networks were trained with the UDP warp; see `keypoints.warp`."""
+        ...
+
+    @property
+    def pixels(self) -> Pixels:
+        """How its network reads pixels."""
         ...
 
     @property

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitpose_ros.engines.base import EngineError
+from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.engines.openvino import PRECISIONS, OpenVinoEngine
 from vitpose_ros.keypoints.agreement import require
+from vitpose_ros.keypoints.channels import channels_first
 from vitpose_ros.keypoints.codec import Codec
 from vitpose_ros.keypoints.gate_crops import gate_crops
 from vitpose_ros.layouts import Layout
@@ -25,7 +26,7 @@ def select_cpu_engine(
     name: str,
     precision: str = "fp32",
     threads: int = 0,
-) -> tuple[OpenVinoEngine, str]:
+) -> tuple[Engine, str]:
     """The engine for a network, in the requested precision, or in the fastest one that is accurate.
 
     Parameters
@@ -49,11 +50,13 @@ def select_cpu_engine(
     EngineError : the file cannot be read, or the requested precision is not supported by the CPU or
         differs from float32.
     """
-    exact = OpenVinoEngine(path, threads)
+    joints = len(layout)
+    exact = channels_first(OpenVinoEngine(path, threads), codec, joints)
     if precision == "fp32":
         return exact, ""
     try:
-        lower = OpenVinoEngine(path, threads, "fp16" if precision == "auto" else precision)
+        wanted = "fp16" if precision == "auto" else precision
+        lower = channels_first(OpenVinoEngine(path, threads, wanted), codec, joints)
         require(lower, exact, codec, name, gate_crops(codec, layout))
     except EngineError as error:
         if precision != "auto":

@@ -17,9 +17,8 @@ import numpy as np
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.keypoints.agreement import sample_crops
 from vitpose_ros.keypoints.codec import Codec
+from vitpose_ros.keypoints.pixels import IMAGENET, Pixels
 from vitpose_ros.keypoints.warp import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     PADDING,
     box_region,
     crop_region,
@@ -35,6 +34,9 @@ LARGEST_SET = 32
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _SCENES = (("tour", 1, 2.0), ("tour", 2, 5.0), ("grasp", 3, 1.5), ("rotate", 4, 3.0))
 """Script, seed and time of the rendered images."""
+
+_MIDDLE, _SPREAD = 118.0, 57.5
+"""Mean and standard deviation of an image's grey levels, for noise that looks like one."""
 
 _LIMBS = (  # of the drawn figure: from, to, half width; x, y as fractions of the image's height
     ((0.0, -0.12), (0.0, 0.12), 0.075),
@@ -58,20 +60,24 @@ def gate_crops(codec: Codec, layout: Layout, images: Path | None = None) -> Floa
     ------
     EngineError : the folder has no readable image.
     """
-    pairs, padding = (_rendered(layout), PADDING) if images is None else (_read(images), 1.0)
+    pairs, padding = (rendered(layout), PADDING) if images is None else (_read(images), 1.0)
     width, height = codec.input_size
     crops = np.empty((len(pairs), 3, height, width), np.float32)
     for crop, (image, region) in zip(crops, pairs, strict=True):
         shown = crop_region(region, codec.input_size, padding)
         matrices = crop_to_image([shown], codec.input_size, codec.udp)
-        cut_crops(image, matrices, crop[None])
-    return np.concatenate([crops, sample_crops(codec.input_size), _extremes(crops.shape[1:])])
+        cut_crops(image, matrices, crop[None], codec.pixels)
+    samples = sample_crops(codec.input_size)
+    if codec.pixels != IMAGENET:
+        grey = samples * np.float32(_SPREAD) + np.float32(_MIDDLE)
+        scale, offset = (v[:, None, None] for v in (codec.pixels.scale, codec.pixels.offset))
+        samples = (grey * scale + offset).astype(np.float32)
+    return np.concatenate([crops, samples, _extremes(crops.shape[1:], codec.pixels)])
 
 
-def _extremes(shape: Sequence[int]) -> FloatArray:
+def _extremes(shape: Sequence[int], pixels: Pixels) -> FloatArray:
     """Black beside white, and a chessboard: the largest values and steps that a crop can have."""
-    mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
-    low, high = (((value - mean) / std)[:, None, None] for value in (0, 255))
+    low, high = ((value * pixels.scale + pixels.offset)[:, None, None] for value in (0, 255))
     rows, columns = np.indices(shape[1:])
     halves = columns < shape[2] // 2
     squares = (rows // 16 + columns // 16) % 2 == 0
@@ -95,7 +101,7 @@ def _read(folder: Path) -> list[tuple[ByteArray, Region]]:
     ]
 
 
-def _rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
+def rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
     """Rendered hands, each with its region; for bodies, a figure in front of such a scene."""
     from vitpose_ros.synthetic.scene import Scene  # only a gate needs the renderer
 

@@ -1,7 +1,15 @@
-"""The codec of ViTPose: one heatmap per joint, on UDP's lattice.
+"""The codecs of networks with one heatmap per joint: ViTPose, SimpleBaseline, HRNet, AlphaPose, ...
 
-Decoding is distribution-aware (DARK; Zhang et al., CVPR 2020) in UDP's form: the maximum, then one
-Newton step on the logarithm of the blurred map. It departs from the official code in three ways:
+They differ in the lattice, in how a maximum becomes a position, and in whether values are heat or
+logits. `CODECS` names the pairs of the first two that networks are trained with:
+
+- on UDP's lattice, the outermost pixels of crop and map coincide; on the classic one, the map's
+  pixel x lies at `stride` x of the crop. A network does not say which one it was trained with, but
+  mirrored crops tell: see `keypoints.mirror`;
+- the step from the maximum is DARK's, below, or one of those in `keypoints.peaks`.
+
+DARK (distribution-aware; Zhang et al., CVPR 2020) in UDP's form is one Newton step on the logarithm
+of the blurred map. Ours departs from the official code in three ways:
 
 - Near the border, a blur that reaches over the map's edge would have to invent values there, which
   moves peaks by up to half a pixel. So the kernel is shortened along an axis until it fits, and at
@@ -21,6 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.keypoints.codec import Decoded
+from vitpose_ros.keypoints.peaks import integral, quarter
+from vitpose_ros.keypoints.pixels import IMAGENET, Pixels
 from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.types import FloatArray
 
@@ -35,6 +45,8 @@ RADIUS = 5
 
 LOWEST, HIGHEST = 1e-3, 50.0
 """Values are clipped to these before the logarithm."""
+
+_LEAST_HEAT = 1e-6  # of an encoded logit
 
 _CHUNK = 4096  # joints refined at a time, to bound the memory
 
@@ -54,6 +66,34 @@ KERNELS = np.stack([_kernel(radius) for radius in range(RADIUS + 1)])
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A codec's lattice and step.
+
+    Attributes
+    ----------
+    udp : whether the lattice is UDP's.
+    step : "dark", "quarter" or "integral".
+    meaning : what it is, and whose, for people.
+    """
+
+    udp: bool
+    step: str
+    meaning: str
+
+
+CODECS = {
+    "udp": Kind(True, "dark", "UDP's lattice and DARK: ViTPose, Sapiens, files named _udp_"),
+    "classic": Kind(False, "quarter", "a quarter pixel: SimpleBaseline, HRNet, TinyPose"),
+    "dark": Kind(False, "dark", "the classic lattice and DARK: files named _dark_"),
+    "integral": Kind(False, "integral", "the mean around the maximum: AlphaPose, integral heads"),
+}
+"""By the name in a catalogue entry."""
+
+WINDOW_SIGMAS = 3.0
+"""Half the side of the square whose mean "integral" takes, over the Gaussians' sigma."""
+
+
+@dataclass(frozen=True)
 class HeatmapCodec:
     """Joints as Gaussians.
 
@@ -62,20 +102,29 @@ class HeatmapCodec:
     input_size : (width, height) of the network's input, px.
     map_size : (width, height) of the heatmaps, px; at least 3 each.
     sigma : the Gaussians' standard deviation, heatmap px.
+    kind : one of CODECS.
+    logits : whether the network gives logits; their sigmoid is the heat.
+    pixels : how the network reads pixels.
 
     Raises
     ------
-    ValueError : a size or sigma is out of range.
+    ValueError : a size or sigma is out of range, or the kind is unknown.
     """
 
     input_size: Size = (192, 256)
     map_size: Size = (48, 64)
     sigma: float = 2.0
+    kind: str = "udp"
+    logits: bool = False
+    pixels: Pixels = IMAGENET
 
-    udp = True
     output_names = ("heatmaps",)
 
     def __post_init__(self) -> None:
+        if self.kind not in CODECS:
+            raise ValueError(
+                f"HeatmapCodec: expected one of {', '.join(CODECS)}, got {self.kind!r}"
+            )
         if min(self.input_size) < 2 or min(self.map_size) < 3 or not 0 < self.sigma < np.inf:
             raise ValueError(
                 "HeatmapCodec: expected an input of at least 2x2, a map of at least 3x3 pixels and "
@@ -83,9 +132,32 @@ class HeatmapCodec:
             )
 
     @property
+    def udp(self) -> bool:
+        """Whether crop and map have UDP's lattice."""
+        return CODECS[self.kind].udp
+
+    @property
+    def step(self) -> str:
+        """How a maximum becomes a position."""
+        return CODECS[self.kind].step
+
+    @property
+    def radius(self) -> int:
+        """Half the side of the square whose mean "integral" takes, heatmap px."""
+        return max(1, round(WINDOW_SIGMAS * self.sigma))
+
+    @property
+    def shift(self) -> int:
+        """By how many pixels the map of a mirrored crop is shifted after mirroring it back: on the
+        classic lattice, mirroring moves a joint by 1 - 1 / stride pixels to the left.
+        """
+        return 0 if self.udp or self.map_size[0] > self.input_size[0] / 2 else 1
+
+    @property
     def px_per_map_px(self) -> npt.NDArray[np.float64]:
-        """(2,): input pixels per heatmap pixel; the ends of both lattices coincide."""
-        return (np.array(self.input_size) - 1.0) / (np.array(self.map_size) - 1.0)
+        """(2,): input pixels per heatmap pixel. On UDP's lattice, the ends coincide."""
+        ends = 1.0 if self.udp else 0.0
+        return (np.array(self.input_size) - ends) / (np.array(self.map_size) - ends)
 
     def output_shapes(self, joints: int) -> tuple[tuple[int, ...], ...]:
         """See `Codec.output_shapes`."""
@@ -98,8 +170,11 @@ class HeatmapCodec:
             np.exp(-0.5 * ((np.arange(size) - centre[..., axis, None]) / self.sigma) ** 2)
             for axis, size in enumerate(self.map_size)
         ]
-        maps = along[1][..., :, None] * along[0][..., None, :]
-        return (np.nan_to_num(maps, nan=0.0).astype(np.float32),)
+        maps = np.nan_to_num(along[1][..., :, None] * along[0][..., None, :], nan=0.0)
+        if self.logits:
+            heat = np.clip(maps, _LEAST_HEAT, 1 - _LEAST_HEAT)
+            maps = np.log(heat / (1 - heat))
+        return (maps.astype(np.float32),)
 
     def decode(self, outputs: Sequence[FloatArray]) -> Decoded:
         """Joints from (N, K, H, W) maps; the score is the map's maximum before the blur.
@@ -107,6 +182,8 @@ class HeatmapCodec:
         A joint is absent where its map has a value that is not finite, or none above 0.
         """
         (maps,) = outputs
+        if self.logits:
+            maps = heat_of(maps)
         count, joints, height, width = maps.shape
         flat = maps.reshape(count, joints, height * width)
         # int64, and per map: an index into all maps together would exceed float32's integers.
@@ -119,7 +196,7 @@ class HeatmapCodec:
         for start in range(0, len(crops), _CHUNK):
             n, k = crops[start : start + _CHUNK], which[start : start + _CHUNK]
             y, x = np.divmod(index[n, k], width)
-            xy[n, k] = refine(maps, n, k, x, y) * self.px_per_map_px
+            xy[n, k] = self._refined(maps, n, k, x, y) * self.px_per_map_px
         return Decoded(xy, np.where(present, score, 0).astype(np.float32))
 
     def unmirror(
@@ -128,8 +205,29 @@ class HeatmapCodec:
         permutation: Sequence[int],
         direct: Sequence[FloatArray],
     ) -> list[FloatArray]:
-        """See `Codec.unmirror`. UDP's lattice is symmetric: nothing is shifted."""
-        return [maps[:, list(permutation), :, ::-1] for maps in outputs]
+        """See `Codec.unmirror`. UDP's lattice is symmetric: nothing is shifted. Otherwise, the
+        first columns have no counterpart and come from `direct`.
+        """
+        maps = outputs[0][:, list(permutation), :, ::-1]
+        if not self.shift:
+            return [maps]
+        return [np.concatenate([direct[0][..., : self.shift], maps[..., : -self.shift]], axis=3)]
+
+    def _refined(
+        self, maps: FloatArray, n: npt.NDArray, k: npt.NDArray, x: npt.NDArray, y: npt.NDArray
+    ) -> npt.NDArray[np.float64]:
+        """Positions of maxima, heatmap px; see `refine`."""
+        if self.step == "quarter":
+            return quarter(maps, n, k, x, y)
+        if self.step == "integral":
+            return integral(maps, n, k, x, y, self.radius)
+        return refine(maps, n, k, x, y)
+
+
+def heat_of(logits: FloatArray) -> FloatArray:
+    """The sigmoid, NaN where the network gives NaN."""
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float32))), np.float32)
 
 
 def refine(

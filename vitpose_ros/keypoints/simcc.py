@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitpose_ros.keypoints.codec import Decoded
+from vitpose_ros.keypoints.pixels import IMAGENET, Pixels
 from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.types import FloatArray
 
@@ -30,6 +31,7 @@ class SimCCCodec:
     input_size : (width, height) of the network's input, px.
     split : bins per pixel.
     score_scale : the height of a curve at a joint that the network is certain of.
+    pixels : how the network reads pixels.
 
     Raises
     ------
@@ -39,6 +41,7 @@ class SimCCCodec:
     input_size: Size = (192, 256)
     split: int = 2
     score_scale: float = 1.0
+    pixels: Pixels = IMAGENET
 
     udp = False
     output_names = ("simcc_x", "simcc_y")

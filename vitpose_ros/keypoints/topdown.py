@@ -162,7 +162,7 @@ def _backend(on_device: bool | None, engine: Engine, max_batch: int, **options: 
 
 def _input_name(engine: Engine, codec: Codec, name: str) -> str:
     width, height = codec.input_size
-    if len(engine.inputs) != 1 or not _fits(engine.inputs[0], (3, height, width)):
+    if len(engine.inputs) != 1 or not engine.inputs[0].fits((3, height, width)):
         raise EngineError(
             f"'{name}' has the inputs {_listed(engine.inputs)}; expected one input "
             f"(N, 3, {height}, {width}). Check the input size in its catalogue entry"
@@ -179,7 +179,7 @@ def _output_names(engine: Engine, codec: Codec, layout: Layout, name: str) -> li
     wanted = codec.output_shapes(len(layout))
     if len(specs) == len(wanted) and any(None in spec.shape[1:] for spec in specs):
         specs = _tried(engine, codec, specs)
-    if len(specs) != len(wanted) or not all(map(_fits, specs, wanted)):
+    if len(specs) != len(wanted) or not all(map(TensorSpec.fits, specs, wanted)):
         expected = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in wanted)
         raise EngineError(
             f"'{name}' has the outputs {_listed(specs)}; expected {expected}, for the "
@@ -196,12 +196,6 @@ def _tried(engine: Engine, codec: Codec, specs: Sequence[TensorSpec]) -> tuple[T
     empty: npt.NDArray[np.float32] = np.zeros((1, 3, height, width), np.float32)
     outputs = engine.run({engine.inputs[0].name: empty})
     return tuple(TensorSpec(spec.name, (None, *outputs[spec.name].shape[1:])) for spec in specs)
-
-
-def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    return len(spec.shape) == len(shape) + 1 and all(
-        have in (None, want) for have, want in zip(spec.shape[1:], shape, strict=True)
-    )
 
 
 def _listed(specs: Sequence[TensorSpec]) -> str:

@@ -44,7 +44,7 @@ class TorchBackend:
         self._input, self._outputs = input_name, output_names
         self._max_batch = max_batch
         with gpu_errors(f"preparing crops on {engine.name}"):
-            self._cut = TorchCrops(codec.input_size, device)
+            self._cut = TorchCrops(codec.input_size, device, codec.pixels)
             self._decode = make_decode(codec, device)
             self._unmirror = (
                 None if permutation is None else make_unmirror(codec, permutation, device)

@@ -53,7 +53,15 @@ def make_unmirror(codec: Codec, permutation: Sequence[int], device: torch.device
     """A function that unmirrors a codec's outputs on a device."""
     order = torch.tensor(list(permutation), device=device)
     if isinstance(codec, HeatmapCodec):
-        return lambda mirrored, direct: [mirrored[0][:, order].flip(3)]
+        shift = codec.shift
+
+        def unmirror_maps(mirrored: Outputs, direct: Outputs) -> list[torch.Tensor]:
+            maps = mirrored[0][:, order].flip(3)
+            if not shift:
+                return [maps]
+            return [torch.cat([direct[0][..., :shift], maps[..., :-shift]], dim=3)]
+
+        return unmirror_maps
     assert isinstance(codec, SimCCCodec)
     bins = (codec.input_size[0] - 1) * codec.split + 1
 
@@ -72,9 +80,13 @@ class _Heatmaps:
         self._kernels = torch.tensor(KERNELS, device=device)
         self._window = torch.tensor(WINDOW, device=device)
         self._absent = torch.tensor(ABSENT, device=device)
+        self._logits, self._step = codec.logits, codec.step
+        self._steps = torch.arange(-codec.radius, codec.radius + 1, device=device)
 
     def __call__(self, outputs: Outputs) -> torch.Tensor:
         (maps,) = outputs
+        if self._logits:
+            maps = maps.sigmoid()
         count, joints, height, width = maps.shape
         flat = maps.reshape(count * joints, height * width)
         score, index = flat.max(dim=1)  # int64, and per map: no index exceeds its type
@@ -90,9 +102,13 @@ class _Heatmaps:
     def _refine(
         self, flat: torch.Tensor, index: torch.Tensor, width: int, height: int
     ) -> torch.Tensor:
-        """See `heatmap.refine`: (M, 2) float64, heatmap px."""
+        """See `heatmap.HeatmapCodec._refined`: (M, 2) float64, heatmap px."""
         y = torch.div(index, width, rounding_mode="floor")
         x = index - y * width
+        if self._step == "quarter":
+            return self._quarter(flat, x, y, width, height)
+        if self._step == "integral":
+            return self._integral(flat, x, y, width, height)
         columns, centre_x, blur_x = self._stencil(x, width)
         rows, centre_y, blur_y = self._stencil(y, height)
         places = rows[:, :, None] * width + columns[:, None, :]
@@ -101,6 +117,33 @@ class _Heatmaps:
         log = values.clamp(LOWEST, HIGHEST).log()
         step_x, step_y = newton_step(log, centre_x - x, centre_y - y, torch.where)
         return torch.stack([x + step_x, y + step_y], dim=1)
+
+    def _quarter(
+        self, flat: torch.Tensor, x: torch.Tensor, y: torch.Tensor, width: int, height: int
+    ) -> torch.Tensor:
+        """See `peaks.quarter`."""
+        inner = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+        place = y.clamp(1, height - 2) * width + x.clamp(1, width - 2)
+        around = torch.stack([place + 1, place - 1, place + width, place - width], dim=1)
+        right, left, below, above = flat.gather(1, around).double().unbind(dim=1)
+        step = torch.stack([(right - left).sign(), (below - above).sign()], dim=1) / 4
+        return torch.stack([x, y], dim=1) + step * inner[:, None]
+
+    def _integral(
+        self, flat: torch.Tensor, x: torch.Tensor, y: torch.Tensor, width: int, height: int
+    ) -> torch.Tensor:
+        """See `peaks.integral`."""
+        steps, far = self._steps, self._steps.abs()
+        across = far <= torch.minimum(x, width - 1 - x)[:, None]
+        down = far <= torch.minimum(y, height - 1 - y)[:, None]
+        columns = (x[:, None] + steps).clamp(0, width - 1)
+        rows = (y[:, None] + steps).clamp(0, height - 1)
+        places = rows[:, :, None] * width + columns[:, None, :]
+        window = flat.gather(1, places.flatten(1)).reshape(places.shape).double().clamp(min=0)
+        weights = window * (down[:, :, None] & across[:, None, :])
+        along = steps.double()
+        offset = torch.stack([weights.sum(1) @ along, weights.sum(2) @ along], dim=1)
+        return torch.stack([x, y], dim=1) + offset / weights.sum((1, 2))[:, None]
 
     def _stencil(
         self, place: torch.Tensor, size: int

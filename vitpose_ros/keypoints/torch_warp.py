@@ -12,7 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, Matrices, Size
+from vitpose_ros.keypoints.pixels import IMAGENET, Pixels
+from vitpose_ros.keypoints.warp import Matrices, Size
 from vitpose_ros.types import ByteArray
 
 
@@ -38,19 +39,19 @@ class TorchCrops:
     ----------
     size : (width, height) of the crops.
     device : of the images and the crops.
+    pixels : how the network reads them.
     """
 
-    def __init__(self, size: Size, device: torch.device) -> None:
+    def __init__(self, size: Size, device: torch.device, pixels: Pixels = IMAGENET) -> None:
         width, height = size
         self._x = torch.arange(width, device=device, dtype=torch.float32)
         self._y = torch.arange(height, device=device, dtype=torch.float32)[:, None]
-        scale = 1 / np.array(IMAGENET_STD)
-        offset = -np.array(IMAGENET_MEAN) * scale
 
         def column(values: np.ndarray) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
 
-        self._scale, self._offset = column(scale), column(offset)
+        self._bgr = pixels.bgr
+        self._scale, self._offset = column(pixels.scale), column(pixels.offset)
 
     def __call__(self, planes: torch.Tensor, matrices: Matrices, out: torch.Tensor) -> None:
         """Cut crops, on the current stream.
@@ -59,8 +60,7 @@ class TorchCrops:
         ----------
         planes : (1, 3, H, W), from `upload_planes`.
         matrices : (N, 2, 3), from `warp.crop_to_image`.
-        out : (N, 3, height, width) float32, written: normalised RGB planes, black outside the
-            image.
+        out : (N, 3, height, width) float32, written: normalised planes, black outside the image.
         """
         count, _, height, width = out.shape
         size = np.array([planes.shape[3], planes.shape[2]])
@@ -74,5 +74,6 @@ class TorchCrops:
         found = functional.grid_sample(
             planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
-        rgb = found.reshape(3, count, height, width).flip(0).transpose(0, 1)
-        torch.addcmul(self._offset, rgb, self._scale, out=out)
+        planes = found.reshape(3, count, height, width)
+        ordered = (planes if self._bgr else planes.flip(0)).transpose(0, 1)
+        torch.addcmul(self._offset, ordered, self._scale, out=out)

@@ -8,6 +8,7 @@ import pytest
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.keypoints.factory import assemble_top_down, create_top_down
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.pixels import Pixels
 from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.layouts import HAND21
@@ -62,16 +63,27 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
     assert codec_of(whole) == SimCCCodec((256, 256), score_scale=10.0)
 
 
+def test_a_network_of_heatmaps_has_the_codec_the_stride_and_the_pixels_of_its_entry():
+    entry = dataclasses.replace(CATALOGUE.get("vitpose-b"), architecture="heatmap")
+    settings = {"codec": "classic", "stride": 8, "sigma": 3, "logits": True, "pixels": "bgr"}
+    settings |= {"mean": [1, 2, 3], "std": [4, 5, 6]}
+    assert codec_of(dataclasses.replace(entry, settings=settings)) == HeatmapCodec(
+        (192, 256), (24, 32), 3.0, "classic", True, Pixels(True, (1, 2, 3), (4, 5, 6))
+    )
+    same = dataclasses.replace(entry, settings={"codec": "udp"})
+    assert codec_of(same) == codec_of(CATALOGUE.get("vitpose-b"))
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"architecture": "yolox"}, "'yolox'; top-down models are vitpose and rtmpose"),
+        ({"architecture": "yolox"}, "'yolox'; top-down models are vitpose, rtmpose and heatmap"),
         ({"layout": None}, "cannot be used for joints"),
         ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned"),
         ({"settings": {"score_scale": 3}}, "unknown settings score_scale .* vitpose takes turned"),
         (
             {"architecture": "rtmpose", "settings": {"sigma": 3}},
-            "unknown settings sigma .* rtmpose takes turned and score_scale",
+            "unknown settings sigma .* rtmpose takes turned, score_scale, pixels, mean and std",
         ),
         (
             {"architecture": "rtmpose", "settings": {"score_scale": 0}},
@@ -80,6 +92,34 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
         (
             {"architecture": "rtmpose", "settings": {"score_scale": "high"}},
             "score_scale: expected a number above 0, got 'high'",
+        ),
+        (
+            {"architecture": "heatmap"},
+            "codec: expected one of udp .UDP.* classic .*SimpleBaseline.*, got None",
+        ),
+        (
+            {"architecture": "heatmap", "settings": {"codec": "classic", "stride": 0}},
+            "stride: expected a whole number from 1 to 64, got 0",
+        ),
+        (
+            {"architecture": "heatmap", "settings": {"codec": "udp", "logits": "yes"}},
+            "logits: expected true or false, got 'yes'",
+        ),
+        (
+            {"architecture": "heatmap", "settings": {"codec": "udp", "pixels": "hsv"}},
+            "settings.pixels: expected one of imagenet, .*, got 'hsv'",
+        ),
+        (
+            {"architecture": "rtmpose", "settings": {"pixels": "imagenet", "mean": [1, 2, 3]}},
+            "'imagenet' has a mean and a deviation of its own",
+        ),
+        (
+            {"architecture": "rtmpose", "settings": {"pixels": "bgr", "std": [1, 0, 3]}},
+            "settings.std: expected numbers above 0",
+        ),
+        (
+            {"architecture": "rtmpose", "settings": {"pixels": "bgr", "mean": [1, 2]}},
+            r"settings.mean: expected three numbers, got \[1, 2\]",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -13,10 +14,11 @@ import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.keypoints.paf import PafBodies
+from vitpose_ros.keypoints.paf import PafBodies, paf_bodies
 from vitpose_ros.keypoints.paf.decode import decode, find_peaks
 from vitpose_ros.keypoints.paf.fields import FIELDS
 from vitpose_ros.layouts import COCO17, OPENPOSE18
+from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.oks import oks
 from vitpose_ros.types import JointState
 
@@ -191,9 +193,12 @@ def test_a_file_that_does_not_fit_is_refused_with_what_is_expected(outputs, shap
 
 
 def test_unknown_pixels_are_refused_with_the_choices():
+    entry = dataclasses.replace(
+        load_catalogue().get("vitpose-b"), layout=OPENPOSE18, settings={"pixels": "hsv"}
+    )
     engine = Maps({"out": np.zeros((1, 46, 54, 57), np.float32)})
-    with pytest.raises(EngineError, match="expected one of rgb, bgr, bgr-centred, got 'hsv'"):
-        PafBodies(engine, "mine", EIGHTEEN, (432, 368), "hsv")
+    with pytest.raises(EngineError, match=r"pixels: expected one of imagenet, .* got 'hsv'"):
+        paf_bodies(engine, entry)
 
 
 # --- the real network and the kept decoder ----------------------------------------------------

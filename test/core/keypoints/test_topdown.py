@@ -6,9 +6,9 @@ import pytest
 
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.topdown import TopDown
-from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
 from vitpose_ros.types import Crop, JointState, Region
 

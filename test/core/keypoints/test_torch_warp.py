@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD, crop_to_image, cut_crops
+from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
+from vitpose_ros.keypoints.warp import crop_to_image, cut_crops
 from vitpose_ros.types import Region
 
 pytestmark = pytest.mark.torch

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vitpose_ros.keypoints.warp import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     box_region,
     crop_region,
     crop_to_image,

@@ -7,7 +7,7 @@ of the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -147,22 +147,14 @@ class Signature:
         """The name of the input that takes the image, if it has that order of axes and size."""
         width, height = self.size
         shape = (height, width, 3) if channels_last else (3, height, width)
-        fitting = [spec.name for spec in self.inputs if fits(spec, shape)]
+        fitting = [spec.name for spec in self.inputs if spec.fits(shape)]
         return fitting[0] if len(fitting) == 1 else None
 
     def only_output(self, *shape: int | None) -> str | None:
         """The name of the network's only output, if it has this shape behind the batch."""
-        if len(self.outputs) == len(self.inputs) == 1 and fits(self.outputs[0], shape):
+        if len(self.outputs) == len(self.inputs) == 1 and self.outputs[0].fits(shape):
             return self.outputs[0].name
         return None
-
-
-def fits(spec: TensorSpec, shape: Sequence[int | None]) -> bool:
-    """Whether a tensor has a shape behind its batch; None fits any size."""
-    return len(spec.shape) == len(shape) + 1 and all(
-        have is None or want is None or have == want
-        for have, want in zip(spec.shape[1:], shape, strict=True)
-    )
 
 
 def size_of(image: ByteArray) -> Size:

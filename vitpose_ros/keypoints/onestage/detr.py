@@ -13,7 +13,6 @@ from vitpose_ros.keypoints.onestage.base import (
     Placed,
     Signature,
     Size,
-    fits,
     rgb,
     sigmoid,
     size_of,
@@ -39,8 +38,8 @@ def rf_detr(signature: Signature) -> Format | None:
     if (
         slots is None
         or slots % joints
-        or not fits(boxes, (None, 4))
-        or not fits(labels, (None, None))
+        or not boxes.fits((None, 4))
+        or not labels.fits((None, None))
         or (keypoints.shape[3] or 0) < RF_COLUMNS
     ):
         return None

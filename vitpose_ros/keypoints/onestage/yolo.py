@@ -15,7 +15,6 @@ from vitpose_ros.keypoints.onestage.base import (
     Placed,
     Signature,
     Size,
-    fits,
     letterboxed,
     rgb_letterboxed,
 )
@@ -33,8 +32,8 @@ def rtmo(signature: Signature) -> Format | None:
         or dets is None
         or keypoints is None
         or len(signature.outputs) != 2
-        or not fits(dets, (None, 5))
-        or not fits(keypoints, (None, joints, 3))
+        or not dets.fits((None, 5))
+        or not keypoints.fits((None, joints, 3))
     ):
         return None
 
@@ -59,8 +58,8 @@ def yolo_pose(signature: Signature) -> Format | None:
     if source is None or cells is None or len(signature.outputs) != 1:
         return None
     joints, (spec,) = signature.joints, signature.outputs
-    rows_first = fits(spec, (cells, None))
-    if not rows_first and not fits(spec, (None, cells)):
+    rows_first = spec.fits((cells, None))
+    if not rows_first and not spec.fits((None, cells)):
         return None
     columns = spec.shape[2 if rows_first else 1]
     classes = -1 if columns is None else columns - 4 - 3 * joints

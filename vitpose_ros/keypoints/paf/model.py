@@ -13,19 +13,13 @@ from vitpose_ros.engines.base import Engine, EngineError, TensorSpec
 from vitpose_ros.keypoints.bodies import whole_image_body
 from vitpose_ros.keypoints.paf.decode import MIN_PEAK, decode
 from vitpose_ros.keypoints.paf.fields import FIELDS, Fields
+from vitpose_ros.keypoints.pixels import PIXEL_SETTINGS, PIXELS, Pixels, read_pixels
+from vitpose_ros.keypoints.recipes import listed
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.models.catalogue import Entry
 from vitpose_ros.types import ByteArray, FloatArray
 
 Size = tuple[int, int]
-
-_PIXELS: dict[str, Callable[[ByteArray], FloatArray]] = {
-    "rgb": lambda image: np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.float32),
-    "bgr": lambda image: image.astype(np.float32),
-    "bgr-centred": lambda image: (image.astype(np.float32) - 128) / np.float32(256),
-}
-PIXELS = tuple(_PIXELS)
-"""What networks take: RGB or BGR 0 .. 255, or (BGR - 128) / 256 (lightweight OpenPose)."""
 
 _STRIDE = 8
 """Sides of an input must be divisible by this."""
@@ -42,7 +36,7 @@ class PafBodies:
     name : the network's name in the model catalogue.
     fields : what its maps are.
     size : (width, height) of its input, px; for a network that takes any size, the largest.
-    pixels : one of PIXELS.
+    pixels : how the network reads pixels.
 
     Attributes
     ----------
@@ -56,12 +50,13 @@ class PafBodies:
     format = "part affinity fields"
 
     def __init__(
-        self, engine: Engine, name: str, fields: Fields, size: Size, pixels: str = "bgr"
+        self,
+        engine: Engine,
+        name: str,
+        fields: Fields,
+        size: Size,
+        pixels: Pixels = PIXELS["bgr"],
     ) -> None:
-        if pixels not in _PIXELS:
-            raise EngineError(
-                f"'{name}': settings.pixels: expected one of {', '.join(PIXELS)}, got {pixels!r}"
-            )
         self.name, self.engine, self.layout = name, engine.name, fields.layout
         self._run, self._fields, self._size, self._pixels = engine.run, fields, size, pixels
         self._input, self._channels_last = _image_input(engine.inputs, name, size)
@@ -124,7 +119,7 @@ class PafBodies:
         return shown, np.array(inside) / (columns, rows)
 
     def _tensor(self, canvas: ByteArray) -> FloatArray:
-        pixels = _PIXELS[self._pixels](canvas)
+        pixels = self._pixels.of_image(canvas)
         if not self._channels_last:
             pixels = pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels[None])
@@ -141,11 +136,11 @@ def paf_bodies(engine: Engine, entry: Entry) -> PafBodies:
     ------
     EngineError : the entry's layout or settings are not known, or the network does not fit it.
     """
-    unknown = sorted(set(entry.settings) - {"pixels"})
+    unknown = sorted(set(entry.settings) - set(PIXEL_SETTINGS))
     if unknown:
         raise EngineError(
             f"'{entry.name}': unknown settings {', '.join(unknown)} in its catalogue entry; "
-            "paf models accept pixels"
+            f"paf models accept {listed(PIXEL_SETTINGS)}"
         )
     layout = "" if entry.layout is None else entry.layout.name
     if layout not in FIELDS:
@@ -154,7 +149,10 @@ def paf_bodies(engine: Engine, entry: Entry) -> PafBodies:
             f"got {layout or 'none'}; correct its catalogue entry"
         )
     size = entry.input_width, entry.input_height
-    pixels = str(entry.settings.get("pixels", "bgr"))
+    try:
+        pixels = read_pixels(entry.settings, "bgr")
+    except ValueError as error:
+        raise EngineError(f"'{entry.name}': {error}") from error
     return PafBodies(engine, entry.name, FIELDS[layout], size, pixels)
 
 

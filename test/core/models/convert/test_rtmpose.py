@@ -14,7 +14,7 @@ import pytest
 from vitpose_ros.cli.main import main
 from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
-from vitpose_ros.keypoints.warp import IMAGENET_MEAN, IMAGENET_STD
+from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
 from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
