@@ -112,7 +112,7 @@ def load_networks(
             licence = store.catalogue.get(models.lifting_model).licence
             tell(
                 f"{shapes.name}: shape of bodies {shapes.span_text}; "
-                f"licence of its weights: {licence.name} ({licence.url})"
+                f"licence of its weights: {licence}"
             )
     return Networks(hands, palms, persons, bodies, shapes, finder)
 

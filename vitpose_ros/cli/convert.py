@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from vitpose_ros.cli.options import image_size
 from vitpose_ros.layouts import LAYOUTS
 from vitpose_ros.models.catalogue import EXPERTS, load_catalogue
 from vitpose_ros.models.errors import ModelError, UnknownModelError
@@ -49,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input",
-        type=_size,
+        type=image_size,
         metavar="WIDTHxHEIGHT",
         help="the input of your own .pth file, px (default: 192x256)",
     )
@@ -150,13 +151,6 @@ def _refuse_options(options: argparse.Namespace) -> None:
             raise ModelError(
                 f"omit --{option}: the catalogue determines it for the model '{options.what}'."
             )
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 192x256, got '{text}'")
-    return int(width), int(height)
 
 
 def _positive(text: str) -> float:

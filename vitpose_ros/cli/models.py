@@ -1,4 +1,4 @@
-"""`vitpose_ros models list|pull|convert|verify`."""
+"""`vitpose_ros models list|pull|add|convert|verify`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vitpose_ros.cli import convert
+from vitpose_ros.cli import add, convert
 from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
 from vitpose_ros.models.progress import make_progress, size_text
 from vitpose_ros.models.pull import ENVIRONMENT as MIRROR_ENVIRONMENT
@@ -20,7 +20,7 @@ _GOOD = (State.VERIFIED, State.RECORDED, State.CONVERTED)
 
 def register(subparsers: Any, epilog: str) -> None:
     """Add `models` and its actions to the tool's parser."""
-    text = "list, pull, convert and verify models"
+    text = "list, pull, add, convert and verify models"
     parser = add_action(subparsers, "models", text, epilog)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
@@ -47,6 +47,11 @@ def register(subparsers: Any, epilog: str) -> None:
     )
     action.add_argument("--quiet", action="store_true", help="print errors only")
     add_store(action, _pull)
+
+    text = "add a network of your own: find out what it is, try it, write its entry"
+    action = add_action(actions, "add", text, epilog)
+    add.add_options(action)
+    add_store(action, add.run)
 
     text = "convert a checkpoint to ONNX and check the result"
     action = add_action(actions, "convert", text, epilog)

@@ -79,3 +79,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """An option's WIDTHxHEIGHT, px."""
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 192x256, got '{text}'")
+    return int(width), int(height)

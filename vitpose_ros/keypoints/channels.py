@@ -23,9 +23,8 @@ class ChannelsFirst:
     def __init__(self, engine: Engine, turned: frozenset[str]) -> None:
         self.name = engine.name
         self._engine, self._turned = engine, turned
-        (spec,) = engine.inputs
-        self.inputs = (_moved(spec),)
-        self.outputs = tuple(
+        self.inputs: tuple[TensorSpec, ...] = tuple(map(_moved, engine.inputs))
+        self.outputs: tuple[TensorSpec, ...] = tuple(
             _moved(spec) if spec.name in turned else spec for spec in engine.outputs
         )
 

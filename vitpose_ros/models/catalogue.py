@@ -1,8 +1,9 @@
 """The catalogue of models: `config/models.yaml`, read into frozen dataclasses with every field
 checked.
 
-Users add their own models in a second file, named by the environment variable
-VITPOSE_ROS_CATALOGUE or by `--catalogue`. The shipped file explains the format.
+Users' own models are in a second file of the same format, named by the environment variable
+VITPOSE_ROS_CATALOGUE or by `--catalogue`, and in that of the store (`own_catalogue`). The shipped
+file explains the format.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vitpose_ros.layouts import LAYOUTS, Layout
 from vitpose_ros.models.content import refuse_pickle_name
 from vitpose_ros.models.errors import CatalogueError, UnknownModelError
 from vitpose_ros.models.files import (
+    CATALOGUE_NAME,
     MANIFEST_NAME,
     NETWORK_NAME,
     RECORD_NAME,
@@ -88,10 +90,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Licence:
-    """The weights' licence: a short name (SPDX if there is one) and the address of its text."""
+    """The weights' licence: a short name (SPDX if there is one) and the address of its text, "" if
+    it is not known.
+    """
 
     name: str
     url: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.url}" if self.url else self.name
 
 
 @dataclass(frozen=True)
@@ -207,6 +214,11 @@ def shipped_path() -> Path:
     )
 
 
+def own_catalogue(root: Path) -> Path:
+    """The path of a store's own catalogue, with the models that `vitpose_ros models add` wrote."""
+    return root / CATALOGUE_NAME
+
+
 def load_catalogue(own: Path | None = None) -> Catalogue:
     """The shipped catalogue and the user's: `own`, else the file in VITPOSE_ROS_CATALOGUE.
 
@@ -222,9 +234,11 @@ def load_catalogue(own: Path | None = None) -> Catalogue:
     return read_catalogue(paths)
 
 
-def read_catalogue(paths: Iterable[Path]) -> Catalogue:
-    """These files as one catalogue; CatalogueError as for `load_catalogue`."""
-    entries: dict[str, Entry] = {}
+def read_catalogue(paths: Iterable[Path], before: Catalogue | None = None) -> Catalogue:
+    """These files as one catalogue, after the entries of another; CatalogueError as for
+    `load_catalogue`.
+    """
+    entries = {entry.name: entry for entry in before.entries} if before else {}
     for path in paths:
         for entry in _read_file(path):
             if entry.name in entries:
@@ -315,7 +329,7 @@ def _read_conversion(reader: Reader) -> Conversion | None:
 
 
 def _read_licence(reader: Reader) -> Licence:
-    licence = Licence(reader.text("name"), reader.url("url"))
+    licence = Licence(reader.text("name"), reader.optional_url("url") or "")
     reader.finish()
     return licence
 

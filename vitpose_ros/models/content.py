@@ -107,11 +107,11 @@ def _fields(stream: BinaryIO, size: int, known: Collection[int]) -> set[tuple[in
     """
     found: set[tuple[int, int]] = set()
     while stream.tell() < size:
-        tag = _varint(stream)
+        tag = varint(stream)
         number, kind = (tag or 0) >> 3, (tag or 0) & 7
         if number not in known or kind not in (0, 2):
             return set()
-        value = _varint(stream)
+        value = varint(stream)
         if value is None:
             return set()
         if kind == 2:
@@ -120,7 +120,7 @@ def _fields(stream: BinaryIO, size: int, known: Collection[int]) -> set[tuple[in
     return found if stream.tell() == size else set()
 
 
-def _varint(stream: BinaryIO) -> int | None:
+def varint(stream: BinaryIO) -> int | None:
     """A protobuf integer; None when there is none."""
     value = 0
     for shift in range(0, 70, 7):

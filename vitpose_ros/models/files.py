@@ -24,6 +24,9 @@ MANIFEST_NAME, NETWORK_NAME, WEIGHTS_NAME = "model.json", "model.onnx", "model.o
 """What a conversion writes into a model's folder: the manifest, the network, and its weights if the
 network is larger than the 2 GiB that one ONNX file can hold."""
 
+CATALOGUE_NAME = "models.yaml"
+"""The store's own catalogue, beside the models' folders."""
+
 CHUNK = 1 << 20
 
 

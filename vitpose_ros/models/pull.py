@@ -121,7 +121,7 @@ class _Session:
         if status.state is State.PULLED and not force:
             return self._to_convert(entry)
         if status.problem or force:
-            self._progress.note(f"{entry.name}: licence {entry.licence.name}, {entry.licence.url}")
+            self._progress.note(f"{entry.name}: licence {entry.licence}")
             if self._mirrored_network(entry):
                 return self._store.get(entry.name)
             for file in entry.files:

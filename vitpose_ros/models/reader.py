@@ -113,6 +113,10 @@ class Reader:
             raise self.error(name, f"expected an http or https address, got '{value}'")
         return value
 
+    def optional_url(self, name: str) -> str | None:
+        """Take an http or https address, None if absent."""
+        return self.url(name) if self._left.get(name) is not None else self.take(name)
+
     def integer(self, name: str, least: int | None = None) -> int:
         """Take a whole number, at least `least`."""
         value = self.take(name)

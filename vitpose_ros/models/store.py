@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from vitpose_ros.models.catalogue import Catalogue, Entry, ModelFile, load_catalogue
+from vitpose_ros.models.catalogue import (
+    Catalogue,
+    Entry,
+    ModelFile,
+    load_catalogue,
+    own_catalogue,
+    read_catalogue,
+)
 from vitpose_ros.models.content import content_problem
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import (
@@ -127,13 +134,17 @@ class ModelStore:
     Parameters
     ----------
     root : the folder; by default `default_root()`. It need not exist.
-    catalogue : by default the shipped one and the user's (`load_catalogue`). Networks in the folder
-        that the user converted from checkpoints outside of the catalogue are added to it.
+    catalogue : by default the shipped one and the user's (`load_catalogue`). Added to it are the
+        models in the store's own catalogue, and networks in the folder that the user converted from
+        checkpoints outside of the catalogue.
     """
 
     def __init__(self, root: Path | None = None, catalogue: Catalogue | None = None) -> None:
         self.root = default_root() if root is None else Path(root)
         listed = load_catalogue() if catalogue is None else catalogue
+        added = own_catalogue(self.root)
+        if added.is_file():
+            listed = read_catalogue([added], listed)
         own = own_entries(self.root, listed)
         self.catalogue = Catalogue((*listed.entries, *own))
         self._own = {entry.name for entry in own}

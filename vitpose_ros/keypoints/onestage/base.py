@@ -114,11 +114,13 @@ class Format:
     title : for display.
     prepare : from an image (H, W, 3) BGR to the network's input.
     read : from the outputs, and how the image was placed, to persons with any score.
+    classes : the number of classes, where it follows from the layout.
     """
 
     title: str
     prepare: Callable[[ByteArray], Placed]
     read: Callable[[Tensors, Placed], Persons]
+    classes: int | None = None
 
 
 @dataclass(frozen=True)

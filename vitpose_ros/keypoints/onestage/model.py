@@ -31,6 +31,7 @@ class OneStage:
     Attributes
     ----------
     format : the format's title.
+    classes : the network's number of classes, where that follows from the layout; else None.
 
     Raises
     ------
@@ -43,7 +44,7 @@ class OneStage:
         self.name, self.engine, self.layout = name, engine.name, layout
         signature = Signature(engine.inputs, engine.outputs, len(layout), size, person_class)
         self._run, self._format = engine.run, recognise(signature, name)
-        self.format = self._format.title
+        self.format, self.classes = self._format.title, self._format.classes
 
     def __call__(self, image: ByteArray, threshold: float) -> list[BodyMeasurement]:
         """The persons in an image.

@@ -83,7 +83,7 @@ def yolo_pose(signature: Signature) -> Format | None:
             placed.corners_to_image(corners),
         ).distinct()
 
-    return Format("YOLOv8/11-pose", rgb_letterboxed(source, signature.size), read)
+    return Format("YOLOv8/11-pose", rgb_letterboxed(source, signature.size), read, classes)
 
 
 def yolo26_pose(signature: Signature) -> Format | None:

@@ -63,7 +63,7 @@ def convert_entry(
     sources = [
         _hashed(path, records[path.name].source if path.name in records else "") for path in paths
     ]
-    tell(f"{name}: licence {entry.licence.name}, {entry.licence.url}")
+    tell(f"{name}: licence {entry.licence}")
     checkpoint = _open(entry, paths)
     if entry.layout is not None:
         _agree(paths[0], checkpoint, entry.layout.name)
