@@ -15,7 +15,13 @@ from vitpose_ros.cli.options import image_size, open_store
 from vitpose_ros.keypoints.heatmap import CODECS
 from vitpose_ros.keypoints.pixels import PIXELS
 from vitpose_ros.layouts import LAYOUTS
-from vitpose_ros.models.catalogue import ENVIRONMENT, Entry, own_catalogue
+from vitpose_ros.models.catalogue import (
+    ENVIRONMENT,
+    Entry,
+    own_catalogue,
+    read_catalogue,
+    shipped_path,
+)
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import user_path
 from vitpose_ros.models.progress import make_progress
@@ -105,12 +111,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Add one model; returns the exit code."""
     # Imported here because only this command needs every kind of network.
+    from vitpose_ros.models.add.choose import NeedsOptionError, UnknownKindError
     from vitpose_ros.models.add.run import Request, add_model, default_name
 
-    store = open_store(options)
+    new = _named_catalogue(options)
+    if new is not None and not new.exists():  # it will be written
+        store = ModelStore(options.store, read_catalogue([shipped_path()]))
+    else:
+        store = open_store(options)
     progress = make_progress(sys.stderr, options.quiet)
     name = options.name or default_name(options.file)
-    catalogue, named = _catalogue(options, store)
+    catalogue = new or own_catalogue(store.root)
+    environment = ""
+    if options.catalogue is not None:
+        environment = f"{ENVIRONMENT}={shlex.quote(str(catalogue))} "
     request = Request(
         path=options.file,
         name=name,
@@ -126,24 +140,32 @@ def run(options: argparse.Namespace) -> int:
         image=options.image,
         box=options.box,
     )
-    added = add_model(store, catalogue, request, progress.note, progress)
+    try:
+        added = add_model(store, catalogue, request, progress.note, progress)
+    except NeedsOptionError as error:
+        print("vitpose_ros: nothing was added yet. Give the same command with:", file=sys.stderr)
+        for option, question in error.questions.items():
+            print(f"  --{option}  {question}".rstrip(), file=sys.stderr)
+        return 1
+    except UnknownKindError as error:
+        print(f"vitpose_ros: {error}", file=sys.stderr)
+        return 1
     entry = added.model.entry
     progress.note(f"its entry: {catalogue}")
     if not options.licence and entry.licence.name == "not stated":
         progress.note("its licence is not stated: --licence and --licence-url record it")
     print(f"{name} is ready. Run it with:")
-    print(_command(entry, store, named))
+    print(_command(entry, store, environment))
     return 0
 
 
-def _catalogue(options: argparse.Namespace, store: ModelStore) -> tuple[Path, str]:
-    """The user's catalogue, and what a command needs in front of it to find it."""
+def _named_catalogue(options: argparse.Namespace) -> Path | None:
+    """The user's catalogue, if an option or the environment names one."""
     if options.catalogue is not None:
-        path = options.catalogue.absolute()
-        return path, f"{ENVIRONMENT}={shlex.quote(str(path))} "
+        return Path(options.catalogue.absolute())
     if os.environ.get(ENVIRONMENT):
-        return user_path(os.environ[ENVIRONMENT]).absolute(), ""
-    return own_catalogue(store.root), ""
+        return user_path(os.environ[ENVIRONMENT]).absolute()
+    return None
 
 
 def _command(entry: Entry, store: ModelStore, environment: str) -> str:

@@ -32,7 +32,9 @@ LARGEST_SET = 32
 """The most images that are read from a folder: evenly spread in the order of their names."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_SCENES = (("tour", 1, 2.0), ("tour", 2, 5.0), ("grasp", 3, 1.5), ("rotate", 4, 3.0))
+_SCENES: tuple[tuple[str, int, float], ...] = (
+    ("tour", 1, 2.0), ("tour", 2, 5.0), ("grasp", 3, 1.5), ("rotate", 4, 3.0),
+)  # fmt: skip
 """Script, seed and time of the rendered images."""
 
 _MIDDLE, _SPREAD = 118.0, 57.5
@@ -101,12 +103,17 @@ def _read(folder: Path) -> list[tuple[ByteArray, Region]]:
     ]
 
 
-def rendered(layout: Layout) -> list[tuple[ByteArray, Region]]:
-    """Rendered hands, each with its region; for bodies, a figure in front of such a scene."""
+def rendered(layout: Layout, scenes: slice = slice(None)) -> list[tuple[ByteArray, Region]]:
+    """Rendered hands, each with its region; for bodies, a figure in front of such a scene.
+
+    Parameters
+    ----------
+    scenes : those of _SCENES to render.
+    """
     from vitpose_ros.synthetic.scene import Scene  # only a gate needs the renderer
 
     pairs = []
-    for script, seed, time_s in _SCENES:
+    for script, seed, time_s in _SCENES[scenes]:
         rendering = Scene(script, seed).render(time_s)
         if layout.kind != "hand":
             pairs.append(_with_figure(rendering.image, seed))

@@ -21,6 +21,10 @@ one, less than this share of that share does."""
 _SHOWN = 9
 
 
+class UnknownKindError(ModelError):
+    """A file is no known kind of network; the message has one line for each kind."""
+
+
 class NeedsOptionError(ModelError):
     """Something must be given by option.
 
@@ -98,8 +102,11 @@ def _by_classes(found: Sequence[Fit], metadata: Metadata, tell: Callable[[str], 
 
 def _credible(found: Sequence[Fit], metadata: Metadata) -> list[Fit]:
     """Without one-stage networks of several classes, if there is anything else: any output of a
-    detector can be read as YOLO's with some number of classes and joints.
+    detector can be read as YOLO's with some number of classes and joints. And without detectors
+    that would leave the joints of a one-stage network unread.
     """
+    one_stage = any(fit.entry.architecture == "onestage" for fit in found)
+    found = [fit for fit in found if not (one_stage and fit.entry.architecture == "detr")]
     left = [
         fit
         for fit in found

@@ -248,15 +248,15 @@ def find_fits(engine: Engine, name: str, wanted: Wanted) -> Fits:
         layouts = [
             one
             for one in kind.layouts
-            if one is None
-            or (wanted.layout in (None, one.name) and wanted.joints in (None, len(one)))
+            if (one is None and wanted.layout is None)
+            or (one and wanted.layout in (None, one.name) and wanted.joints in (None, len(one)))
         ]
         found = [_fit(kind, engine, name, layout, wanted) for layout in layouts]
         good = [one for one in found if isinstance(one, Fit)]
         fits.found += good
         if not good:
             fits.reasons[kind] = next(
-                (str(one) for one in found), f"'{wanted.layout}' is no layout for this"
+                (str(one) for one in found), f"it cannot have the layout '{wanted.layout}'"
             )
     return fits
 

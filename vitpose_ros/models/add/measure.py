@@ -119,12 +119,15 @@ def _choice(
     scores = ", ".join(f"{value} {found[value]:.2f}" for value in ranked)
     where = f"on one image ({sample.source})"
     done.fit = fits[ranked[0]]
-    if is_clear(list(found.values())):
+    if is_clear(list(found.values())) and not sample.rendered:
         done.findings.append(f"{key} {ranked[0]}: measured {where}: {scores}")
         return
-    if found[ranked[0]] < ENOUGH:
+    remedy = ""
+    if sample.rendered:
+        why = "networks for photographs read it at random"
+        remedy = f". A photograph may tell: --image, or --{key} if you know"
+    elif found[ranked[0]] < ENOUGH:
         why = "the network finds hardly anything with any of them"
-        remedy = ". A photograph may tell: --image" if sample.rendered else ""
     else:
         possible = [v for v in ranked if found[v] >= POSSIBLE * found[ranked[0]]]
         why = f"{', '.join(possible)} are too close to each other"

@@ -13,7 +13,7 @@ import cv2
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.models.add.choose import NeedsOptionError, choose
+from vitpose_ros.models.add.choose import NeedsOptionError, UnknownKindError, choose
 from vitpose_ros.models.add.kinds import Fit, Wanted, Watched, find_fits, joints_of
 from vitpose_ros.models.add.measure import measure
 from vitpose_ros.models.add.metadata import Metadata, read_metadata
@@ -107,11 +107,17 @@ def add_model(
         f"{request.path.name}: {size_text(request.path.stat().st_size)}, "
         f"{_listed('input', engine.inputs)}, {_listed('output', engine.outputs)}"
     )
+    batches = {spec.shape[0] for spec in engine.inputs if spec.shape} - {None, 1}
+    if batches:
+        raise ModelError(
+            f"{request.path} is made for a batch of {batches.pop()}. Export it for a batch of 1, "
+            "or for any."
+        )
     metadata = read_metadata(request.path)
     wanted, given = _wanted(request, metadata, tell)
     fits = find_fits(engine, request.name, wanted)
     if not fits.found:
-        raise ModelError(_of_no_kind(engine, request, wanted, fits.reasons))
+        raise UnknownKindError(_of_no_kind(engine, request, wanted, fits.reasons))
     sample = functools.cache(
         lambda task: load_sample(task, request.image, request.box, store, tell)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ PERSON_DETECTOR, HAND_DETECTOR = "mediapipe-person", "mediapipe-palm-full"
 
 _THRESHOLD = 0.5
 _SCENE = ("tour", 1, 2.0)  # script, seed and time
-_FIGURE = 3
+_FIGURE = slice(3, 4)
 
 Box = tuple[float, float, float, float]
 
@@ -117,11 +118,13 @@ def _hands_in(image: ByteArray, store: ModelStore) -> tuple[tuple[Region, ...], 
     return upright, turned
 
 
+@functools.cache
 def _rendered_figure() -> Sample:
-    image, region = rendered(COCO17)[_FIGURE]
+    ((image, region),) = rendered(COCO17, _FIGURE)
     return Sample(image, "a drawn figure", True, (region,))
 
 
+@functools.cache
 def _rendered_hands() -> Sample:
     from vitpose_ros.synthetic.scene import Scene  # only this needs the renderer
 
