@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vitpose_ros.engines.base import EngineError
-from vitpose_ros.keypoints.heatmap import HeatmapCodec
+from vitpose_ros.keypoints.heatmap import CODECS, HeatmapCodec
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.layouts import COCO17
 
@@ -30,6 +30,26 @@ def differences(torch):
         return np.nanmax(away, initial=0.0), np.abs(found[..., 2] - expected.score).max()
 
     return measure
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("kind", CODECS)
+def test_every_codec_of_heatmaps_is_decoded_as_in_numpy(differences, kind, logits):
+    codec = HeatmapCodec(kind=kind, logits=logits)
+    xy = np.random.default_rng(5).uniform([-3, -3], [195, 259], (12, 17, 2))
+    assert differences(codec, codec.encode(xy)) == pytest.approx((0, 0), abs=2e-3)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_every_codec_of_heatmaps_is_unmirrored_as_in_numpy(torch, kind):
+    from vitpose_ros.keypoints.torch_decode import make_unmirror
+
+    codec, order = HeatmapCodec(kind=kind), COCO17.flip_permutation()
+    maps = np.random.default_rng(6).random((2, 3, 17, 64, 48)).astype(np.float32)
+    (wanted,) = codec.unmirror([maps[0]], order, [maps[1]])
+    unmirror = make_unmirror(codec, order, torch.device("cpu"))
+    (found,) = unmirror([torch.from_numpy(maps[0])], [torch.from_numpy(maps[1])])
+    assert np.array_equal(found.numpy(), wanted)
 
 
 def test_peaks_anywhere_on_the_map_and_beyond_its_border(differences):
