@@ -31,7 +31,7 @@ def import_mujoco() -> Any:
     except ImportError as error:
         raise RobotError(
             f"reading a robot's description needs the package mujoco ({error}): install it for "
-            "the Python that runs this program: python3 -m pip install 'mujoco>=3.2.4,<5'."
+            "the Python that runs this program: python3 -m pip install 'mujoco>=3.3.4,<5'."
         ) from error
     return mujoco
 
