@@ -100,7 +100,7 @@ def _print(result: Evaluation, per_joint: bool) -> None:
         print_table(("figure", "value", "of", of), [_cells(figure) for figure in section.figures])
         if per_joint:
             print()
-            _print_joints(section)
+            _print_joints(section, result.difference)
 
 
 def _names(result: Evaluation) -> tuple[str, str]:
@@ -113,9 +113,13 @@ def _cells(figure: Figure) -> tuple[str, str, str, str]:
     elif figure.name == "id_switches":
         value = f"{figure.value:.0f}"
     else:
-        value = f"{figure.value:.3g} {figure.unit}" if figure.unit else f"{figure.value:.3f}"
+        value = f"{_short(figure.value)} {figure.unit}" if figure.unit else f"{figure.value:.3f}"
     share = "-" if figure.share is None else _percent(figure.share)
     return figure.label, value, f"{figure.count:,} {figure.of}", share
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:
@@ -126,11 +130,14 @@ def _percent(share: float) -> str:
     return f"{percent:.0f} %"
 
 
-def _print_joints(section: Section) -> None:
+def _print_joints(section: Section, difference: bool) -> None:
     from vitpose_ros.evaluate.figures import JOINT_PCK, joint_rows
 
+    names = ("EPE px", f"PCK@{JOINT_PCK:g} box", "found")
+    if difference:
+        names = ("difference px", f"within {JOINT_PCK:g} boxes", "in both")
     print_table(
-        ("joint", "EPE px", "median px", f"PCK@{JOINT_PCK:g} box", "found", "of"),
+        ("joint", names[0], "median px", *names[1:], "of"),
         [
             (
                 row["joint"],

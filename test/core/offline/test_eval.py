@@ -61,25 +61,26 @@ def test_a_shift_is_the_error_and_its_second_derivative_the_acceleration(
     evaluated, annotation, skeleton
 ):
     uv = [hand(u=200 + 5 * n) for n in range(6)]
-    # 4 px aside; in the fourth image 9 px more: accelerations of 9, 18 and 9 px per period^2.
-    aside = [np.array([2.4, 3.2])] * 3 + [np.array([2.4, 12.2])] + [np.array([2.4, 3.2])] * 2
+    # 4 px aside; in the fourth image 18 px more: accelerations of 18, 36 and 18 px per period^2.
+    aside = [np.array([2.4, 3.2])] * 3 + [np.array([2.4, 21.2])] + [np.array([2.4, 3.2])] * 2
     truth = annotation([[skeleton(one)] for one in uv], period_ns=100_000_000)
     found = annotation(
         [[skeleton(one + by)] for one, by in zip(uv, aside, strict=True)], period_ns=100_000_000
     )
     code, said, result = evaluated(found, truth)
     assert code == 0, said
-    assert value(result, "epe_px") == pytest.approx((5 * 4 + np.hypot(2.4, 12.2)) / 6, abs=1e-4)
+    assert value(result, "epe_px") == pytest.approx((5 * 4 + np.hypot(2.4, 21.2)) / 6, abs=1e-4)
     assert value(result, "epe_median_px") == pytest.approx(4.0, abs=1e-4)
     assert of(result, "epe_px") == (6 * 21, 1.0)
     # The box's longer side is 100 px.
     assert value(result, "pck_0.05_box") == pytest.approx(5 / 6, abs=1e-3)
     assert value(result, "pck_0.2_box") == 1.0
-    expected = (5 * (1 - 4 / 30) + 1 - np.hypot(2.4, 12.2) / 30) / 6
+    expected = (5 * (1 - 4 / 30) + 1 - np.hypot(2.4, 21.2) / 30) / 6
     assert value(result, "auc_30px") == pytest.approx(expected, abs=1e-4)
-    expected = (0 + 9 + 18 + 9) / 4 / 0.01
+    expected = (0 + 18 + 36 + 18) / 4 / 0.01
     assert value(result, "acceleration_px_s2") == pytest.approx(expected, rel=1e-3)
     assert of(result, "acceleration_px_s2") == (4 * 21, 1.0)
+    assert "1,800 px/s^2" in said
 
 
 def test_metres_in_the_frame_from_the_wrist_and_after_a_similarity(evaluated, annotation, skeleton):
@@ -239,9 +240,9 @@ def test_two_runs_differ_and_neither_is_the_truth(evaluated, annotation, skeleto
             [skeleton(hand()), skeleton(hand(u=450), track_id=2)],
         ]
     )
-    code, said, result = evaluated(first, second, "--against")
+    code, said, result = evaluated(first, second, "--against", "--per-joint")
     assert code == 0 and result["difference"]
-    assert "truth" not in said and "error" not in said and "EPE" not in said
+    assert "truth" not in said and "error" not in said and "EPE" not in said and "PCK" not in said
     assert result["first"].endswith("one/skeletons:/skeletons") and result["first"] in said
     assert value(result, "difference_px") == pytest.approx(2.0, abs=1e-4)
     assert of(result, "difference_px") == (42, 2 / 3)
