@@ -7,7 +7,7 @@ TEST_MODELS = $(MODELS) shadow-hand
 MODELS = mediapipe-palm-full mediapipe-palm-lite mediapipe-hand-full mediapipe-hand-lite mediapipe-person mediapipe-body-full vitpose-tiny-synthetic
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-convert test-dex test-lerobot lint pytest bench build models shell clean
+.PHONY: help demo test test-convert test-dex test-lerobot test-browser lint pytest bench build models shell clean
 
 help:
 	@echo 'make demo [DURATION=20] [SOURCE=video.mp4|/dev/video0]   run a camera (rendered hands, or SOURCE) and the node; files in demo_output/'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-convert                                        the tests that need torch, which it installs'
 	@echo 'make test-dex                                            the tests that need dex_retargeting (and torch)'
 	@echo 'make test-lerobot [BESIDE_PYTHON=/path/to/python3.12]    datasets loaded by LeRobot, in an environment of its own (5 GB)'
+	@echo 'make test-browser                                        a page of vitpose_ros report in Chromium (apt install chromium)'
 	@echo 'make pytest ARGS="test/core -k layouts"                  some tests'
 	@echo 'make bench NAME=image_transport [JSON=out.json]          a script of benchmarks/; ARGS="..." are its options'
 	@echo 'make build                                               set up and build'
@@ -44,6 +45,9 @@ test-lerobot:
 
 test-dex:
 	@$(WORKSPACE) run --with test,test-dex --own-domain -- pytest test -m dex
+
+test-browser:
+	@$(WORKSPACE) run --with test,test-browser --own-domain -- pytest test/core/offline/test_report_page.py
 
 lint:
 	@$(WORKSPACE) run --with test,lint -- ruff check .

@@ -32,8 +32,9 @@ setup(
     package_data={
         "vitpose_ros": ["py.typed"],
         "vitpose_ros.config": ["models.yaml"],
-        "vitpose_ros.assets": ["*/model.onnx"],
+        "vitpose_ros.assets": ["*/config.json", "*/model.onnx", "*/model.safetensors"],
         "vitpose_ros.msg": ["*.msg"],
+        "vitpose_ros.quality": ["*.html"],
     },
     install_requires=requirements("core"),
     extras_require={

@@ -58,11 +58,12 @@ from vitpose_ros.measure.networks import Networks
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.synthetic.motion import SCRIPTS
+from vitpose_ros.train.regions import DETECTOR, jittered
 from vitpose_ros.types import Crop, FloatArray, Frame
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "training"))
 import hand_samples
-from hand_crops import detector_like, make_backgrounds
+from backgrounds import make_backgrounds
 
 SIDE_PX = hand_samples.SAMPLE_PX = 288  # as sharp as the backgrounds are
 
@@ -92,10 +93,10 @@ def any_pose(networks: Networks, count: int, seed: int, features: Features) -> J
         image = np.clip(image + rng.normal(0, 2.5, image.shape), 0, 255).astype(np.uint8)
         region = hand_region(uv, 1.0)
         reading = None
-        for jittered in (True, False):
+        for first in (True, False):
             if region is None:
                 break
-            region = detector_like(region, rng) if jittered else region
+            region = jittered(region, rng, DETECTOR) if first else region
             (hand,) = networks.hand_reader([Crop(image, region)])
             found = hand is not None and hand.presence >= PRESENT
             reading = Reading(hand, region.width, hand.uv) if hand is not None and found else None

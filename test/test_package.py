@@ -75,6 +75,8 @@ def test_colcon_builds_one_package_that_holds_messages_and_python(workspace, tmp
 ON_TORCH = {
     *("vitpose_ros.engines.onnx_ops", "vitpose_ros.engines.onnx_torch"),
     *(f"vitpose_ros.keypoints.torch_{name}" for name in ("backend", "decode", "warp")),
+    "vitpose_ros.models.convert.neck",
+    *(f"vitpose_ros.train.{name}" for name in ("device", "loop", "network", "result", "run")),
 }
 """Modules that begin with torch; the others import them late."""
 

@@ -16,22 +16,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from hand_crops import detector_like, upright_box
-from sample_cache import HELD_OUT_SEED
-from tiny_vitpose import LAYOUT, make_codec
+from render_hands import HELD_OUT_SEED
 
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.evaluate import palm_length
 from vitpose_ros.hand_geometry import hand_region
 from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.layouts import HAND21
 from vitpose_ros.synthetic.scene import SCRIPTS, Scene, TrueHand
+from vitpose_ros.train.crops import make_codec
+from vitpose_ros.train.regions import DETECTOR, UPRIGHT_PADDING, jittered, upright_box
 from vitpose_ros.types import ByteArray, Crop, Region
 
 FIRST_SEED = HELD_OUT_SEED + 500_000
 """These scenes also differ from those measured during training."""
-
-UPRIGHT_PADDING = 1.6
-"""How much larger than the box around a hand's joints the region of an upright box is."""
 
 _log = logging.getLogger("held_out")
 
@@ -59,7 +57,7 @@ def regions_of(hand: TrueHand, rng: np.random.Generator) -> dict[str, Region]:
     if own is None:
         raise ValueError("the joints of a rendered hand form no region")
     return {
-        "detector_like": detector_like(own, rng),
+        "detector_like": jittered(own, rng, DETECTOR),
         "upright_box": upright_box(hand.uv, 0.0, UPRIGHT_PADDING),
     }
 
@@ -76,7 +74,7 @@ def measure(
     """
     side = _side_px(model)
     top_down = TopDown(
-        OpenVinoEngine(model, threads), make_codec(side), LAYOUT, model.stem, padding=1.0
+        OpenVinoEngine(model, threads), make_codec((side, side)), HAND21, model.stem, padding=1.0
     )
     rng = np.random.default_rng(FIRST_SEED)
     errors: dict[str, list[npt.NDArray]] = {}

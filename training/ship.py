@@ -1,5 +1,5 @@
-"""Makes the shipped folder from a finished run: checkpoint, network, manifest, and a log with the
-network's results in the package.
+"""Makes the shipped folder from a finished run of `vitpose_ros train`: checkpoint, network,
+manifest, and a log with the network's results in the package.
 
     python training/ship.py OUT assets/vitpose-tiny-synthetic
 
@@ -21,13 +21,13 @@ from typing import Any
 
 import cv2
 from held_out import figures, measure
-from tiny_vitpose import LAYOUT
-from train_synthetic import LOG
 
+from vitpose_ros.keypoints.recipes import TURNED
+from vitpose_ros.layouts import HAND21
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.manifest import write_manifest
 
-NAME = "vitpose-tiny-synthetic"
+NAME, LOG = "vitpose-tiny-synthetic", "training_log.json"
 CHECKPOINT = ("config.json", "model.safetensors", "preprocessor_config.json")
 NETWORK = "model.onnx"
 MAX_BYTES = 3_000_000
@@ -58,19 +58,20 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
         work = Path(temporary) / NAME
         work.mkdir()
         for name in CHECKPOINT:
-            shutil.copyfile(run / name, work / name)
+            shutil.copyfile(run / "checkpoint" / name, work / name)
         manifest = convert_checkpoint(
             work,
             NAME,
             work,
-            layout=LAYOUT.name,
+            layout=HAND21.name,
             licence="Apache-2.0",
-            origin="training/train_synthetic.py",
+            origin="training/README.md",
+            settings={TURNED: True},
         )
         sources = tuple(replace(file, source=file.name) for file in manifest.sources)
         write_manifest(work, replace(manifest, sources=sources))
 
-        log = json.loads((run / LOG).read_text())
+        log = json.loads((run / "training.json").read_text())
         errors, visible = measure(work / NETWORK, hands)
         log["held_out_in_package"] = {
             "hands": hands,
@@ -100,7 +101,7 @@ def ship(run: Path, target: Path, hands: int) -> dict[str, Any]:
 def main() -> int:
     """Ship a run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, help="the folder written by train_synthetic.py")
+    parser.add_argument("run", type=Path, help="the folder that `vitpose_ros train` wrote")
     parser.add_argument("target", type=Path, help="the folder to be shipped")
     parser.add_argument("--hands", type=int, default=400, help="to measure with")
     given = parser.parse_args()

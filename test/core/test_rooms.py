@@ -18,6 +18,7 @@ FORBIDDEN = {
     "detect": ("keypoints", "lift", "measure", "track", "smooth"),
     "engines": ("detect", "lift", "measure", "track", "smooth"),
     "retarget": ("detect", "engines", "keypoints", "measure", "track"),
+    "train": ("detect", "lift", "measure", "retarget", "smooth", "track"),
 }
 EDGES = ("cli", "doctor", "ros")
 
@@ -54,3 +55,9 @@ def test_the_core_imports_no_ros_and_none_of_the_edges():
             assert top not in ("rclpy", "launch", "launch_ros", "sensor_msgs"), path
             assert room not in (*EDGES, "msg"), path
     assert checked > 50
+
+
+def test_only_the_command_line_trains():
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] not in ("cli", "train"):
+            assert "train" not in {room for _, room in imported(path)}, path

@@ -27,7 +27,6 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -43,6 +42,7 @@ from vitpose_ros.pipeline import Result, Settings
 from vitpose_ros.ros import pose_node
 from vitpose_ros.ros.messages import image_message
 from vitpose_ros.ros.pose_node import PoseNode
+from vitpose_ros.ros.start import autostart
 from vitpose_ros.synthetic.scene import Rendering, Scene
 from vitpose_ros.types import Frame, Instance, JointState, Keypoints, Side
 
@@ -304,8 +304,7 @@ class Graph:
             cli_args=["--ros-args", *arguments] if arguments else None,
             parameter_overrides=[Parameter(n, value=v) for n, v in parameters.items()],
         )
-        if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
+        autostart(node)
         self.spin(node)
         return node
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -20,6 +21,7 @@ from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.msg import SkeletonLayoutArray
 from vitpose_ros.ros import pose_node
+from vitpose_ros.ros.start import SIGNALS
 from vitpose_ros.synthetic.scene import Rendering
 
 
@@ -159,19 +161,29 @@ def test_a_network_that_fails_when_it_is_run_first_leaves_the_node_unconfigured(
     assert state(graph) == State.PRIMARY_STATE_UNCONFIGURED
 
 
+@pytest.mark.parametrize("becomes", [None, ImportError("half loaded")])
 def test_ctrl_c_while_models_are_loaded_ends_the_program_without_a_word(
-    fakes: list[Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    fakes: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    becomes: Exception | None,
 ) -> None:
-    load = pose_node.load_pipeline
+    before = [signal.getsignal(number) for number in SIGNALS]
 
     def interrupted(*arguments: Any, **named: Any) -> Any:
-        rclpy.shutdown()  # what Ctrl-C does
-        return load(*arguments, **named)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise becomes or KeyboardInterrupt from None
 
     monkeypatch.setattr(pose_node, "load_pipeline", interrupted)
-    assert pose_node.main(["pose_node"]) == 0
-    assert len(fakes) == 1
+    try:
+        assert pose_node.main(["pose_node"]) == 0
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
     said = "".join(capfd.readouterr())
+    assert "configuring: loading" in said
     assert "Traceback" not in said
     assert "configure failed" not in said
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle_msgs.srv import GetState
-from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
@@ -26,6 +25,7 @@ from vitpose_ros.retarget.least_squares import LeastSquares
 from vitpose_ros.retarget.robot import load_robot
 from vitpose_ros.retarget.safety import MAX_STEP_S
 from vitpose_ros.ros.retarget_node import RetargetNode
+from vitpose_ros.ros.start import autostart
 from vitpose_ros.types import Instance, Keypoints, Side, TrackState
 from vitpose_ros.types import JointState as State
 
@@ -160,8 +160,7 @@ def start(graph: Any, **parameters: Any) -> RetargetNode:
         use_global_arguments=False,
         parameter_overrides=[Parameter(n, value=v) for n, v in parameters.items()],
     )
-    if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-        node.trigger_activate()
+    autostart(node)
     graph.spin(node)
     return node
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hand_crops import make_backgrounds
+from backgrounds import make_backgrounds
 from held_out import measure
-from tiny_vitpose import LAYOUT, make_codec
 
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.topdown import TopDown
+from vitpose_ros.layouts import HAND21
+from vitpose_ros.train.crops import make_codec
 from vitpose_ros.types import Crop, Region
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "vitpose-tiny-synthetic"
@@ -49,7 +50,7 @@ def test_joints_of_unseen_hands_are_found(measured, kind, median, p95):
 
 
 def test_pictures_without_a_hand_get_low_scores(network):
-    top_down = TopDown(OpenVinoEngine(network), make_codec(), LAYOUT, "tiny", padding=1.0)
+    top_down = TopDown(OpenVinoEngine(network), make_codec((128, 128)), HAND21, "tiny", padding=1.0)
     region = Region(144.0, 144.0, 200.0, 200.0)
     pictures = make_backgrounds(777, 40)
     middle = [np.median(top_down([Crop(picture, region)])[0].score) for picture in pictures]

@@ -9,17 +9,20 @@ import sys
 from collections.abc import Sequence
 
 from vitpose_ros.bench.errors import BenchError
-from vitpose_ros.cli import annotate, bench, doctor, engine, export, models
+from vitpose_ros.cli import annotate, bench, doctor, engine, export, models, report, train
 from vitpose_ros.cli import eval as evaluation
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import CatalogueError, ModelError, UnknownModelError
 from vitpose_ros.offline.errors import OfflineError, UsageError
+from vitpose_ros.train.errors import TrainError
 from vitpose_ros.version import version
 
-COMMANDS = (models, engine, annotate, export, evaluation, bench, doctor)
+COMMANDS = (models, engine, annotate, report, export, train, evaluation, bench, doctor)
 """The subcommands' modules, in the order of the help."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+_ERRORS = (BenchError, EngineError, ModelError, OfflineError, TrainError)
 
 _EXIT_HELP = """exit codes:
   0  success
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except (CatalogueError, UnknownModelError, UsageError) as error:
         return _fail(options, error, EXIT_USAGE)
-    except (BenchError, EngineError, ModelError, OfflineError) as error:
+    except _ERRORS as error:
         return _fail(options, error, EXIT_FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: print nothing more
@@ -72,7 +75,7 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     if options.debug:
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, (BenchError, EngineError, ModelError, OfflineError)):
+    if not isinstance(error, _ERRORS):
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     print(f"vitpose_ros: {text}", file=sys.stderr)
     return code

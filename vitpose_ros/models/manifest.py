@@ -68,6 +68,7 @@ class Manifest:
     settings : as in a catalogue entry.
     network : dimensions of the architecture (width, layers, heads, head, expert), for the user.
     check : results of the comparison with the checkpoint; empty if there was none.
+    training : what `vitpose_ros train` made it from, and how good it is; empty if it was not.
     versions : versions of the tools.
     date : date of the conversion, ISO 8601, UTC.
     notes : remarks, such as ignored keys of the checkpoint and why they were ignored.
@@ -94,6 +95,7 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     check: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

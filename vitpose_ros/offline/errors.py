@@ -15,5 +15,5 @@ def missing_library(error: ImportError) -> OfflineError:
     """The error for a library of requirements/offline.txt that is not installed."""
     return OfflineError(
         f"the Python package {error.name} is not installed, or cannot be used ({error}): "
-        "pip install 'rosbags>=0.11' mcap pyarrow av h5py 'pycocotools>=2.0.11'"
+        "pip install 'rosbags>=0.11' mcap pyarrow av h5py 'pycocotools>=2.0.11' jinja2"
     )

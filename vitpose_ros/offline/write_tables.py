@@ -136,7 +136,8 @@ def write_coco(path: Path, annotation: Annotation) -> None:
 
     A joint is labelled visible (2) where it was measured, hidden (1) where it was inferred or
     predicted, and absent joints are 0, 0, 0. Beyond COCO, images have stamp_ns, and annotations
-    have score, track_id and side.
+    have score, track_id and side, and for each joint keypoint_scores and keypoint_std_px, null
+    where not known.
 
     Parameters
     ----------
@@ -199,9 +200,16 @@ def _coco(one: Instance) -> dict[str, Any]:
         "area": round(width * height, 3),
         "iscrowd": 0,
         "score": round(float(one.score), 6),
+        "keypoint_scores": _known(joints.score, 4),
+        "keypoint_std_px": _known(joints.uv_std, 3),
         "track_id": one.track_id,
         "side": one.side.name.lower(),
     }
+
+
+def _known(values: np.ndarray, digits: int) -> list[float | None]:
+    """Numbers for JSON: None where not known."""
+    return [None if value != value else round(value, digits) for value in values.tolist()]
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,13 @@ Images are paced by steady time, so that a simulated clock that stands still doe
 
 from __future__ import annotations
 
-import signal
-import sys
+import contextlib
 import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -22,17 +20,15 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from vitpose_ros.parameters.spec import START, ParameterSpec
 from vitpose_ros.ros.declare import DeclaredParameters
 from vitpose_ros.ros.messages import image_message
-from vitpose_ros.ros.start import StartError, end_ros, start_ros
+from vitpose_ros.ros.start import Going, StartError, run_node, spin
 
 NS = 1_000_000_000
 LATEST = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -61,7 +57,7 @@ COMMON_TABLE: Mapping[str, ParameterSpec] = {
 Shot = TypeVar("Shot")
 
 
-class CameraError(RuntimeError):
+class CameraError(StartError):
     """The camera cannot deliver images; the text says why and what to do."""
 
 
@@ -214,20 +210,10 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
 
     Returns the process's exit code: 0; 1 if the camera failed; 2 if it could not start.
     """
-    try:
-        # rclpy's own handlers would destroy the publishers while an image is being published.
-        start_ros(arguments, signal_handler_options=SignalHandlerOptions.NO)
-    except StartError as error:
-        sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
-        return 2
-    for number in (signal.SIGINT, signal.SIGTERM):  # a script's `camera &` would ignore the first
-        signal.signal(number, signal.default_int_handler)
-    try:
-        camera = make()
-    except (CameraError, ParameterException, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        rclpy.try_shutdown()
-        return 2
+    return run_node(make, arguments, _serve)
+
+
+def _serve(camera: CameraNode[Any], going: Going) -> int:
     failures: list[Exception] = []
 
     def work() -> None:
@@ -242,13 +228,10 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
 
     thread = threading.Thread(target=work, name="camera", daemon=True)
     thread.start()
-    try:
-        while thread.is_alive():
-            rclpy.spin_once(camera, timeout_sec=0.1)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, lambda number, frame: None)  # once is enough
-        camera.stop()
-        thread.join(timeout=2.0)
+    with contextlib.suppress(KeyboardInterrupt):
+        spin(camera, lambda: thread.is_alive() and going())
+    camera.stop()
+    thread.join(timeout=2.0)
     camera.publish_status()
     rclpy.spin_once(camera, timeout_sec=0.2)  # the last messages leave before their publishers do
     if camera.left_out:
@@ -256,5 +239,4 @@ def run_camera(make: Callable[[], CameraNode[Any]], arguments: Sequence[str] | N
             f"{camera.left_out} images were left out because taking one takes longer than the time "
             "between two: lower the rate or the image size"
         )
-    end_ros(camera)
     return 1 if failures else 0

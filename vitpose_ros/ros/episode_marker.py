@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-import rclpy
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool
 
 from vitpose_ros.episodes import END, START, TOPIC
 from vitpose_ros.parameters.spec import START as AT_START
 from vitpose_ros.parameters.spec import ParameterSpec
 from vitpose_ros.ros.declare import DeclaredParameters
-from vitpose_ros.ros.start import StartError, end_ros, start_ros
+from vitpose_ros.ros.start import StartError, run_node
 
 TABLE: Mapping[str, ParameterSpec] = {
     "folder": ParameterSpec(
@@ -48,7 +43,7 @@ class EpisodeMarker(Node):
         super().__init__("episode_marker")
         declared = DeclaredParameters(self, TABLE)
         if declared.problems:
-            raise ValueError("; ".join(declared.problems.values()))
+            raise StartError("; ".join(declared.problems.values()))
         values = declared.values()
         self._folder, self._least_gb = values["folder"], values["min_free_gb"]
         self._number, self._running, self._warned = 0, False, False
@@ -103,27 +98,7 @@ class EpisodeMarker(Node):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until the process is asked to end."""
-    try:
-        # rclpy's own handler was once seen to lose a SIGTERM: the process then never ended.
-        start_ros(arguments, signal_handler_options=SignalHandlerOptions.NO)
-    except StartError as error:
-        sys.stderr.write(f"episode_marker: {error}\n")
-        return 2
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    node: EpisodeMarker | None = None
-    try:
-        node = EpisodeMarker()
-        while rclpy.ok():
-            rclpy.spin_once(node, timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (ParameterException, ValueError) as error:
-        sys.stderr.write(f"episode_marker: {error}\n")
-        return 2
-    finally:
-        end_ros(node)
-    return 0
+    return run_node(EpisodeMarker, arguments)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -38,7 +35,7 @@ from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.messages import layouts_message
 from vitpose_ros.ros.processor import Arrival, Outputs, Processor
 from vitpose_ros.ros.retargeting import Retargeting
-from vitpose_ros.ros.start import StartError, end_ros, start_ros
+from vitpose_ros.ros.start import run_node
 from vitpose_ros.ros.supervisor import Supervisor
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.ros.topics import camera_info_topic, image_source, override_problems, subscribe
@@ -372,28 +369,7 @@ class PoseNode(LifecycleNode):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until the process is asked to end."""
-    try:
-        start_ros(arguments)
-    except StartError as error:
-        sys.stderr.write(f"pose_node: {error}\n")
-        return 2
-    node: PoseNode | None = None
-    try:
-        node = PoseNode()
-        if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ParameterException as error:  # of a parameter of ROS itself, such as use_sim_time
-        sys.stderr.write(f"pose_node: {error}\n")
-        return 2
-    except RuntimeError:  # raised by rclpy when Ctrl-C interrupts the start or a transition
-        if rclpy.ok():
-            raise
-    finally:
-        end_ros(node)
-    return 0
+    return run_node(PoseNode, arguments)
 
 
 if __name__ == "__main__":

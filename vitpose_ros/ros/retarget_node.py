@@ -7,25 +7,20 @@ the robot and whether the robot may move is decided in retarget/.
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import SetBool
@@ -47,7 +42,7 @@ from vitpose_ros.ros.robot_messages import (
     times,
 )
 from vitpose_ros.ros.robots import robot_file
-from vitpose_ros.ros.start import StartError, end_ros, start_ros
+from vitpose_ros.ros.start import run_node
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.ros.transitions import RefusalError, refuse_impossible_requests, reported
 
@@ -365,34 +360,9 @@ class RetargetNode(LifecycleNode):
         self._diagnostics.publish(array)
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until the process is asked to end; it brakes first."""
-    try:
-        # Not rclpy's own handlers: they end the context, and with it the commands that brake.
-        start_ros(arguments, signal_handler_options=SignalHandlerOptions.NO)
-    except StartError as error:
-        sys.stderr.write(f"retarget_node: {error}\n")
-        return 2
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    node: RetargetNode | None = None
-    try:
-        node = RetargetNode()
-        if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ParameterException as error:
-        sys.stderr.write(f"retarget_node: {error}\n")
-        return 2
-    finally:
-        end_ros(node)
-    return 0
+    return run_node(RetargetNode, arguments)
 
 
 if __name__ == "__main__":

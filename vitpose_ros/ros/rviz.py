@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from vitpose_ros.msg import SkeletonArray
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         frame = _find_frame()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         return 0
     finally:
         end_ros()

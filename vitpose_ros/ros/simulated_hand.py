@@ -10,19 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
-from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.retarget.robot import load_robot
 from vitpose_ros.retarget.simulation import SimulatedHand
 from vitpose_ros.ros.robots import robot_file
-from vitpose_ros.ros.start import StartError, end_ros, start_ros
+from vitpose_ros.ros.start import run_node
 
 RATE_HZ = 100.0
 MAX_BEHIND_S = 0.1
@@ -73,23 +70,7 @@ class SimulatedHandNode(Node):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate until the process is asked to end."""
-    try:
-        start_ros(arguments)
-    except StartError as error:
-        sys.stderr.write(f"simulated_hand: {error}\n")
-        return 2
-    node: SimulatedHandNode | None = None
-    try:
-        node = SimulatedHandNode()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ModelError as error:
-        sys.stderr.write(f"simulated_hand: {error}\n")
-        return 2
-    finally:
-        end_ros(node)
-    return 0
+    return run_node(SimulatedHandNode, arguments)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,123 @@
-"""The start of ROS in a program of this package: what rclpy cannot accept becomes a sentence."""
+"""How a program of this package starts ROS, runs its node, and ends.
+
+SIGINT and SIGTERM raise KeyboardInterrupt in the main thread. rclpy's own handlers are not used:
+they shut the context down from another thread, while an image is published or a robot brakes; and
+an executor that they wake may go on waiting before the context is shut down, so that the signal is
+lost.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import rclpy
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from vitpose_ros.models.errors import ModelError
 
 LEVELS = ("debug", "info", "warn", "error", "fatal")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WAIT_S = 0.1
+"""Python handles a signal between two waits for messages: how long one of them lasts at most."""
+
+ASKED_TO_END = threading.Event()
+"""Set by the first signal: its exception gets lost in a destructor, and becomes another one where
+an extension module is being loaded.
+"""
 
 
 class StartError(RuntimeError):
-    """ROS cannot start; the text says why and what to do."""
+    """A program cannot start; the text says why and what to do."""
 
 
-def start_ros(arguments: Sequence[str] | None, **options: Any) -> None:
+_CANNOT_START = (StartError, ModelError, ParameterException, NameValidationException)
+NodeType = TypeVar("NodeType", bound=Node)
+Going = Callable[[], bool]
+
+
+def run_node(
+    make: Callable[[], NodeType],
+    arguments: Sequence[str] | None,
+    serve: Callable[[NodeType, Going], int] | None = None,
+) -> int:
+    """The whole of a program with one node.
+
+    Parameters
+    ----------
+    make : creates the node. StartError, ModelError or rclpy's errors of parameters and names mean
+        that the program cannot start.
+    arguments : of the program; None for those of the process.
+    serve : runs the node while its second argument is true, and returns the exit code. By default,
+        a life-cycle node with `autostart` is activated, and the node spins.
+
+    Returns
+    -------
+    The exit code: that of `serve`, 0 if the process was asked to end, 2 if it could not start.
+    """
+    node: NodeType | None = None
+    try:
+        try:
+            start_ros(arguments)
+            _interrupt_once()
+            node = make()
+        except _CANNOT_START as error:
+            sys.stderr.write(f"{Path(sys.argv[0]).name}: {error}\n")
+            return 2
+        return (serve or _serve)(node, lambda: not ASKED_TO_END.is_set())
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        end_ros(node)
+
+
+def autostart(node: Node) -> None:
+    """Configure and activate a life-cycle node that is to do so by itself."""
+    if (
+        isinstance(node, LifecycleNode)
+        and getattr(node, "autostart", False)
+        and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    ):
+        node.trigger_activate()
+
+
+def spin(node: Node, going: Going) -> None:
+    """Run a node's callbacks while `going` is true."""
+    executor = rclpy.get_global_executor()
+    executor.add_node(node)
+    while going():
+        executor.spin_once(timeout_sec=WAIT_S)
+
+
+def _serve(node: Node, going: Going) -> int:
+    autostart(node)
+    spin(node, going)
+    return 0
+
+
+def _interrupt_once() -> None:
+    """From now on the first signal raises KeyboardInterrupt, and others do nothing: at a terminal,
+    `ros2 launch` sends its own after the user's.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        if not ASKED_TO_END.is_set():
+            ASKED_TO_END.set()
+            raise KeyboardInterrupt
+
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
+
+
+def start_ros(arguments: Sequence[str] | None) -> None:
     """Initialise rclpy's default context.
 
     Raises
@@ -27,22 +125,25 @@ def start_ros(arguments: Sequence[str] | None, **options: Any) -> None:
     StartError : an argument, a parameter file or the log folder is unusable.
     """
     try:
-        rclpy.init(args=None if arguments is None else list(arguments), **options)
+        rclpy.init(
+            args=None if arguments is None else list(arguments),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except RuntimeError as error:  # RCLError, and UnknownROSArgsError for unknown options
         rclpy.try_shutdown()
         raise StartError(explain(error)) from error
+    for number in SIGNALS:  # also of a script's `program &`, which would ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
 
 
 def end_ros(node: Node | None = None) -> None:
-    """Destroy a node and shut rclpy down. Another Ctrl-C changes nothing any more: at a terminal,
-    `ros2 launch` sends its own after the user's.
-    """
-    signal.signal(signal.SIGINT, lambda number, frame: None)
+    """Destroy a node and shut rclpy down. Further requests to end change nothing any more."""
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: None)
     if node is not None:
         node.destroy_node()
-    with contextlib.suppress(RuntimeError):  # rclpy's signal handler has just done it
-        rclpy.try_shutdown()
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # rclpy has restored the old one
+    rclpy.try_shutdown()
+    ASKED_TO_END.clear()
 
 
 def explain(error: Exception) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
-from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.models.errors import ModelError
+from vitpose_ros.ros.start import ASKED_TO_END
 
 
 class RefusalError(RuntimeError):
@@ -20,11 +20,6 @@ class RefusalError(RuntimeError):
 
 class Reporting(Protocol):
     """What `reported` needs of a node."""
-
-    @property
-    def context(self) -> Context:
-        """Ends with the process."""
-        ...
 
     def refuse(self, reason: str) -> None:
         """Report why a transition was not made."""
@@ -53,7 +48,7 @@ def reported(transition: Transition[NodeType]) -> Transition[NodeType]:
         except (RefusalError, ModelError, EngineError) as refusal:
             node.refuse(f"{name} refused: {refusal}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the node survives and reports it
-            if not node.context.ok():  # Ctrl-C during the transition: nothing is wrong
+            if ASKED_TO_END.is_set():  # during the transition: nothing is wrong
                 return TransitionCallbackReturn.FAILURE
             node.refuse(
                 f"{name} failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"

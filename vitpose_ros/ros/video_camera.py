@@ -37,7 +37,7 @@ class VideoCamera(CameraNode[ByteArray]):
         device = Path(self._source).is_char_device()
         if not device and not Path(self._source).is_file():
             raise CameraError(
-                f"video_camera: there is no file or device '{self._source}'; give the parameter "
+                f"there is no file or device '{self._source}'; give the parameter "
                 "'source' a video file or a device such as /dev/video0"
             )
         self._file: VideoFile | None = None
@@ -49,7 +49,7 @@ class VideoCamera(CameraNode[ByteArray]):
             else:
                 self._file = VideoFile(self._source)
         except VideoError as error:
-            raise CameraError(f"video_camera: {error}") from error
+            raise CameraError(str(error)) from error
         self._begin_ns, self._next_ns = 0, 0
         self._usable, self._damaged = 0, 0
 

@@ -13,6 +13,9 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Reader
 
+from vitpose_ros.train.images import read_images
+from vitpose_ros.train.labels import read_labels
+
 TOPIC = "/camera/image_raw"
 
 
@@ -125,6 +128,22 @@ def test_coco_has_one_annotation_per_skeleton_and_no_unknown_numbers(
         np.testing.assert_allclose(v, row["v"], atol=1e-3)
         assert set(state.tolist()) <= {1.0, 2.0} and one["num_keypoints"] == 21
         assert (one["track_id"], one["image_id"]) == (row["track_id"], row["image"] + 1)
+        known = [value if value == value else None for value in row["uv_std"]]
+        assert one["keypoint_std_px"] == pytest.approx(known, abs=1e-3)
+        assert len(one["keypoint_scores"]) == 21
+
+
+def test_training_finds_the_labels_and_the_images_of_a_bag(annotate, make_bag, hands, tmp_path):
+    bag = make_bag(tmp_path / "take", {TOPIC: ("raw", "bgr8", hands[:4])})
+    _, _, out = annotate(bag, "--write", "coco")
+    labels = read_labels([out])
+    assert labels.found and labels.layout.name == "hand21" and len(labels.labels) > 0
+    for folder in (None, tmp_path):
+        found = dict(read_images(labels, folder))
+        assert sorted(found) == list(range(len(labels.images)))
+        for index, image in found.items():
+            (of_bag,) = (i for stamp, i in hands if stamp == labels.images[index].stamp_ns)
+            assert np.array_equal(image, of_bag)
 
 
 def test_times_of_a_video_are_those_of_its_packets(annotate, make_video, tmp_path):

@@ -53,6 +53,7 @@ def describe(config: Any, expert: str | None) -> dict[str, Any]:
         "layers": backbone.num_hidden_layers,
         "heads": backbone.num_attention_heads,
         "head": "simple" if config.use_simple_decoder else "classic",
+        **({"neck": config.neck} if getattr(config, "neck", None) else {}),
         "expert": expert,
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 from vitpose_ros.models.convert.checkpoint import (
     Checkpoint,
@@ -41,7 +43,8 @@ def open_huggingface(folder: Path, expert: str | None, *, layout_named: bool) ->
                 f"{folder} has no {path.name}; a Hugging Face checkpoint consists of {CONFIG} and "
                 f"{WEIGHTS}."
             )
-    _check_architecture(config_path)
+    if _read_config(config_path).get("neck"):
+        return _necked(folder)
     library, hub = torch(), transformers()
     try:
         model, report = hub.VitPoseForPoseEstimation.from_pretrained(
@@ -97,14 +100,44 @@ def _plain(folder: Path, model: object, expert: str | None, layout_named: bool) 
     return Checkpoint(finished(plain), width, height, config.num_labels, expert, network, notes)
 
 
-def _check_architecture(path: Path) -> None:
+def _necked(folder: Path) -> Checkpoint:
+    """A network with a feature pyramid, which `vitpose_ros train --fpn` made: transformers reads
+    its configuration, but has no such network.
+    """
+    library, hub = torch(), transformers()
+    from vitpose_ros.models.convert.neck import FPN, KEY, add_neck  # late: needs torch
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        config = hub.VitPoseConfig.from_pretrained(str(folder), local_files_only=True)
+        state = importlib.import_module("safetensors.torch").load_file(str(folder / WEIGHTS))
+        config._attn_implementation = "eager"
+        model = hub.VitPoseForPoseEstimation(config)
+    except Exception as error:  # transformers and safetensors raise many kinds
+        raise ModelError(f"{folder} cannot be read as a ViTPose checkpoint: {_line(error)}.") from (
+            error
+        )
+    if getattr(config, KEY) != FPN:
+        raise ModelError(
+            f"{folder / CONFIG} has the neck '{getattr(config, KEY)}'; only '{FPN}' is known."
+        )
+    add_neck(model)
+    fit(folder, state, model.state_dict())
+    model.load_state_dict({name: weight.to(library.float32) if weight.is_floating_point()
+                           else weight for name, weight in state.items()})  # fmt: skip
+    height, width = config.backbone_config.image_size
+    network = describe(config, None)
+    return Checkpoint(finished(model), width, height, config.num_labels, None, network)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         kind = content["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a model configuration: {error!r}.") from error
     if kind != "vitpose":
         raise ModelError(f"{path} has the architecture '{kind}'; only 'vitpose' can be converted.")
+    return content
 
 
 def _line(error: Exception) -> str:

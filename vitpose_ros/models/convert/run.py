@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -64,7 +64,7 @@ def convert_entry(
         _hashed(path, records[path.name].source if path.name in records else "") for path in paths
     ]
     tell(f"{name}: licence {entry.licence}")
-    checkpoint = _open(entry, paths)
+    checkpoint = open_entry(store, entry)
     if entry.layout is not None:
         _agree(paths[0], checkpoint, entry.layout.name)
     manifest = replace(
@@ -90,6 +90,8 @@ def convert_checkpoint(
     score_scale: float | None = None,
     licence: str = "",
     origin: str = "",
+    settings: Mapping[str, Any] | None = None,
+    judge: Callable[[Path], Mapping[str, Any]] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
     """Convert a checkpoint outside of the catalogue, or add a ready ONNX file.
@@ -102,7 +104,9 @@ def convert_checkpoint(
     expert : one of EXPERTS, if the checkpoint has several.
     input_size : width and height of a .pth file's input, px; by default INPUT_SIZE.
     score_scale : for an RTMPose, its score for a joint in plain view; by default 1.
-    licence, origin : for the manifest.
+    licence, origin, settings : for the manifest.
+    judge : called with the path of a checkpoint's network before it is put in place. It raises a
+        ModelError to refuse it; what it returns is the manifest's `training`.
 
     Raises
     ------
@@ -150,14 +154,22 @@ def convert_checkpoint(
         licence=licence,
         origin=origin,
         sources=tuple(sources),
+        settings=settings or {},
     )
-    return _write(folder, manifest, checkpoint, tell)
+    return _write(folder, manifest, checkpoint, tell, judge)
 
 
-def _open(entry: Entry, paths: Sequence[Path]) -> Checkpoint:
+def open_entry(store: ModelStore, entry: Entry) -> Checkpoint:
+    """Read a pulled checkpoint of the catalogue.
+
+    Raises
+    ------
+    ModelError : there is none, it is missing or damaged, or it is another network.
+    """
     convert = entry.convert
     if convert is None:
         raise ModelError(f"the model '{entry.name}' needs no conversion.")
+    paths = store.checkpoint(entry)
     size = entry.input_width, entry.input_height
     if convert.format == "vitpose_pth":
         return open_original(paths[0], convert.expert, *size)
@@ -218,13 +230,15 @@ def _write(
     manifest: Manifest,
     checkpoint: Checkpoint,
     tell: Callable[[str], None],
+    judge: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Manifest:
     def make(work: Path) -> dict[str, Any]:
         network = work / NETWORK_NAME
         tell(f"{manifest.name}: writing ONNX, opset {OPSET}")
         export(checkpoint, network)
         tell(f"{manifest.name}: comparing the network with the checkpoint")
-        return {"check": compare(checkpoint, network), "versions": versions(*NEEDED)}
+        fields = {"check": compare(checkpoint, network), "versions": versions(*NEEDED)}
+        return fields if judge is None else {**fields, "training": judge(network)}
 
     manifest = replace(manifest, network={**manifest.network, "opset": OPSET})
     return _install(folder, manifest, make, tell)

@@ -1,0 +1,85 @@
+"""What a network is judged by is never next to what it has learned."""
+
+from __future__ import annotations
+
+import pytest
+
+from vitpose_ros.train.errors import TrainError
+from vitpose_ros.train.labels import read_labels
+from vitpose_ros.train.split import GAP_NS, SHARE, split
+
+S = 1_000_000_000
+
+
+def names(labels):
+    return {(image.file, image.name) for image in labels.images}
+
+
+def divided(labels, seed=0):
+    parts = split(labels, seed)
+    assert not names(parts.train) & names(parts.validation)
+    assert len(parts.train.labels) + len(parts.validation.labels) <= len(labels.labels)
+    return parts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_recordings_are_divided_whole(made, tmp_path, seed):
+    for i in range(6):
+        made(f"data/{i}", count=2 + i, seed=i, stamp_ns=lambda n: n * S)
+    labels = read_labels([tmp_path / "data"])
+    parts = divided(labels, seed)
+    assert parts.by == "recordings"
+    files = [{image.file for image in part.images} for part in (parts.train, parts.validation)]
+    assert not files[0] & files[1] and files[0] | files[1] == set(range(6))
+    assert 1 <= len(parts.validation.labels) <= len(labels.labels) / 2
+
+
+def test_the_same_seed_divides_in_the_same_way_and_another_one_does_not(made):
+    labels = read_labels([made(count=40).path])
+    held = [names(divided(labels, seed).validation) for seed in (0, 0, 1)]
+    assert held[0] == held[1] != held[2]
+    assert len(held[0]) == pytest.approx(SHARE * 40, abs=1)
+
+
+def test_images_in_folders_are_divided_by_folder(made):
+    data = made(count=12)
+    for i, image in enumerate(data.content["images"]):
+        image["file_name"] = f"clip{i // 4}/{image['file_name']}"
+    data.write()
+    parts = divided(read_labels([data.path]))
+    assert parts.by == "folders of images"
+    assert len({name.split("/")[0] for _, name in names(parts.validation)}) == 1
+
+
+def tracked(data, tracks):
+    for annotation, track in zip(data.content["annotations"], tracks, strict=True):
+        annotation["track_id"] = track
+    data.write()
+    return read_labels([data.path])
+
+
+def test_one_recording_is_divided_by_tracks_that_are_not_seen_together(made):
+    data = made(count=12, stamp_ns=lambda n: n * 3 * S)
+    labels = tracked(data, [1, 2, 1, 2, 3, 3, 3, 4, 4, 5, 5, 5])
+    parts = divided(labels)
+    assert parts.by == "tracks"
+    tracks = [{label.track_id for label in part.labels} for part in (parts.train, parts.validation)]
+    assert not tracks[0] & tracks[1]
+    assert ({1, 2} <= tracks[0]) or ({1, 2} <= tracks[1])  # they are in the same images
+
+
+def test_one_track_is_divided_in_time_with_a_gap(made):
+    data = made(count=40, stamp_ns=lambda n: n * S // 5)
+    parts = divided(tracked(data, [1] * 40))
+    assert parts.by == "time"
+    times = [[image.stamp_ns for image in part.images] for part in (parts.train, parts.validation)]
+    assert min(times[1]) - max(times[0]) > GAP_NS
+    assert len(parts.validation.labels) == SHARE * 40
+
+
+def test_a_recording_that_is_too_short_to_divide_asks_for_other_labels(made):
+    data = made(count=5, stamp_ns=lambda n: n * S // 30)
+    with pytest.raises(TrainError, match="give other labels with --val"):
+        split(tracked(data, [1] * 5), 0)
+    with pytest.raises(TrainError, match="--val"):
+        split(read_labels([made("one", count=1).path]), 0)
