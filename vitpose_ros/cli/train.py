@@ -106,7 +106,7 @@ def register(subparsers: Any, epilog: str) -> None:
     run.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1")
     run.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     run.add_argument("--workers", type=int, metavar="N", help="processes that prepare crops")
-    run.add_argument("--threads", type=int, metavar="N", help="of torch (default: all cores)")
+    run.add_argument("--threads", type=int, metavar="N", help="of torch (default: the other cores)")
     run.add_argument("--resume", action="store_true", help="go on with the run in OUT")
     run.add_argument("--licence", default="", help="of the result (default: that of the start)")
     action.add_argument("--quiet", action="store_true", help="show no progress")
@@ -150,9 +150,10 @@ def _train(options: argparse.Namespace) -> int:
         )
     except TrainError as error:
         raise UsageError(str(error)) from error
-    if options.threads:
-        torch.set_num_threads(options.threads)
     cores = len(os.sched_getaffinity(0))
+    workers = min(max(cores // 2, 1), 8) if options.workers is None else options.workers
+    # Threads that wait for a core which a worker has lose more than they gain.
+    torch.set_num_threads(options.threads or max(cores - workers, 1))
     job = Job(
         data=tuple(options.data),
         out=options.out,
@@ -166,7 +167,7 @@ def _train(options: argparse.Namespace) -> int:
         least_score=options.min_score,
         licence=options.licence,
         device=device,
-        workers=min(max(cores // 2, 1), 8) if options.workers is None else options.workers,
+        workers=workers,
         resume=options.resume,
     )
     shown = Shown(sys.stderr, options.quiet)

@@ -265,6 +265,11 @@ def run_steps(
     except RuntimeError as error:
         if "not enough memory" in str(error):  # of the CPU
             raise _no_room(run) from error
+        if "DataLoader worker" in str(error):
+            raise TrainError(
+                f"a process that prepares crops ended ({' '.join(str(error).split())[:200]}). It "
+                "may have run out of memory: go on with --resume and fewer --workers"
+            ) from error
         raise
 
 

@@ -22,6 +22,7 @@ from vitpose_ros.models.convert.huggingface import CONFIG, WEIGHTS, open_hugging
 from vitpose_ros.models.convert.libraries import transformers
 from vitpose_ros.models.convert.neck import NeckedHead, plain_head
 from vitpose_ros.models.convert.run import open_entry
+from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import put_in_place, sha256_of, shipped
 from vitpose_ros.models.manifest import MEAN, STD
 from vitpose_ros.models.store import ModelStore
@@ -108,7 +109,15 @@ def _open(store: ModelStore, what: str) -> tuple[Checkpoint, str, str, Layout | 
             f"'{what}' is both a model and a folder here; write ./{what} for the folder"
         )
     if path.is_dir():
-        checkpoint = open_huggingface(path, None, layout_named=True)
+        try:
+            checkpoint = open_huggingface(path, None, layout_named=True)
+        except ModelError as error:
+            if "--expert" not in str(error):
+                raise
+            raise TrainError(
+                f"{path} is a ViTPose+ checkpoint with several experts; start from the model of "
+                "the catalogue that has the wanted one, such as vitpose-plus-s"
+            ) from error
         names = tuple(checkpoint.model.config.id2label.values())
         own = next((one for one in LAYOUTS.values() if one.joints == names), None)
         return checkpoint, path.name, "", own

@@ -119,17 +119,19 @@ def train(job: Job, plan: Plan, store: ModelStore, report: Report) -> Manifest:
             report.say(note)
         run, crops, log = _run(job, plan, start, teacher, samples, unseen, labels.layout, about)
         _train(job, run, crops, log, about, unseen, labels.layout, report)
-        manifest = install(
-            job.out / CHECKPOINT,
-            store.root / job.name,
-            log,
-            run_id,
-            job.licence or start.licence,
-            unseen,
-            labels.layout,
-            report.say,
-        )
-        _write_log(job.out, log)
+        try:
+            manifest = install(
+                job.out / CHECKPOINT,
+                store.root / job.name,
+                log,
+                run_id,
+                job.licence or start.licence,
+                unseen,
+                labels.layout,
+                report.say,
+            )
+        finally:
+            _write_log(job.out, log)
     report.say(f"in the package: {text(log['result'], size_name(labels.layout))}")
     return manifest
 
@@ -292,8 +294,8 @@ def _train(
         report.step(run.step, run.steps, crops.per_epoch, run.loss, run.seconds)
 
     if not job.resume:
-        run.save(job.out, about)
         _write_log(job.out, log)
+        run.save(job.out, about)
     run_steps(run, crops, job.workers, job.out, about, ended, tell)
     try:
         best = max(entry["epoch"] for entry in run.history if entry["best"])

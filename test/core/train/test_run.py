@@ -411,3 +411,25 @@ def test_a_device_that_is_not_there_is_refused():
         choose_device("cuda")
     with pytest.raises(TrainError, match="expected auto, cpu, cuda"):
         choose_device("gpu")
+
+
+def test_a_checkpoint_with_experts_names_the_models_of_the_catalogue(store, tmp_path):
+    backbone = transformers.VitPoseBackboneConfig(
+        image_size=[64, 64], hidden_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_experts=2, part_features=8, out_indices=[1],
+    )  # fmt: skip
+    config = transformers.VitPoseConfig(backbone_config=backbone, num_labels=17)
+    transformers.VitPoseForPoseEstimation(config).save_pretrained(tmp_path / "plus")
+    with pytest.raises(TrainError, match="several experts; start from the model of the catalogue"):
+        open_start(store, str(tmp_path / "plus"), LAYOUTS["coco17"])
+
+
+def test_a_process_that_ended_is_told_apart_from_a_fault_of_the_network(
+    job, store, unconverted, monkeypatch
+):
+    def ended(one, *tensors):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr(loop.Run, "train_step", ended)
+    with pytest.raises(TrainError, match=r"a process that prepares crops ended .*--resume"):
+        run(job, store)

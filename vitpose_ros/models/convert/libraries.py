@@ -1,4 +1,4 @@
-"""Imports the libraries that only a conversion needs."""
+"""Imports the libraries that only conversions and training need."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def torch() -> Any:
             importlib.import_module(name)
         except ImportError as error:
             raise ModelError(
-                f"converting a checkpoint needs the Python package {name} ({error}). Install with: "
-                f"{COMMAND}. The CPU build of torch suffices, and running the converted network "
-                "needs none of these."
+                f"converting or training a checkpoint needs the Python package {name} ({error}). "
+                f"Install with: {COMMAND}. The CPU build of torch suffices, and running the "
+                "converted network needs none of these."
             ) from error
     return importlib.import_module("torch")
 
