@@ -125,8 +125,10 @@ def add_model(
         fit = choose(engine, fits.found, metadata, sample, tell)
         entry = fit.entry
         layout = f", layout {entry.layout.name}" if entry.layout else ""
-        size = f", input {entry.input_width}x{entry.input_height}" if entry.input_width else ""
-        tell(f"it is {fit.kind.title} ({fit.kind.signature}){layout}{size} ({fit.size_from})")
+        size = ""
+        if entry.input_width:
+            size = f", input {entry.input_width}x{entry.input_height} ({fit.size_from})"
+        tell(f"it is {fit.kind.title} ({fit.kind.signature}){layout}{size}")
         own = functools.partial(sample, fit.entry.task)
         measured = measure(engine, fit, given, own)
         for line in measured.findings:
