@@ -101,6 +101,8 @@ def _draw_times(axis: Any, rows: Rows, difference: bool, word: str) -> None:
                 place[missing], np.full(missing.size, -0.06 * top), "|", color=colour, ms=9,
                 label=f"{label}: {int(which.sum()):,}",
             )  # fmt: skip
+    if rows.stamp_ns is None:
+        axis.xaxis.get_major_locator().set_params(integer=True)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="upper right", frameon=False)
     axis.set(
