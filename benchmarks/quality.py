@@ -119,7 +119,7 @@ def figures(seen: Images, hands: Hands, images: Sequence[ByteArray]) -> dict[str
         "hand": hand,
         "coverage": checks["coverage", hand],
         "speed_palms_s": float(np.nanmax(moved.speed)),
-        "joint_palms": float(np.nanmax(moved.apart, initial=0.0)),
+        "joint_palms": float(np.nanmax(moved.apart)),
         "jumps": found["jumps"]["count"],
         "outliers": checks["outliers", None],
         "bone_spread": checks["bone_spread", None],

@@ -22,7 +22,7 @@ BLURRED = 0.6
 LISTED = 100
 """Events of one kind that are listed; all are counted."""
 
-BINS = 300
+BINS = 200
 """Values of a curve: each is the worst of its stretch of time."""
 
 
@@ -242,9 +242,14 @@ def _reprojection(hands: Hands, looked: Looked) -> dict[str, Any] | None:
     px = looked.reprojection_px[known]
     return {
         "px": _number(np.median(px)),
-        "palms": _number(np.nanmedian(px / hands.palm_px[known])),
+        "palms": _number(_median(px / hands.palm_px[known])),
         "hands": int(known.sum()),
     }
+
+
+def _median(values: Array) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else None
 
 
 def _blur(hands: Hands, images: Images, looked: Looked) -> dict[str, Any] | None:

@@ -52,57 +52,78 @@ class Entry:
     no_pictures: str
 
 
-def page(
-    title: str,
-    entries: Sequence[Entry],
-    failed: Sequence[tuple[str, str]],
-    thresholds: Thresholds,
-) -> str:
-    """The page's HTML. Everything that comes from files is escaped.
+class Page:
+    """Collects episodes; of each, only its HTML is kept.
 
     Parameters
     ----------
-    title : the folder's name.
-    entries : the episodes, in any order.
-    failed : name and reason of recordings that could not be reported.
     thresholds : what the episodes were judged by.
+
+    Raises
+    ------
+    OfflineError : jinja2 is not installed.
     """
-    environment = _environment()
-    detail = environment.get_template("details.html")
-    ordered = sorted(entries, key=lambda one: (-one.episode["badness"], one.name))
-    checks = {check.name: check for check in thresholds.checks}
-    rows, details = [], []
-    for entry in ordered:
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._environment = _environment()
+        self._details = self._environment.get_template("details.html")
+        self._thresholds = thresholds
+        self._checks = {check.name: check for check in thresholds.checks}
+        self._rows: list[dict[str, Any]] = []
+        self._folders: set[Path] = set()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, entry: Entry) -> None:
+        """Add an episode. Everything that comes from files is escaped."""
         pictures = _pictures(entry)
-        rows.append(_row(entry, pictures, checks))
-        details.append(detail.render(_detail(entry, pictures, checks)))
-    counts = Counter(entry.episode["verdict"] for entry in entries)
-    filters = [("all", len(entries)), *((name, counts[name]) for name in reversed(VERDICTS))]
-    return environment.get_template("page.html").render(
-        generator=GENERATOR,
-        folder=title,
-        failed=failed,
-        items=len({entry.folder for entry in entries}),
-        hands=AUTO if thresholds.hands is None else ", ".join(thresholds.hands),
-        thresholds=[
-            {
-                "name": one.name,
-                "than": "below" if one.least else "above",
-                "flag": one.shown(one.flag),
-                "reject": one.shown(one.reject),
-            }
-            for one in thresholds.checks
-        ],
-        filters=filters,
-        columns=[
-            _column("episode", "", number=False, left=True),
-            _column("verdict", "by badness", left=True, sorted=True),
-            _column("reasons", "by their number", left=True),
-            *(_column(name, text) for name, text in _COLUMNS),
-        ],
-        rows=rows,
-        details=_json(details),
-    )
+        row = _row(entry, pictures, self._checks)
+        row["details"] = self._details.render(_detail(entry, pictures, self._checks))
+        self._rows.append(row)
+        self._folders.add(entry.folder)
+
+    def verdicts(self) -> Counter[str]:
+        """Number of episodes with each verdict."""
+        return Counter(row["verdict"] for row in self._rows)
+
+    def html(self, title: str, failed: Sequence[tuple[str, str]]) -> str:
+        """The page, the worst episode first.
+
+        Parameters
+        ----------
+        title : the folder's name.
+        failed : name and reason of recordings that could not be reported.
+        """
+        thresholds = self._thresholds
+        rows = sorted(self._rows, key=lambda row: (-row["badness"], row["name"]))
+        counts = self.verdicts()
+        html: str = self._environment.get_template("page.html").render(
+            generator=GENERATOR,
+            folder=title,
+            failed=failed,
+            items=len(self._folders),
+            hands=AUTO if thresholds.hands is None else ", ".join(thresholds.hands),
+            thresholds=[
+                {
+                    "name": one.name,
+                    "than": "below" if one.least else "above",
+                    "flag": one.shown(one.flag),
+                    "reject": one.shown(one.reject),
+                }
+                for one in thresholds.checks
+            ],
+            filters=[("all", len(rows)), *((name, counts[name]) for name in reversed(VERDICTS))],
+            columns=[
+                _column("episode", "", number=False, left=True),
+                _column("verdict", "by badness", left=True, sorted=True),
+                _column("reasons", "by their number", left=True),
+                *(_column(name, text) for name, text in _COLUMNS),
+            ],
+            rows=rows,
+            details=_json([row["details"] for row in rows]),
+        )
+        return html
 
 
 def _column(name: str, title: str, **how: bool) -> dict[str, Any]:

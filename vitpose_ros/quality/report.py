@@ -15,7 +15,7 @@ from vitpose_ros.offline.errors import UsageError
 from vitpose_ros.offline.items import BAG, MANIFEST, Item
 from vitpose_ros.offline.meter import Meter
 from vitpose_ros.quality.document import Annotated, Reported, Reporter, write_whole
-from vitpose_ros.quality.page import GENERATOR, Entry, page
+from vitpose_ros.quality.page import GENERATOR, Entry, Page
 from vitpose_ros.quality.thresholds import VERDICTS, Thresholds
 
 PAGE = "index.html"
@@ -114,7 +114,7 @@ def report(
     meter : shows how the run goes on.
     """
     reporter = Reporter(out, thresholds, recordings)
-    entries: list[Entry] = []
+    page = Page(thresholds)
     failed: list[tuple[str, str]] = []
     traces: list[str] = []
     done = 0
@@ -129,14 +129,15 @@ def report(
                 break
             continue
         done += 1
-        entries += _entries(one, out, reported.document)
+        for entry in _entries(one, out, reported.document):
+            page.add(entry)
     path = None
-    if entries:
+    if len(page):
         path = out / PAGE
-        write_whole(path, page(title, entries, failed, thresholds))
+        write_whole(path, page.html(title, failed))
     return Result(
         path,
-        Counter(entry.episode["verdict"] for entry in entries),
+        page.verdicts(),
         done,
         len(failed),
         len(found) - done - len(failed),

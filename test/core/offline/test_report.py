@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -68,7 +69,7 @@ def test_a_report_has_figures_pictures_and_a_page(report, tmp_path):
         picture = cv2.imread(str(folder / one["file"]))
         assert max(picture.shape) == 256
     page = (tmp_path / "annotated" / "index.html").read_text()
-    assert page.count("data:image/jpeg") >= 3
+    assert page.count("data:image/jpeg") == len(episode["pictures"])  # each once
     assert "http://" not in page and "https://" not in page
 
 
@@ -354,6 +355,67 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     code, said = report()
     assert code == 1 and "pip install" in said and "jinja2" in said
+
+
+def test_metres_are_projected_by_the_recordings_own_camera(
+    annotate, make_bag, hands, tmp_path, capsys
+):
+    bag = make_bag(tmp_path / "take", {"/camera/image_raw": ("raw", "bgr8", hands)})
+    code, said, out = annotate(bag, "-p", "hand_size:=0.185", "--write", "parquet")
+    assert code == 0, said
+    assert main(["report", str(out)]) == 0
+    path = out / "take" / "quality.json"
+    (episode,) = json.loads(path.read_text())["episodes"]
+    assert episode["bones"]["space"] == "metres"
+    assert episode["reprojection"]["hands"] > 12
+    assert 0 < episode["reprojection"]["px"] < 3
+    assert episode["reprojection"]["palms"] < 0.1
+
+
+def test_a_bag_with_its_input_needs_no_recording(annotate, make_bag, hands, tmp_path):
+    bag = make_bag(tmp_path / "take", {"/camera/image_raw": ("raw", "bgr8", hands)})
+    code, said, out = annotate(bag, "--with-input")
+    assert code == 0, said
+    shutil.rmtree(bag)
+    assert main(["report", str(out)]) == 0
+    found = json.loads((out / "take" / "quality.json").read_text())
+    assert found["no_images"] == "" and found["episodes"][0]["blur"]["hands"] > 12
+
+
+def test_an_interruption_keeps_what_is_finished_and_leaves_nothing_half_written(
+    report, tmp_path, monkeypatch
+):
+    for name in ("a", "b"):
+        recording = write_images(tmp_path / "recordings" / name, take(30))
+        write_annotated(tmp_path / "annotated" / name, take(30), recording)
+    whole = document.look
+
+    def interrupted(source, images, *rest):
+        if "b" in str(source._images[0][1].parent.name):
+            raise KeyboardInterrupt
+        return whole(source, images, *rest)
+
+    monkeypatch.setattr(document, "look", interrupted)
+    code, said = report()
+    assert code == 130 and "run the same command again" in said
+    folder = tmp_path / "annotated"
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert "a/quality.json" in left and "b/quality.json" not in left
+    assert "index.html" not in left and not [one for one in left if "/." in one]
+    monkeypatch.undo()
+    assert report()[0] == 0
+
+
+def test_a_full_disk_ends_the_run_with_one_sentence(report, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("a", "b"):
+        write_annotated(tmp_path / "annotated" / name, take(30))
+    monkeypatch.setattr(document, "write_whole", full)
+    code, said = report()
+    assert code == 1 and said.count("the disk is full") == 1
+    assert "1 failed, 1 not begun" in said and "no page was written" in said
 
 
 @pytest.mark.slow

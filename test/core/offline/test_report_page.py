@@ -15,7 +15,7 @@ from vitpose_ros.cli.main import main
 from vitpose_ros.quality.episode import arrays
 from vitpose_ros.quality.judge import judge
 from vitpose_ros.quality.measure import measure
-from vitpose_ros.quality.page import Entry, page
+from vitpose_ros.quality.page import Entry, Page
 from vitpose_ros.quality.thresholds import Thresholds
 from vitpose_ros.types import Side
 
@@ -182,7 +182,10 @@ def test_thousands_of_episodes_stay_usable(show, tmp_path):
         Entry(f"take_{number:04d}", kinds[number % 3], tmp_path, "") for number in range(count)
     ]
     path = tmp_path / "index.html"
-    path.write_text(page("many", entries, [], Thresholds()), encoding="utf-8")
+    many = Page(Thresholds())
+    for entry in entries:
+        many.add(entry)
+    path.write_text(many.html("many", []), encoding="utf-8")
     tab = show(path)
     assert tab.locator("#episodes tbody tr").count() == count
     tab.click("button.filter >> text=reject")
