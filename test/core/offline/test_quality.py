@@ -330,6 +330,14 @@ def test_a_hand_that_is_asked_for_and_missing_rejects():
     assert result["reasons"] == ["left hand: measured in images: 0 % (reject below 50 %)"]
 
 
+def test_the_worst_reason_is_first():
+    images = changed(take(), Side.LEFT, range(40, 60), lambda one: None)
+    images = changed(images, Side.RIGHT, range(100, 160), lambda one: None)
+    first, *rest = verdict(images)["reasons"]
+    assert first == "right hand: longest dropout 2 s (reject above 1.5 s)"
+    assert len(rest) == 2 and all("(flag " in one for one in rest)
+
+
 def test_a_worse_episode_has_more_badness():
     levels = [
         verdict(changed(take(), Side.LEFT, range(50, 50 + count), lambda one: None))["badness"]
