@@ -200,7 +200,7 @@ def transforms_of(hand: HandOverTime) -> tuple[FloatArray, FloatArray]:
     picked = list(NAMES)
     count = len(hand.xyz)
     transforms = np.full((count, len(picked), 4, 4), np.nan)
-    for number, points in enumerate(hand.xyz):
+    for number, points in enumerate(hand.xyz.astype(np.float64)):
         wrist = operator_axes(points, hand.side)
         if wrist is None:
             continue

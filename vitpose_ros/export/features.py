@@ -165,16 +165,14 @@ class Schema:
             hand, name = episode.hands[side], _hand(side)
             points, valid = joints_of(hand, self.metric)
             seen |= bool(valid.any())
-            flat = held(points.reshape(count, -1)).astype(np.float32)
+            flat = held(points.reshape(count, -1))
             columns[f"observation.{name}"] = Column(flat, np.repeat(valid, points.shape[2], axis=1))
             late[f"valid.{name}"] = Column(valid)
             if self.metric:
                 late[f"z_source.{name}"] = Column(hand.z_source.astype(np.int64))
                 wrist = _steady(held(hand.wrist, _NO_TURN))
                 sure = hand.wrist_measured[:, None]
-                columns[f"observation.{_wrist(side)}"] = Column(
-                    wrist.astype(np.float32), np.repeat(sure, 7, axis=1)
-                )
+                columns[f"observation.{_wrist(side)}"] = Column(wrist, np.repeat(sure, 7, axis=1))
                 late[f"valid.{_wrist(side)}"] = Column(sure)
         if not seen:
             if self.metric and any(h.measured.any() for h in episode.hands.values()):
@@ -223,7 +221,7 @@ def blank_of(key: str, width: int) -> npt.NDArray[np.float64] | None:
 
 def joints_of(
     hand: HandOverTime, metric: bool
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """(N, 21, 3 or 2) joints in metres or px, NaN where unknown; (N, 21) which are measured."""
     points = hand.xyz if metric else hand.uv
     return points, hand.measured & np.isfinite(points).all(axis=2)
@@ -271,11 +269,11 @@ def _wrists() -> list[str]:
     return [_wrist(side) for side in SIDES]
 
 
-def _steady(poses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _steady(poses: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The poses with quaternions whose signs do not jump: q and -q are the same rotation."""
     turns = poses[:, 3:]
     same = (turns[1:] * turns[:-1]).sum(axis=1) >= 0
-    signs = np.cumprod(np.concatenate([[1.0], np.where(same, 1.0, -1.0)]))
+    signs = np.cumprod(np.concatenate([[1], np.where(same, 1, -1)])).astype(np.float32)
     return np.concatenate([poses[:, :3], turns * signs[:, None]], axis=1)
 
 

@@ -18,7 +18,7 @@ from vitpose_ros.retarget.operator import Following
 from vitpose_ros.retarget.operator_frame import OperatorFrames, hand_points
 from vitpose_ros.types import Instance, JointState, Side, TrackState, ZSource
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
 
 SIDES = (Side.RIGHT, Side.LEFT)
 """In the order of a dataset's features."""
@@ -97,12 +97,12 @@ def _unknown(side: Side, count: int) -> HandOverTime:
     joints = len(HAND21)
     return HandOverTime(
         side,
-        np.full((count, joints, 2), np.nan),
-        np.full((count, joints, 3), np.nan),
+        np.full((count, joints, 2), np.nan, np.float32),
+        np.full((count, joints, 3), np.nan, np.float32),
         np.zeros((count, joints), np.bool_),
         np.zeros((count, joints), np.uint8),
-        np.zeros((count, joints)),
-        np.full((count, 7), np.nan),
+        np.zeros((count, joints), np.float32),
+        np.full((count, 7), np.nan, np.float32),
         np.zeros(count, np.bool_),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[Any]  # of any precision, which is kept
 
 
 def held(values: FloatArray, initial: npt.ArrayLike = 0.0) -> FloatArray:
@@ -26,7 +28,8 @@ def held(values: FloatArray, initial: npt.ArrayLike = 0.0) -> FloatArray:
     first = np.where(known.any(axis=0), known.argmax(axis=0), 0)
     source = np.where(source < 0, first, source)
     filled = values[source, np.arange(width)]
-    return np.where(known.any(axis=0), filled, np.broadcast_to(initial, width))
+    never = np.broadcast_to(np.asarray(initial, values.dtype), width)
+    return np.where(known.any(axis=0), filled, never)
 
 
 def latest(
