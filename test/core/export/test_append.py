@@ -49,9 +49,12 @@ def dataset(write, export):
 
 def test_episodes_are_appended_behind_those_that_are_there(dataset, export):
     out, before = dataset
+    video = out / "videos/observation.images.camera/chunk-000/file-000.mp4"
+    inode = video.stat().st_ino
     code, said, _ = export("--append", "--task", "point")
     assert code == 0, said
     after = tree(out)
+    assert video.stat().st_ino == inode  # not copied
     kept = [name for name in before if name.startswith(("data", "videos", "meta/episodes"))]
     assert kept and all(after[name] == before[name] for name in kept)
     rows, data = episodes(out), table(out)

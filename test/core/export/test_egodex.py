@@ -85,11 +85,13 @@ def test_the_axis_z_points_back_along_the_bone(write, export):
 
 
 def test_a_gap_is_held_without_confidence(write, export):
-    write(Take(seen={Side.RIGHT: [2, 3, 8, 9, 10, 11]}))
+    inferred = HAND21.index("index_tip")
+    write(Take(seen={Side.RIGHT: [2, 3, 8, 9, 10, 11]}, occluded=[inferred]))
     _, _, out = export(form="egodex")
     with h5py.File(out / "0.hdf5") as file:
         wrist = file["transforms/rightHand"][:, 0, 3]
         confidence = file["confidences/rightHand"][:]
+        assert not file["confidences/rightIndexFingerTip"][:].any()
         assert not any(name.startswith("left") for name in file["transforms"])
     shown = [2, 2, 2, 3, 3, 3, 3, 3, 8, 9, 10, 11]
     np.testing.assert_array_equal(wrist, [hand_m(i, Side.RIGHT)[0, 0] for i in shown])
