@@ -84,6 +84,11 @@ def _add_shared(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--fps", type=int, default=30, metavar="N", help="frames per second (default: 30)"
     )
+    action.add_argument(
+        "--skip-rejected",
+        action="store_true",
+        help="leave out the episodes that `vitpose_ros report` rejected (quality.json)",
+    )
     action.add_argument("--append", action="store_true", help="add episodes to a dataset")
     action.add_argument("--quiet", action="store_true", help="show failures and the summary only")
 
@@ -110,7 +115,7 @@ def _lerobot(options: argparse.Namespace) -> int:
         return Schema(options.fps, options.units, options.camera, episode.size, state, action)
 
     recordings = _recordings(options)
-    export = Export(options.fps, topics)
+    export = Export(options.fps, topics, _rejected(options, recordings))
 
     def make(folder: Path) -> LeRobotWriter:
         existing = Existing.read(folder, options.out) if options.append else None
@@ -126,7 +131,9 @@ def _egodex(options: argparse.Namespace) -> int:
     def make(folder: Path) -> EgoDexWriter:
         return EgoDexWriter(folder, options.fps, options.task.strip())
 
-    return _export(options, _recordings(options), Export(options.fps), make, (), True)
+    recordings = _recordings(options)
+    export = Export(options.fps, rejected=_rejected(options, recordings))
+    return _export(options, recordings, export, make, (), True)
 
 
 def _recordings(options: argparse.Namespace) -> list[Recording]:
@@ -139,6 +146,15 @@ def _recordings(options: argparse.Namespace) -> list[Recording]:
     if not options.task.strip():
         raise UsageError('--task: expected what is done in words, such as "pick up the cup"')
     return find_recordings(options.inputs, options.recordings)
+
+
+def _rejected(
+    options: argparse.Namespace, recordings: list[Recording]
+) -> dict[Path, dict[int, str]]:
+    """By recording, the episodes that a report rejected, if these are to be left out."""
+    from vitpose_ros.export.verdicts import rejected
+
+    return {one.folder: rejected(one) for one in recordings} if options.skip_rejected else {}
 
 
 def _export(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -103,10 +103,13 @@ class Export:
     ----------
     fps : frames per second.
     topics : the robot's, in the order of the dataset.
+    rejected : by the folder of a recording, the episodes to leave out, by their number from 0, and
+        why.
     """
 
     fps: int
     topics: tuple[str, ...] = ()
+    rejected: Mapping[Path, Mapping[int, str]] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -141,11 +144,14 @@ class Export:
             outcome = Outcome([], [], notes=tuple(recorded.notes))
             hands = hands_over_time(images)
             marks = recording.about.get("episodes") or [[stamps[0], stamps[-1]]]
+            unwanted = self.rejected.get(recording.folder, {})
             for number, (start_ns, end_ns) in enumerate(marks, 1):
                 if sink.knows(recording.sha256, start_ns):
                     outcome.known += 1
                     continue
                 try:
+                    if number - 1 in unwanted:
+                        raise DroppedError(f"it was rejected: {unwanted[number - 1]}")
                     frames = cut(stamps, start_ns, end_ns, self.fps)
                     episode = Episode(
                         recording.item.name,

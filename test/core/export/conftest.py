@@ -232,6 +232,7 @@ def write_take(folder: Path, take: Take, name: str = "take") -> tuple[Path, Path
             "rate_hz": None,
             "static": False,
         },
+        "notes": [],
     }
     if take.marks:
         about["episodes"] = [list(pair) for pair in take.marks]

@@ -75,6 +75,11 @@ def broken_annotation(tmp_path):
     (tmp_path / "annotated" / "take" / "annotation.json").write_text("{}")
 
 
+def stale_report(tmp_path):
+    content = {"annotation_sha256": "0", "episodes": []}
+    (tmp_path / "annotated" / "take" / "quality.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("spoil", "words", "said"),
     [
@@ -88,6 +93,8 @@ def broken_annotation(tmp_path):
         (None, ["--camera", "a/b"], "--camera: expected letters, digits and _"),
         (None, ["--state", "/a", "--action", "/a"], "expected each topic once"),
         (None, ["--append"], "does not exist: leave out --append"),
+        (None, ["--skip-rejected"], "has no quality.json: run `vitpose_ros report`"),
+        (stale_report, ["--skip-rejected"], "is of an earlier annotation"),
         (None, ["--recordings", "{empty}"], "has no bag, video or image in it"),
         (no_recording, ["--recordings", "{other}"], "the folder in which it is now"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from vitpose_ros.cli.main import main
 from vitpose_ros.layouts import HAND21
 from vitpose_ros.types import Side, ZSource
 
@@ -265,3 +266,18 @@ def test_files_that_have_grown_large_are_followed_by_new_ones(write, export, mon
     shown = [frames(path) for path in sorted(out.glob("videos/*/*/*.mp4"))]
     assert [[n for _, n in file] for file in shown] == [list(range(6)), list(range(6, 12))]
     assert table(out)["index"].tolist() == list(range(12))
+
+
+def test_episodes_that_a_report_rejected_are_left_out_on_request(write, export, tmp_path, capsys):
+    stamps = [FIRST_NS + i * PERIOD_NS for i in range(60)]
+    marks = [(stamps[0], stamps[25]), (stamps[30], stamps[59])]
+    take = Take(stamps_ns=stamps, seen={Side.RIGHT: [*range(26), 31]}, marks=marks)
+    write(take)
+    assert main(["report", str(tmp_path / "annotated"), "--no-images"]) == 0, capsys.readouterr()
+    quality = json.loads((tmp_path / "annotated" / "take" / "quality.json").read_text())
+    assert [one["verdict"] == "reject" for one in quality["episodes"]] == [False, True]
+    code, said, out = export("--skip-rejected")
+    assert code == 0 and info(out)["total_episodes"] == 1
+    reason = quality["episodes"][1]["reasons"][0]
+    assert f"dropped: take, episode 2 of 2: it was rejected: {reason}" in said
+    assert info(export(out="all")[2])["total_episodes"] == 2
