@@ -45,7 +45,7 @@ class FramePlan:
     hand_crops, body_crops : where tracks lead, with their ids.
     lost_ids : the tracks among them that were not seen in the previous image.
     sides_due : detect hands even if all are tracked, if only the detector tells the sides of some.
-    check_persons : read each body again to find out whether it is a person.
+    check_persons : read each body again to find out whether it is a person, not only new ones.
     hand_windows : where the hand detector looks while fewer than max_hands are measured, not
         counting those of bodies: the whole image first, then tiles; one of both; or nowhere.
     persons_below : the person detector runs when fewer bodies than this are measured. None: bodies

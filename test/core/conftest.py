@@ -162,6 +162,7 @@ class Crowd:
         self.layout = layout
         self.looks = 0
         self.read: list[list[Region]] = []
+        self.read_again: list[list[Region]] = []  # in mirror images
 
     def regions(
         self, detector: PersonDetector, image: np.ndarray, threshold: float
@@ -173,13 +174,11 @@ class Crowd:
 
     def __call__(self, crops: list[Crop]) -> list[BodyMeasurement | None]:
         """Who is nearest to the middle of each crop, if anybody is in it."""
-        self.read.append([crop.region for crop in crops])
-        return [
-            self._mirrored_reading(crop)
-            if (crop.image[0, -1] == MARKED).all()
-            else self._reading(crop.region)
-            for crop in crops
-        ]
+        mirrored = bool(crops) and bool((crops[0].image[0, -1] == MARKED).all())
+        (self.read_again if mirrored else self.read).append([crop.region for crop in crops])
+        if mirrored:
+            return [self._mirrored_reading(crop) for crop in crops]
+        return [self._reading(crop.region) for crop in crops]
 
     def _mirrored_reading(self, crop: Crop) -> BodyMeasurement | None:
         width = crop.image.shape[1]
@@ -236,6 +235,7 @@ class BodyCamera:
         self.tracker = Tracker("third_person", reader.layout)
         self.persons = PersonSettings(**settings)
         self.image = np.zeros((size[1], size[0], 3), np.uint8)
+        self.image[0, 0] = MARKED
         self.stamp_ns = 10**18
         self.measured = Measurements()
 

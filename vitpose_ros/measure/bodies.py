@@ -44,11 +44,26 @@ def measure_bodies(
     measured: list[Bodies | None] = [None] * len(frames)
     for i in planned:
         kept = _distinct(found[i])[: plans[i].persons.max_persons]
-        if plans[i].check_persons:
-            kept = with_disagreements(networks, i, frames[i], kept, usage)
+        kept = _checked(networks, i, frames[i], plans[i], kept, usage)
         mirrored = plans[i].hands.input_mirrored
         measured[i] = [body.mirrored() for body in kept] if mirrored else kept
     return measured, searched
+
+
+def _checked(
+    networks: Networks, i: int, frame: Frame, plan: FramePlan, bodies: Bodies, usage: Usage
+) -> Bodies:
+    """Bodies of image number `i` with the disagreement of those that are to be checked: all if the
+    plan asks for it, otherwise those that the person detector has just found.
+    """
+    two_stages = networks.body_finder is None
+    due = [
+        plan.check_persons or (two_stages and body.source is CropSource.DETECTION)
+        for body in bodies
+    ]
+    chosen = [body for body, check in zip(bodies, due, strict=True) if check]
+    checked = iter(with_disagreements(networks, i, frame, chosen, usage))
+    return [next(checked) if check else body for body, check in zip(bodies, due, strict=True)]
 
 
 def _find(finder: BodyFinder, i: int, frame: Frame, plan: FramePlan, usage: Usage) -> Bodies:

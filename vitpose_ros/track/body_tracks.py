@@ -12,11 +12,12 @@ import numpy.typing as npt
 from vitpose_ros.assignment import assign
 from vitpose_ros.geometry import iou, unrotated_box
 from vitpose_ros.layouts import Layout
-from vitpose_ros.measurements import BodyMeasurement
+from vitpose_ros.measurements import BodyMeasurement, FramePlan
 from vitpose_ros.oks import pair_oks
 from vitpose_ros.settings import PersonSettings
 from vitpose_ros.track.assign import body_costs
 from vitpose_ros.track.tracks import Reading, Tracks, as_lost
+from vitpose_ros.track.views import SAME_TRUNK
 from vitpose_ros.types import Instance, Region
 
 SEARCH_INTERVAL = 3
@@ -27,6 +28,14 @@ STRAY_OKS = 0.4
 
 JOINT_SCORE = 0.3
 """Joints with a lower score are ignored when bodies are compared."""
+
+CHECK_INTERVAL, UNSURE_INTERVAL = 30, 10
+"""Bodies are read again at least in every CHECK_INTERVAL-th image; while further readings have not
+confirmed one of them, in every UNSURE_INTERVAL-th.
+"""
+
+FAILED_CHECKS = 2
+"""A confirmed body is no longer a person when this many checks in a row deny it."""
 
 _DETAIL = re.compile(r"face_|(left|right)_hand_")
 
@@ -46,12 +55,14 @@ class BodyTracks:
         # The many points of face and hands tell bodies apart no better than the body's own few.
         self._compared = [i for i, name in enumerate(layout.joints) if not _DETAIL.match(name)]
         self._sigmas = [layout.sigmas[i] for i in self._compared]
-        self._since_detection = 0
+        self.reset()
 
     def reset(self) -> None:
         """Drop all tracks."""
         self._tracks.clear()
         self._since_detection = 0
+        self._since_check = CHECK_INTERVAL
+        self._denied: dict[int, int] = {}  # checks since a confirmed body was last confirmed
 
     def crops(self, stamp_ns: int, most: int) -> tuple[list[Region], frozenset[int]]:
         """Where to look at a time, and which of these tracks are lost; see `Tracks.regions`."""
@@ -66,12 +77,21 @@ class BodyTracks:
             return min(max(len(self._tracks.all), 1), settings.max_persons)
         return 1
 
+    def check_is_due(self) -> bool:
+        """Whether to read all bodies of the next image again, to find out which are persons."""
+        sure = all(self.is_person(track.track_id) for track in self._tracks.live)
+        return self._since_check + 1 >= (CHECK_INTERVAL if sure else UNSURE_INTERVAL)
+
+    def is_person(self, body_id: int) -> bool:
+        """Whether further readings of this body confirmed it: networks also find bodies in arms."""
+        return self._denied.get(body_id, FAILED_CHECKS) < FAILED_CHECKS
+
     def associate(
         self,
         stamp_ns: int,
         bodies: Sequence[BodyMeasurement],
+        plan: FramePlan,
         searched: bool,
-        most: int,
         model: str,
     ) -> list[Instance]:
         """Give each body of an image its identity.
@@ -79,8 +99,8 @@ class BodyTracks:
         Parameters
         ----------
         bodies : each body once.
-        searched : whether the person detector ran for this image.
-        most : bodies that there may be.
+        plan : of the image.
+        searched : whether the person detector ran for it.
         model : the network's name.
 
         Returns
@@ -88,11 +108,14 @@ class BodyTracks:
         The bodies, and the lost ones without joints where there is room, oldest tracks first.
         """
         self._since_detection = 0 if searched else self._since_detection + 1
+        self._since_check = 0 if plan.check_persons else self._since_check + 1
         readings = [self._reading(body) for body in bodies]
         costs = body_costs(self._tracks.all, readings, stamp_ns, self._sigmas)
         stay = _without_strays(bodies, costs)
         pairs = assign(costs[:, stay])
         tracks, _ = self._tracks.update([readings[n] for n in stay], pairs, stamp_ns)
+        for n, track in zip(stay, tracks, strict=True):
+            self._judge(track.track_id, bodies[n].disagreement)
         seen = [
             Instance(
                 keypoints=bodies[n].keypoints,
@@ -103,12 +126,21 @@ class BodyTracks:
             for n, track in zip(stay, tracks, strict=True)
         ]
         self._last.update((body.track_id, body) for body in seen)
-        self._last = {track.track_id: self._last[track.track_id] for track in self._tracks.all}
+        ids = [track.track_id for track in self._tracks.all]
+        self._last = {i: self._last[i] for i in ids}
+        self._denied = {i: count for i, count in self._denied.items() if i in ids}
         lost = [
             as_lost(self._last[track.track_id], track, stamp_ns, track.identity(stamp_ns))
             for track in self._tracks.latest_lost
         ]
-        return sorted((*seen, *lost[: most - len(seen)]), key=lambda body: body.track_id)
+        return sorted((*seen, *lost[: plan.persons.max_persons - len(seen)]), key=lambda body: body.track_id)
+
+    def _judge(self, body_id: int, disagreement: float) -> None:
+        """Note what a check says of a body; NaN, which compares false, says nothing."""
+        if disagreement <= SAME_TRUNK:
+            self._denied[body_id] = 0
+        elif disagreement > SAME_TRUNK and body_id in self._denied:
+            self._denied[body_id] += 1
 
     def _reading(self, body: BodyMeasurement) -> Reading:
         joints, region = body.keypoints, body.region

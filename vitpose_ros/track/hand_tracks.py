@@ -60,7 +60,7 @@ class HandTracks:
         ----------
         frame : the image that was measured.
         hands : each hand once.
-        bodies : of this image, lost ones included; None where hands are found directly.
+        bodies : persons of this image, lost ones included; None in first person.
         settings : see `HandSettings`.
         model : the network's name.
 

@@ -7,6 +7,7 @@ The tracker knows geometry and time, and no network. `Tracker.plan` says where t
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from vitpose_ros.geometry import letterbox_region
 from vitpose_ros.layouts import Layout
@@ -68,11 +69,12 @@ class Tracker:
         hand_crops, lost_ids = self._hands.crops(stamp_ns, most)
         followed = any(crop.track_id not in lost_ids for crop in hand_crops)
         body_crops: list[Region] = []
-        persons_below = None
+        persons_below, check = None, False
         probe = self._bodies is not None and self._views.probe_is_due(stamp_ns)
         if self._bodies is not None and (not egocentric or probe):
             body_crops, lost_bodies = self._bodies.crops(stamp_ns, persons.max_persons)
             persons_below, lost_ids = self._bodies.detect_below(persons), lost_ids | lost_bodies
+            check = probe or self._bodies.check_is_due()
         look = self._look_is_due(stamp_ns)
         windows: tuple[Region, ...] = ()
         if egocentric or look:  # at that interval, the windows take turns in any case
@@ -87,7 +89,7 @@ class Tracker:
             body_crops=tuple(body_crops),
             persons_below=persons_below,
             sides_due=look,
-            check_persons=probe,
+            check_persons=check,
             lost_ids=lost_ids,
         )
 
@@ -111,20 +113,24 @@ class Tracker:
         bodies: list[Instance] | None = None
         if self._bodies is not None and measured.bodies is not None:
             bodies = self._bodies.associate(
-                frame.stamp_ns,
-                measured.bodies,
-                measured.persons_searched,
-                plan.persons.max_persons,
-                body_model,
+                frame.stamp_ns, measured.bodies, plan, measured.persons_searched, body_model
             )
         if plan.check_persons and measured.bodies is not None:
             self._views.observe(frame.stamp_ns, any(map(is_person, measured.bodies)))
         if plan.view is View.EGOCENTRIC:
             bodies = None  # measured only to choose the view
-        hands, missed = self._hands.associate(frame, measured.hands, bodies, plan.hands, hand_model)
+        hands, missed = self._hands.associate(
+            frame, measured.hands, self._persons(bodies), plan.hands, hand_model
+        )
         for region in missed:
             self._search.lost(region, frame.stamp_ns)
         return [*(refine_hands(body, hands) for body in bodies or ()), *hands]
+
+    def _persons(self, bodies: Sequence[Instance] | None) -> list[Instance] | None:
+        """The bodies that can have hands; None in first person."""
+        if self._bodies is None or bodies is None:
+            return None
+        return [body for body in bodies if self._bodies.is_person(body.track_id)]
 
     def _windows(self, frame: Frame, hands: HandSettings, followed: bool) -> tuple[Region, ...]:
         """Where the hand detector looks: the whole image, and tiles for small hands."""

@@ -196,3 +196,43 @@ def test_a_detected_hand_near_the_edge_of_a_followed_one_is_the_same_hand(camera
     played.__class__ = Twice
     for result in camera.shoot_for(1):
         assert alone(split(result)[1]) == []
+
+
+# --- bodies that networks invent in arms -----------------------------------------------------------
+
+
+def test_an_invented_body_gives_its_side_and_id_to_no_hand_until_further_readings_confirm_it(
+    camera_on, split, crowd, person
+):
+    camera = camera_on(crowd(person(300, 200, off=0.3)))
+    camera.hands.right = 0.95
+    camera.shoot_for(0.5)
+    (body,), hands = split(camera.shoot())
+    assert [(hand.side, hand.parent_id) for hand in hands] == [(Side.RIGHT, NO_ID)] * 2
+    ids = {hand.track_id for hand in hands}
+    camera.crowd.people[0].off = 0.05
+    _, hands = split(camera.shoot_for(0.4)[-1])  # unsure bodies are read again every 10 images
+    assert {hand.track_id for hand in hands} == ids
+    assert {hand.side for hand in hands} == {Side.LEFT, Side.RIGHT}
+    assert {hand.parent_id for hand in hands} == {body.track_id}
+
+
+@pytest.mark.parametrize(("denied_s", "owned"), [(0.9, True), (1.8, False)])
+def test_a_person_stays_one_through_a_bad_check_and_is_none_after_two(
+    camera_on, split, crowd, person, denied_s, owned
+):
+    camera = camera_on(crowd(person(300, 200)))
+    camera.shoot_for(0.2)
+    camera.crowd.people[0].off = 0.3
+    checks = len(camera.crowd.read_again)
+    (body,), hands = split(camera.shoot_for(denied_s)[-1])
+    assert len(camera.crowd.read_again) - checks == (1 if owned else 2)
+    assert {hand.parent_id for hand in hands} == {body.track_id if owned else NO_ID}
+
+
+def test_in_static_mode_an_invented_body_has_no_hands_either(camera_on, split, crowd, person):
+    camera = camera_on(crowd(person(300, 200, off=0.3)), static=True)
+    for _ in range(3):
+        bodies, hands = split(camera.shoot())
+        assert len(bodies) == 1
+        assert [hand.parent_id for hand in hands] == [NO_ID] * 2

@@ -38,7 +38,9 @@ def camera(hand_world, crowd, person):
     def shoot():
         nonlocal stamp_ns
         stamp_ns += 33_000_000
-        return pipeline(Frame(np.zeros((480, 640, 3), np.uint8), stamp_ns))
+        image = np.zeros((480, 640, 3), np.uint8)
+        image[0, 0] = 255  # so that the crowd can tell a mirror image
+        return pipeline(Frame(image, stamp_ns))
 
     return people, finder, shoot
 
@@ -54,7 +56,7 @@ def test_bodies_of_one_stage_have_ids_and_hands(camera, split):
         assert {hand.parent_id for hand in hands} == {body.track_id for body in bodies}
         assert result.models == ("one-stage", "hands")
         assert result.view is View.THIRD_PERSON
-    assert finder.thresholds == [0.5] * 5  # every image, with the threshold of persons
+    assert finder.thresholds == [0.5, 0.1, *[0.5] * 4], "every image, and the first one mirrored"
 
 
 def test_a_person_who_leaves_is_lost_and_comes_back_with_the_same_id(camera, split):
