@@ -133,7 +133,8 @@ class BodyTracks:
             as_lost(self._last[track.track_id], track, stamp_ns, track.identity(stamp_ns))
             for track in self._tracks.latest_lost
         ]
-        return sorted((*seen, *lost[: plan.persons.max_persons - len(seen)]), key=lambda body: body.track_id)
+        room = plan.persons.max_persons - len(seen)
+        return sorted((*seen, *lost[:room]), key=lambda body: body.track_id)
 
     def _judge(self, body_id: int, disagreement: float) -> None:
         """Note what a check says of a body; NaN, which compares false, says nothing."""

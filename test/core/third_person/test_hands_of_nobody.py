@@ -198,7 +198,7 @@ def test_a_detected_hand_near_the_edge_of_a_followed_one_is_the_same_hand(camera
         assert alone(split(result)[1]) == []
 
 
-# --- bodies that networks invent in arms -----------------------------------------------------------
+# --- bodies that networks invent in arms ---------------------------------------------------------
 
 
 def test_an_invented_body_gives_its_side_and_id_to_no_hand_until_further_readings_confirm_it(
