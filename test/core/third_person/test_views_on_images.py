@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vitpose_ros.factory import load_pipeline
+from vitpose_ros.layouts import HAND21
 from vitpose_ros.models.store import ModelStore
-from vitpose_ros.types import NO_ID, Frame, Side, View
+from vitpose_ros.types import NO_ID, Frame, Side, TrackState, View
 
 STEP_NS = 33_000_000
 
@@ -108,3 +109,42 @@ def test_auto_stays_with_hands_where_only_a_hand_is_seen(split, views, real_pipe
     results = follow(real_pipeline("auto"), real_image("onehand10k_784.jpg"), 45)
     assert views(results) == [View.EGOCENTRIC]
     assert split(results[-1])[1]
+
+
+# --- people of whom only hands and arms are in view --------------------------------------------
+
+
+def hands_of(result):
+    return [i for i in result.instances if i.layout is HAND21 and not i.is_lost]
+
+
+def test_a_hand_alone_is_found_in_third_person_and_nobodys(real_pipeline, real_image):
+    results = follow(real_pipeline("third_person"), real_image("onehand10k_784.jpg"), 5)
+    for result in results:
+        (hand,) = hands_of(result)
+        assert (hand.parent_id, hand.side) == (NO_ID, Side.LEFT)
+    assert hand.track_state is TrackState.CONFIRMED
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_filmed_forearm_is_no_body_that_gives_its_hand_a_side(
+    real_pipeline, wearers_arms, mirrored
+):
+    images = wearers_arms("forearm.mp4")
+    images = [np.ascontiguousarray(i[:, ::-1]) if mirrored else i for i in images]
+    pipeline, found = real_pipeline("third_person"), []
+    for i in range(36):
+        hands = hands_of(pipeline(Frame(images[i // 4], 10**18 + i * STEP_NS)))
+        found += [(hand.parent_id, hand.side) for hand in hands]
+    assert len(found) > 24
+    true = Side.LEFT if mirrored else Side.RIGHT
+    assert set(found) <= {(NO_ID, true), (NO_ID, Side.UNKNOWN)}
+    assert found.count((NO_ID, true)) > 12
+
+
+def test_both_hands_of_a_player_who_is_cut_off_are_found(real_pipeline, real_image):
+    part = np.ascontiguousarray(real_image("people_demo.jpg")[240:400, 715:865])
+    results = follow(real_pipeline("third_person"), cv2.resize(part, None, fx=3, fy=3), 8)
+    places = [hand.keypoints.uv.mean(axis=0) / 3 + (715, 240) for hand in hands_of(results[-1])]
+    for true in ((768, 297), (828, 360)):
+        assert min(np.hypot(*(place - true)) for place in places) < 40
