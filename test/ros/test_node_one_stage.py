@@ -51,7 +51,8 @@ def own_store(
             nets.write(store / "mine" / "net.onnx", form, [PERSON])
         else:
             nets.write(store / "mine" / "net.onnx", "rtmo", [PERSON], size=32)
-        shutil.copytree(models.root / "mediapipe-hand-full", store / "mediapipe-hand-full")
+        for name in ("mediapipe-palm-full", "mediapipe-hand-full"):
+            shutil.copytree(models.root / name, store / name)
         catalogue = tmp_path / "models.yaml"
         catalogue.write_text(CATALOGUE, encoding="utf-8")
         monkeypatch.setenv("VITPOSE_ROS_CATALOGUE", os.fspath(catalogue))
