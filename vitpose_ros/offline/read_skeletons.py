@@ -26,6 +26,7 @@ from vitpose_ros.offline.bag import BAG_SUFFIXES, Bag
 from vitpose_ros.offline.bag_types import LAYOUT_ARRAY, SKELETON, SKELETON_ARRAY, typestore
 from vitpose_ros.offline.errors import OfflineError, missing_library
 from vitpose_ros.offline.items import MANIFEST
+from vitpose_ros.offline.write_bag import SKELETONS
 from vitpose_ros.offline.write_tables import EMPTY_COLUMNS
 from vitpose_ros.types import Instance
 
@@ -89,7 +90,7 @@ def read_skeletons(path: Path, topic: str = "") -> Recorded:
     ----------
     path : a folder that annotate wrote (its bag is read, else its table), a bag (folder, .mcap or
         .db3; of a file that was cut off, every whole message), or skeletons.parquet.
-    topic : of the SkeletonArray messages, if a bag has several.
+    topic : of the SkeletonArray messages, if a bag has several; by default annotate's own.
 
     Raises
     ------
@@ -104,6 +105,8 @@ def read_skeletons(path: Path, topic: str = "") -> Recorded:
                 f"{path} has neither a bag nor a table: annotate with --write bag or parquet"
             )
         path = inner[0]
+        if path.name == BAG_NAME and not topic:
+            topic = SKELETONS  # with --with-input, the bag may have those of the live node, too
     about = _manifest(path.parent)
     if path.suffix == ".parquet":
         if topic:

@@ -158,6 +158,10 @@ def test_one_of_two_topics_is_named(played, tmp_path):
     assert (recorded.topic, len(recorded.images)) == ("/true/skeletons", 4)
     with pytest.raises(OfflineError, match="has no vitpose_ros/msg/SkeletonArray on '/skeleton'"):
         read_skeletons(tmp_path / "two", "/skeleton")
+    (tmp_path / "item").mkdir()
+    (tmp_path / "item" / "annotation.json").write_text("{}")
+    (tmp_path / "two").rename(tmp_path / "item" / "skeletons")
+    assert read_skeletons(tmp_path / "item").topic == "/skeletons"  # those that annotate added
 
 
 def test_messages_of_another_version_are_not_misread(played, tmp_path):
