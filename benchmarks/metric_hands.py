@@ -24,7 +24,7 @@ rgb_pipeline, rgb_pipeline_size_110: the same with the networks, with the true s
 and with one that is 10 % too large (about 10 %);
 honest: {measured, inferred, assumed: shares of errors within one and two standard deviations
 (xyz_std)};
-lift_ms: CPU time of lifting one hand with depth, median;
+lift_ms: CPU time of lifting one hand with depth, median (target: below 1);
 "views": {"baselines": {"0.3": {median_mm, p95_mm}, ...}, "blind": {median_mm, p95_mm},
 "pipeline": {median_mm, p95_mm, triangulated, same_id}, "pipeline_blind": {...}}}; triangulated and
 same_id are shares of the hands that both cameras see.

@@ -204,6 +204,19 @@ def test_an_object_before_the_hand_moves_no_joint_by_more_than_it_says(shots, ca
     assert np.linalg.norm(joints.xyz[12] - hand.xyz[12]) < 0.03
 
 
+@pytest.mark.parametrize("joint", [8, 12])
+def test_a_fingertip_that_something_hides_6_cm_before_it_is_inferred(shots, camera, joint):
+    """Near enough for bones to reach; but the rest of the hand says otherwise."""
+    for hand, shot in ((h, s) for s in shots for h in s.hands if h.visible.all()):
+        depth = shot.depth_m.copy()
+        u, v = hand.uv[joint].round().astype(int)
+        patch = depth[max(v - 7, 0) : v + 8, max(u - 7, 0) : u + 8]
+        patch[:] = np.fmin(patch, hand.xyz[joint, 2] - 0.06)
+        (found,) = Lifter(LiftSettings())(frame(camera, Depth(depth, 1.0)), [instance(hand)])
+        assert found.raw.z_source[joint] == ZSource.INFERRED
+        assert np.linalg.norm(found.raw.xyz[joint] - hand.xyz[joint]) < 0.025
+
+
 # --- without depth ------------------------------------------------------------------------------
 
 
