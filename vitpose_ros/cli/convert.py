@@ -18,15 +18,15 @@ from vitpose_ros.models.store import ModelStore
 _TEXT = """Convert a checkpoint to the ONNX file that the engines run, and compare both.
 
 WHAT is a pulled model of the catalogue, or a checkpoint of your own: a folder with config.json and
-model.safetensors, a .pth file of ViTPose, easy_ViTPose or MMPose, or a ready .onnx file of a
-ViTPose or an RTMPose. --name NAME adds your own checkpoint to the store as a model like any other;
---output DIR writes it to a folder instead.
+model.safetensors, or a .pth file of ViTPose, easy_ViTPose or MMPose. --name NAME adds your own
+checkpoint to the store as a model like any other; --output DIR writes it to a folder instead.
 
 --mixed also makes a mixed-precision network for GPUs: float16, with layer norms, softmax and the
 residual stream in float32. A model that is already converted is not converted again.
 
-Checkpoints need torch, transformers, safetensors, onnx and onnxscript; a ready .onnx file needs
-none of them, and --mixed only torch and onnx. Running a converted network needs none of them."""
+Checkpoints need torch, transformers, safetensors, onnx and onnxscript, --mixed only torch and onnx.
+Running a converted network needs none of them. A network that is ONNX already needs no conversion:
+vitpose_ros models add."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,12 +53,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=image_size,
         metavar="WIDTHxHEIGHT",
         help="the input of your own .pth file, px (default: 192x256)",
-    )
-    parser.add_argument(
-        "--score-scale",
-        type=_positive,
-        metavar="NUMBER",
-        help="the score of a ready RTMPose for a joint in plain view (default: 1; RTMW: 10)",
     )
     parser.add_argument("--licence", default="", help="the licence of your checkpoint")
     parser.add_argument("--origin", default="", help="the web page of your checkpoint's authors")
@@ -110,7 +104,6 @@ def run(options: argparse.Namespace) -> int:
         layout=options.layout,
         expert=options.expert,
         input_size=options.input,
-        score_scale=options.score_scale,
         licence=options.licence,
         origin=options.origin,
         tell=tell,
@@ -146,18 +139,8 @@ def _add_mixed(network: Path, name: str, tell: Callable[[str], None]) -> int:
 
 
 def _refuse_options(options: argparse.Namespace) -> None:
-    for option in ("name", "expert", "layout", "input", "score-scale", "licence", "origin"):
-        if getattr(options, option.replace("-", "_")):
+    for option in ("name", "expert", "layout", "input", "licence", "origin"):
+        if getattr(options, option):
             raise ModelError(
                 f"omit --{option}: the catalogue determines it for the model '{options.what}'."
             )
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
-    return number

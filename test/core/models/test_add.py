@@ -155,6 +155,7 @@ def test_a_file_of_no_kind_gets_a_reason_for_each_kind(bench):
         ({"layout": "hand21"}, "no network that is known"),
         ({"task": "hand_keypoints"}, "no network that is known"),
         ({"architecture": "yolox"}, "cannot be used as a YOLOX"),
+        ({"architecture": "yolo"}, "unknown architecture 'yolo'; known are yolox, rtmdet, "),
         ({"size": (128, 128), "layout": "coco17"}, "its input is 64x64 px, not 128x128"),
         ({"layout": "coco17", "settings": {"colour": 3}}, "unknown settings colour"),
     ],

@@ -14,7 +14,7 @@ import cv2
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.models.add.choose import NeedsOptionError, UnknownKindError, choose
-from vitpose_ros.models.add.kinds import Fit, Wanted, Watched, find_fits, joints_of
+from vitpose_ros.models.add.kinds import KINDS, Fit, Wanted, Watched, find_fits, joints_of
 from vitpose_ros.models.add.measure import measure
 from vitpose_ros.models.add.metadata import Metadata, read_metadata
 from vitpose_ros.models.add.picture import sheet
@@ -165,6 +165,12 @@ def _check(store: ModelStore, request: Request) -> None:
         raise ModelError(
             f"there is a model '{request.name}' already; give yours another name. To replace your "
             "own, delete its entry from your catalogue and its folder from the store first."
+        )
+    known = list(dict.fromkeys(kind.architecture for kind in KINDS))
+    if request.architecture not in (None, *known):
+        raise ModelError(
+            f"unknown architecture '{request.architecture}'; known are {', '.join(known)}. A "
+            "ViTPose is a heatmap with --codec udp --pixels imagenet."
         )
     if not path.is_file():
         raise ModelError(f"there is no file {path}.")

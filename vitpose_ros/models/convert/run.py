@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +16,6 @@ from vitpose_ros.models.convert.export import INPUT, OPSET, OUTPUT, compare, exp
 from vitpose_ros.models.convert.huggingface import CONFIG, WEIGHTS, open_huggingface
 from vitpose_ros.models.convert.libraries import NEEDED, versions
 from vitpose_ros.models.convert.original import open_original
-from vitpose_ros.models.convert.ready import open_ready
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.files import (
     NETWORK_NAME,
@@ -87,23 +85,21 @@ def convert_checkpoint(
     layout: str | None = None,
     expert: str | None = None,
     input_size: tuple[int, int] | None = None,
-    score_scale: float | None = None,
     licence: str = "",
     origin: str = "",
     settings: Mapping[str, Any] | None = None,
     judge: Callable[[Path], Mapping[str, Any]] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
-    """Convert a checkpoint outside of the catalogue, or add a ready ONNX file.
+    """Convert a checkpoint outside of the catalogue.
 
     Parameters
     ----------
-    path : a folder with config.json and model.safetensors, a .pth file, or an .onnx file.
+    path : a folder with config.json and model.safetensors, or a .pth file.
     name, folder : the network's name and where to write it.
     layout : its joints; not needed if `expert` determines them.
     expert : one of EXPERTS, if the checkpoint has several.
     input_size : width and height of a .pth file's input, px; by default INPUT_SIZE.
-    score_scale : for an RTMPose, its score for a joint in plain view; by default 1.
     licence, origin, settings : for the manifest.
     judge : called with the path of a checkpoint's network before it is put in place. It raises a
         ModelError to refuse it; what it returns is the manifest's `training`.
@@ -121,10 +117,10 @@ def convert_checkpoint(
         raise ModelError(f"unknown layout '{layout}'; known are {', '.join(LAYOUTS)}.")
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix == ".onnx":
-        _refuse(path, "--expert", expert, "an ONNX file has one head")
-        _refuse(path, "--input", input_size, "the file determines it")
-        return _add_ready(path, name, folder, layout, score_scale, licence, origin, tell)
-    _refuse(path, "--score-scale", score_scale, "a ViTPose needs none")
+        raise ModelError(
+            f"{path} is a network already and needs no conversion; add it with: "
+            f"vitpose_ros models add {path} {name} --layout {layout or 'LAYOUT'}"
+        )
     if suffix == ".pth":
         width, height = input_size or INPUT_SIZE
         tell(f"{name}: reading {path}")
@@ -139,8 +135,8 @@ def convert_checkpoint(
         sources = [_hashed(path / part, str(path / part)) for part in (CONFIG, WEIGHTS)]
     else:
         raise ModelError(
-            f"{path} is not a checkpoint: accepted are a folder with {CONFIG} and {WEIGHTS}, a "
-            ".pth file and an .onnx file."
+            f"{path} is not a checkpoint: accepted are a folder with {CONFIG} and {WEIGHTS}, and "
+            "a .pth file."
         )
     wanted = layout or (EXPERTS[checkpoint.expert] if checkpoint.expert else None)
     if wanted is None:
@@ -241,53 +237,6 @@ def _write(
         return fields if judge is None else {**fields, "training": judge(network)}
 
     manifest = replace(manifest, network={**manifest.network, "opset": OPSET})
-    return _install(folder, manifest, make, tell)
-
-
-def _add_ready(
-    path: Path,
-    name: str,
-    folder: Path,
-    layout: str | None,
-    score_scale: float | None,
-    licence: str,
-    origin: str,
-    tell: Callable[[str], None],
-) -> Manifest:
-    if layout is None:
-        raise ModelError(
-            f"{path} does not say which joints it has; give --layout, one of {', '.join(LAYOUTS)}."
-        )
-    chosen = LAYOUTS[layout]
-    found = open_ready(path, chosen)
-    if found.architecture != "rtmpose":
-        _refuse(path, "--score-scale", score_scale, "a ViTPose needs none")
-    manifest = Manifest(
-        name=name,
-        task="hand_keypoints" if chosen.kind == "hand" else "body_keypoints",
-        layout=layout,
-        joints=len(chosen),
-        **vars(found),
-        parameters=None,
-        licence=licence,
-        licence_url="",
-        origin=origin,
-        files=(),
-        sources=(_hashed(path, str(path)),),
-        date="",
-        settings={} if score_scale is None else {"score_scale": score_scale},
-        network={"expert": None},
-        notes=(
-            "a ready ONNX file, copied unchanged and not compared with a checkpoint",
-            "mean and std are the architecture's usual ones; the file does not contain any",
-        ),
-    )
-
-    def make(work: Path) -> dict[str, Any]:
-        shutil.copyfile(path, work / NETWORK_NAME)
-        open_ready(work / NETWORK_NAME, chosen)  # without the files beside the original
-        return {"versions": versions()}
-
     return _install(folder, manifest, make, tell)
 
 

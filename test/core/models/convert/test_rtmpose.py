@@ -1,11 +1,10 @@
-"""Ready SimCC networks from their file to joints: converted, stored, loaded by name, and run in a
-pipeline. They are small and see brightness, so that every joint's place is known beforehand.
+"""SimCC networks of the user's, from their file to joints: added, stored, loaded by name, and run
+in a pipeline. They are small and see brightness, so that every joint's place is known beforehand.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 
 import numpy as np
@@ -19,7 +18,6 @@ from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.models.manifest import Output, read_manifest
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.store import ModelStore, State
 from vitpose_ros.types import NO_ID, Crop, Frame, JointState, Region, Side
@@ -131,10 +129,13 @@ def store(tmp_path, make_catalogue, make_entry, monkeypatch):
     return ModelStore()
 
 
-def convert(path, name, layout, *words):
-    """`vitpose_ros models convert`, and the store with the model in it."""
-    words = ["models", "convert", str(path), "--name", name, "--layout", layout.name, *words]
-    assert main([*words, "--quiet"]) == 0
+def add(path, name, layout, **settings):
+    """`vitpose_ros models add`, and the store with the model in it."""
+    words = ["models", "add", str(path), name, "--layout", layout.name, "--quiet"]
+    words += ["--picture", str(path.with_suffix(".png"))]
+    for key, value in settings.items():
+        words += ["--setting", f"{key}={value}"]
+    assert main(words) == 0
     return ModelStore()
 
 
@@ -179,9 +180,9 @@ def test_bodies_and_hands_are_where_the_networks_see_them(
     px = 400 / size[1]  # the person's box, as high as 4/3 of its width and 1.25 times larger
     bins = moves(standing(person, layout), DOT, px)
     body = simcc(tmp_path / "body.onnx", bins, size, height=height)
-    convert(body, "my-body", layout, *(["--score-scale", str(height)] if height != 1 else []))
+    add(body, "my-body", layout, score_scale=height)
     hand = simcc(tmp_path / "hand.onnx", HAND_BINS, (256, 256), GREEN, swap=True)
-    store = convert(hand, "my-hand", HAND21)
+    store = add(hand, "my-hand", HAND21, score_scale=1.0, turned="false")
     models = Models("no-hand", "my-hand", "one-person", "my-body")
     pipeline = load_pipeline(store, models, view="third_person", threads=1)
     assert {"my-hand", "my-body"} <= set(pipeline.models)
@@ -207,9 +208,10 @@ def test_bodies_and_hands_are_where_the_networks_see_them(
 
 def test_scores_of_high_curves_are_cut_at_1_without_their_scale(store, person, tmp_path):
     bins = moves(standing(person, COCO17), DOT, 400 / 256)
-    convert(simcc(tmp_path / "b.onnx", bins, (192, 256), height=10.0), "my-body", COCO17)
+    body = simcc(tmp_path / "b.onnx", bins, (192, 256), height=10.0)
+    add(body, "my-body", COCO17, score_scale=1.0)
     hand = simcc(tmp_path / "h.onnx", HAND_BINS, (256, 256), GREEN, height=0.5)
-    store = convert(hand, "my-hand", HAND21, "--score-scale", "0.5")
+    store = add(hand, "my-hand", HAND21, score_scale=0.5, turned="false")
     models = Models("no-hand", "my-hand", "one-person", "my-body")
     dim = (image() * np.array([1, 1, 0.2])).astype(np.uint8)  # red at a fifth
     found, hand = load_pipeline(store, models, view="third_person")(Frame(dim)).instances
@@ -221,46 +223,30 @@ def test_scores_of_high_curves_are_cut_at_1_without_their_scale(store, person, t
     ("name", "size"),
     [("hand21", (256, 256)), ("coco17", (192, 256)), ("coco_wholebody133", (288, 384))],
 )
-def test_the_manifest_of_a_simcc_network_says_what_it_is(name, size, store, tmp_path):
+def test_the_entry_of_a_simcc_network_says_what_it_is(name, size, store, tmp_path):
     layout = get_layout(name)
     path = simcc(tmp_path / "net.onnx", np.zeros((len(layout), 2), int), size)
-    store = convert(path, "mine", layout, "--licence", "MIT")
-    folder = store.root / "mine"
-    assert (folder / "model.onnx").read_bytes() == path.read_bytes()
-    manifest = read_manifest(folder)
-    assert manifest.architecture == "rtmpose"
-    assert manifest.task == ("hand_keypoints" if name == "hand21" else "body_keypoints")
-    assert (manifest.input_name, manifest.input_width, manifest.input_height) == ("image", *size)
-    assert manifest.outputs == (
-        Output("simcc_x", (len(layout), 2 * size[0])),
-        Output("simcc_y", (len(layout), 2 * size[1])),
-    )
-    assert np.multiply(manifest.mean, 255) == pytest.approx([123.675, 116.28, 103.53])
-    assert np.multiply(manifest.std, 255) == pytest.approx([58.395, 57.12, 57.375])
-    assert "output_width" not in json.loads((folder / "model.json").read_text())
-    assert store.verify("mine").state is State.CONVERTED
+    store = add(path, "mine", layout)
+    entry = store.catalogue.get("mine")
+    assert store.get("mine").path.read_bytes() == path.read_bytes()
+    assert entry.architecture == "rtmpose"
+    assert entry.task == ("hand_keypoints" if name == "hand21" else "body_keypoints")
+    assert (entry.input_width, entry.input_height) == size
+    assert store.verify("mine").state is State.VERIFIED
 
 
-def test_curves_with_other_names_are_taken_in_their_order(tmp_path):
+def test_curves_with_other_names_are_taken_in_their_order(store, tmp_path, capsys):
     path = simcc(tmp_path / "a.onnx", HAND_BINS, (192, 256), names=("first", "second"))
-    found = convert_checkpoint(path, "a", tmp_path / "a", layout="hand21")
-    assert [output.name for output in found.outputs] == ["first", "second"]
+    assert add(path, "a", HAND21).catalogue.get("a").architecture == "rtmpose"
     path = simcc(tmp_path / "b.onnx", HAND_BINS, (192, 256), names=("first", "second"), swap=True)
-    with pytest.raises(ModelError, match=r"is neither .*outputs \(2, 21, 512\) and \(2, 21, 384\)"):
-        convert_checkpoint(path, "b", tmp_path / "b", layout="hand21")
+    assert main(["models", "add", str(path), "b", "--layout", "hand21", "--quiet"]) == 1
+    assert "expected (N, 21, 384), (N, 21, 512)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("settings", "layout", "complaint"),
-    [
-        ({}, "coco17", "has 21 joints, but the layout 'coco17' has 17"),
-        ({"height": np.nan}, "hand21", "gives values that are not finite"),
-    ],
-)
-def test_a_simcc_network_that_is_not_the_layouts_is_refused(settings, layout, complaint, tmp_path):
-    path = simcc(tmp_path / "net.onnx", HAND_BINS, (256, 256), **settings)
-    with pytest.raises(ModelError, match=complaint):
-        convert_checkpoint(path, "mine", tmp_path / "mine", layout=layout)
+def test_a_network_needs_no_conversion(tmp_path):
+    path = simcc(tmp_path / "net.onnx", HAND_BINS, (256, 256))
+    with pytest.raises(ModelError, match=r"models add .*net\.onnx mine --layout hand21"):
+        convert_checkpoint(path, "mine", tmp_path / "mine", layout="hand21")
     assert not list((tmp_path / "mine").glob("model*"))
 
 
