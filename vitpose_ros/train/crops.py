@@ -138,7 +138,7 @@ class CropMaker:
             region = own if errors is NONE else jittered(own, rng, errors)
         matrix, xy = to_crop(region, self._size, uv)
         image = self._warp(row, matrix)
-        scale = self._size[0] / region.width
+        scale = (self._size[0] - 1) / region.width
         if disturbed and rng.random() < 0.5:
             image, xy, std_px = mirrored(image, xy, std_px, self._order)
         if disturbed:

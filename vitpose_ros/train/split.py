@@ -8,6 +8,7 @@ one recording that are never seen together, else its end.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -72,20 +73,20 @@ def split(labels: Labels, seed: int) -> Split:
 def _by(labels: Labels, units: Sequence[object], by: str, seed: int) -> Split:
     """Random whole units for validation: at least one, and about SHARE of the labels."""
     rng = np.random.default_rng((seed, 15))
-    names = list(dict.fromkeys(units))
+    sizes = Counter(units)
+    names = list(sizes)
     if len(names) < 2:
         raise _few(labels)
     wanted = SHARE * len(units)
     held: set[object] = set()
     count = 0
-    for i in rng.permutation(len(names))[: len(names) - 1]:
-        size = units.count(names[i]) if len(names) < 1000 else 1
-        if held and count + size / 2 > wanted:
-            continue
-        held.add(names[i])
-        count += size
-        if count >= wanted:
-            break
+    for i in rng.permutation(len(names)):
+        size = sizes[names[i]]
+        if count + size / 2 <= wanted:
+            held.add(names[i])
+            count += size
+    if not held:  # all are large
+        held = {min(names, key=lambda name: sizes[name])}
     chosen = np.array([unit in held for unit in units])
     return Split(_part(labels, ~chosen), _part(labels, chosen), by)
 

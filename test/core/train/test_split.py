@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from vitpose_ros.layouts import LAYOUTS
 from vitpose_ros.train.errors import TrainError
-from vitpose_ros.train.labels import read_labels
+from vitpose_ros.train.labels import Label, LabelFile, LabelledImage, Labels, read_labels
 from vitpose_ros.train.split import GAP_NS, SHARE, split
 
 S = 1_000_000_000
@@ -32,6 +36,22 @@ def test_several_recordings_are_divided_whole(made, tmp_path, seed):
     files = [{image.file for image in part.images} for part in (parts.train, parts.validation)]
     assert not files[0] & files[1] and files[0] | files[1] == set(range(6))
     assert 1 <= len(parts.validation.labels) <= len(labels.labels) / 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_two_recordings_the_smaller_one_is_held_out(made, tmp_path, seed):
+    made("data/long", count=12), made("data/short", count=5)
+    parts = divided(read_labels([tmp_path / "data"]), seed)
+    assert len(parts.validation.labels) == 5
+
+
+def test_of_many_recordings_about_as_many_labels_are_held_out_as_of_few():
+    images = tuple(LabelledImage(i // 3, f"{i}.png", (9, 9), 0, ()) for i in range(3600))
+    files = tuple(LabelFile(Path(str(i)), Path(), "") for i in range(1200))
+    joints = np.zeros((21, 2))
+    labels = tuple(Label(i, joints, joints[:, 0], (0, 0, 9, 9), 81.0) for i in range(3600))
+    parts = divided(Labels(LAYOUTS["hand21"], files, images, labels, False))
+    assert len(parts.validation.labels) == pytest.approx(SHARE * 3600, abs=3)
 
 
 def test_the_same_seed_divides_in_the_same_way_and_another_one_does_not(made):
