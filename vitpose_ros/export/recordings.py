@@ -12,10 +12,11 @@ from typing import Any
 
 from vitpose_ros.offline.bag import Bag, ImageSettings
 from vitpose_ros.offline.errors import OfflineError, UsageError
-from vitpose_ros.offline.items import BAG, MANIFEST, Item, find_items, kind_of
+from vitpose_ros.offline.items import MANIFEST, Item, find_items
 from vitpose_ros.offline.opening import open_source
-from vitpose_ros.offline.read_skeletons import BAG_NAME
 from vitpose_ros.offline.source import Source
+from vitpose_ros.quality.recording import NoImages, find_recording
+from vitpose_ros.quality.report import find_annotated
 
 
 @dataclass(frozen=True)
@@ -76,40 +77,22 @@ def find_recordings(inputs: Sequence[Path], recordings: Sequence[Path]) -> list[
     UsageError : an input does not exist or has nothing annotated, or the images of one of them are
         not found.
     """
-    found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for given in inputs:
-        path = Path(os.path.abspath(given))
-        if not path.is_dir():
-            raise UsageError(f"{given} is no folder that annotate wrote")
-        below = _annotated(path)
-        if not below:
-            raise UsageError(
-                f"{given} has nothing annotated in it: run `vitpose_ros annotate RECORDINGS -o "
-                f"{given}` first"
-            )
-        for folder in below:
-            name = folder.name if folder == path else folder.relative_to(path).as_posix()
-            if name in found and found[name][0] != folder:
+    given = [item for one in recordings for item in find_items([one], Path(os.devnull))]
+    found: dict[str, Recording] = {}
+    for folder in inputs:
+        for one in find_annotated(folder):
+            name, about = one.shown, _about(one.folder)
+            if name in found and found[name].folder != one.folder:
                 raise UsageError(
-                    f"{found[name][0]} and {folder} have the same name: give the folder above them"
+                    f"{found[name].folder} and {one.folder} have the same name: give the folder "
+                    "above them"
                 )
-            found[name] = folder, _about(folder)
-    known: dict[str, list[Item]] = {}
-    for given in recordings:
-        for item in find_items([given], Path(os.devnull)):
-            known.setdefault(item.path.name, []).append(item)
-    return [
-        Recording(folder, replace(_images(folder, about, known), name=name), about)
-        for name, (folder, about) in sorted(found.items())
-    ]
-
-
-def _annotated(folder: Path) -> list[Path]:
-    """The folder, or those below it, that annotate finished."""
-    if (folder / MANIFEST).is_file():
-        return [folder]
-    below = (one for one in sorted(folder.iterdir()) if one.is_dir())
-    return [path for one in below if not one.name.startswith(".") for path in _annotated(one)]
+            try:
+                item = find_recording(about, one.folder, given, name)
+            except NoImages as error:
+                raise UsageError(f"{one.folder}: {error}") from error
+            found[name] = Recording(one.folder, replace(item, name=name), about)
+    return [found[name] for name in sorted(found)]
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -128,31 +111,6 @@ def _about(folder: Path) -> dict[str, Any]:
             "episode"
         )
     return about
-
-
-def _images(folder: Path, about: dict[str, Any], known: dict[str, list[Item]]) -> Item:
-    """Where the images of an annotation are."""
-    if about["settings"]["with_input"]:
-        return Item(folder / BAG_NAME, folder.name, BAG)
-    name, then = about["input"]["name"], Path(about["input"].get("path", ""))
-    candidates = list(known.get(name, []))
-    if then.is_absolute() and then.exists() and (kind := kind_of(then)):
-        candidates.append(Item(then, folder.name, kind))
-    for item in candidates:
-        if item.look() == about["input"]["files"]:
-            return item
-    for item in candidates:  # copied, so that times of change differ
-        if item.digest() == about["input"]["sha256"]:
-            return item
-    if candidates:
-        raise UsageError(
-            f"{candidates[0].path} is not the recording from which {folder} was made: it changed, "
-            "or another one has its name. Annotate it again"
-        )
-    raise UsageError(
-        f"the recording '{name}', from which {folder} was made, is not where it was ({then}): name "
-        "the folder in which it is now with --recordings"
-    )
 
 
 def source_error(recording: Recording, detail: str) -> OfflineError:

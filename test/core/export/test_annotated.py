@@ -57,3 +57,21 @@ def test_a_dataset_has_the_joints_that_annotate_found(
     assert compared > 100
     width = info(tmp_path / "dataset")["features"]["observation.images.camera"]["shape"][1]
     assert width == 320
+
+
+def test_hands_of_a_given_size_are_exported_in_metres(make_bag, rendered, tmp_path, capsys):
+    h5py = pytest.importorskip("h5py")
+    bag = make_bag(tmp_path / "take", {"/camera/image_raw": ("raw", "bgr8", rendered)})
+    annotated, words = str(tmp_path / "annotated"), ["--task", "reach", "-o"]
+    assert main(["annotate", str(bag), "-o", annotated, "-p", "hand_size:=0.185"]) == 0
+    assert main(["export", "lerobot", annotated, *words, str(tmp_path / "dataset")]) == 0
+    data = table(tmp_path / "dataset")
+    valid = data["valid.hand_right"]
+    points = data["observation.hand_right"].reshape(-1, 21, 3)
+    assert valid.mean() > 0.5 and (points[valid][:, 2] > 0.1).all()
+    assert main(["export", "egodex", annotated, *words, str(tmp_path / "egodex")]) == 0
+    with h5py.File(tmp_path / "egodex" / "0.hdf5") as file:
+        wrist = file["transforms/rightHand"][:, :3, 3]
+        seen = file["confidences/rightHand"][:] > 0
+    np.testing.assert_allclose(wrist[seen], points[seen, 0], atol=1e-6)
+    assert seen.any(), capsys.readouterr()

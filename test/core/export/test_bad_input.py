@@ -83,9 +83,9 @@ def stale_report(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "words", "said"),
     [
-        (no_recording, [], "is not where it was"),
-        (another_recording, [], "is not the recording from which"),
-        (no_annotation, [], "has nothing annotated in it"),
+        (no_recording, [], "is no longer there: name its new place by --recordings"),
+        (another_recording, [], "is not what was annotated: its files differ"),
+        (no_annotation, [], "has no annotated recording in it"),
         (photographs, [], "was annotated with --static"),
         (broken_annotation, [], "annotate the recording again"),
         (None, ["--fps", "0"], "expected 1 to 1000 frames per second"),
@@ -96,7 +96,7 @@ def stale_report(tmp_path):
         (None, ["--skip-rejected"], "has no quality.json: run `vitpose_ros report`"),
         (stale_report, ["--skip-rejected"], "is of an earlier annotation"),
         (None, ["--recordings", "{empty}"], "has no bag, video or image in it"),
-        (no_recording, ["--recordings", "{other}"], "the folder in which it is now"),
+        (no_recording, ["--recordings", "{other}"], "name its new place by --recordings"),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
