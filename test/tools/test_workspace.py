@@ -170,6 +170,8 @@ def workspace_beside(tmp_path: Path, text: str):
     return Workspace(tmp_path, {"PATH": os.environ["PATH"]})
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_an_environment_beside_it_is_made_once_and_again_when_its_requirements_change(tmp_path):
     import beside
 

@@ -87,12 +87,14 @@ class Outcome:
     dropped : why others were not.
     known : how many the dataset had before.
     notes : sentences about the recording.
+    error : why it was given up, with episodes missing; "" if it was not.
     """
 
     episodes: list[Episode]
     dropped: list[str]
     known: int = 0
     notes: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class Export:
                     )
                 topics = read_topics(bag, self.topics)
             outcome = Outcome([], [], notes=tuple(recorded.notes))
+            accepted: list[Episode] = []
             hands = hands_over_time(images)
             marks = recording.about.get("episodes") or [[stamps[0], stamps[-1]]]
             unwanted = self.rejected.get(recording.folder, {})
@@ -169,8 +172,11 @@ class Export:
                     which = f", episode {number} of {len(marks)}" if len(marks) > 1 else ""
                     outcome.dropped.append(f"{recording.item.name}{which}: {error}")
                     continue
-                outcome.episodes.append(episode)
-            _write(recording, source, stamps, outcome.episodes, sink, tell)
+                accepted.append(episode)
+            try:
+                _write(recording, source, stamps, accepted, sink, tell, outcome.episodes)
+            except OfflineError as error:
+                outcome.error = str(error)
         return outcome
 
 
@@ -218,8 +224,9 @@ def _write(
     episodes: Sequence[Episode],
     sink: Sink,
     tell: Callable[[int, int | None], None],
+    done: list[Episode],
 ) -> None:
-    """Read the images once, and give the sink those that it needs."""
+    """Read the images once, and give the sink those that it needs; `done` gets what is complete."""
     uses = _uses(episodes)
     use = next(uses, None)
     if use is None:
@@ -236,6 +243,7 @@ def _write(
                 sink.image(shot.frame.image, number == 0)
                 if number == len(episode.frames) - 1:
                     sink.end(episode, camera)
+                    done.append(episode)
                 use = next(uses, None)
             tell(index + 1, last)
             if use is None:

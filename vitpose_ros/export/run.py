@@ -128,14 +128,13 @@ def run(
         except UsageError:
             raise
         except OfflineError as error:
-            text = f"{recording.item.name}: {error}"
-            summary.failed.append(text)
-            watcher.finished(recording.item, str(error), failed=True)
-            continue
+            outcome = Outcome([], [], error=str(error))
         summary.episodes += [Figures.of(one, metric) for one in outcome.episodes]
         summary.dropped += outcome.dropped
         summary.known += outcome.known
-        watcher.finished(recording.item, _text(outcome), failed=False)
+        if outcome.error:
+            summary.failed.append(f"{recording.item.name}: {outcome.error}")
+        watcher.finished(recording.item, _text(outcome), failed=bool(outcome.error))
     return summary
 
 
@@ -144,6 +143,11 @@ def _telling(watcher: Watcher, item: Item) -> Callable[[int, int | None], None]:
 
 
 def _text(outcome: Outcome) -> str:
+    if outcome.error:
+        written = len(outcome.episodes)
+        return (
+            f"{outcome.error}; {written} episodes were written before" if written else outcome.error
+        )
     parts = [f"{len(outcome.episodes)} episodes"]
     if outcome.known:
         parts.append(f"{outcome.known} known before")

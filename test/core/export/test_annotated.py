@@ -17,6 +17,8 @@ from vitpose_ros.types import Side
 from .conftest import FIRST_NS, PERIOD_NS
 from .test_lerobot import info, table
 
+pytestmark = pytest.mark.timeout(180)  # networks are loaded several times
+
 
 @pytest.fixture(scope="module")
 def rendered():

@@ -10,7 +10,7 @@ import pytest
 from vitpose_ros.types import Side
 
 from .conftest import FIRST_NS, PERIOD_NS, Take
-from .test_lerobot import info
+from .test_lerobot import episodes, frames, info
 
 BACK = [FIRST_NS + i * PERIOD_NS for i in (0, 1, 2, 100, 101, 40, 41, 42)]
 
@@ -151,3 +151,26 @@ def test_an_annotation_with_other_images_is_noticed(write, export, tmp_path):
     shutil.rmtree(annotated)
     code, said, _ = export()
     assert code == 1 and "does not give the images that were annotated" in said
+
+
+def test_what_was_complete_before_a_recording_failed_is_kept_and_counted(write, export, tmp_path):
+    stamps = Take().stamps_ns
+    marks = [(stamps[0], stamps[4]), (stamps[6], None)]
+    write(Take(marks=marks), "take")
+    changed = Take(stamps_ns=[*stamps[:8], *(stamp + 1 for stamp in stamps[8:])])
+    _, other = write(changed, "other")
+    shutil.rmtree(tmp_path / "annotated" / "take" / "skeletons")
+    (other / "skeletons").rename(tmp_path / "annotated" / "take" / "skeletons")
+    shutil.rmtree(other)
+    later = [stamp + 10**12 for stamp in stamps]
+    write(Take(stamps_ns=later), "take2")
+    code, said, out = export()
+    assert code == 1 and "image 9 has another stamp" in said
+    assert "1 episodes were written before" in said and "2 episodes, 17 frames" in said
+    assert info(out)["total_episodes"] == 2 and info(out)["total_frames"] == 17
+    shown = [number for _, number in frames(next(out.glob("videos/*/*/*.mp4")))]
+    rows = episodes(out)
+    key = "videos/observation.images.camera/from_timestamp"
+    begins = [round(row[key] * 30) for row in rows]
+    assert shown[begins[0] : begins[0] + 5] == list(range(5))
+    assert shown[begins[1] : begins[1] + 12] == list(range(12))
