@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from dataclasses import dataclass
 
@@ -135,14 +136,14 @@ def changes(hands: Hands, images: Images) -> tuple[list[Change], list[Change]]:
     rows = hands.pick(hands.measured & (hands.track != NO_ID))
     sides: list[Change] = []
     ids: list[Change] = []
-    tracks = {int(track): np.flatnonzero(rows.track == track) for track in np.unique(rows.track)}
-    for track, own in tracks.items():
+    tracks = _by_track(rows)
+    for own in tracks:
         told = own[rows.side[own] != Side.UNKNOWN]
         for a, b in itertools.pairwise(told):
             if rows.side[a] != rows.side[b]:
-                sides.append(_change(rows, int(a), int(b), track))
-    for a, b in _continued(rows, images, list(tracks.values())):
-        change = _change(rows, a, b, int(rows.track[a]))
+                sides.append(_change(rows, int(a), int(b)))
+    for a, b in _continued(rows, images, tracks):
+        change = _change(rows, a, b)
         known = Side.UNKNOWN not in (change.side, change.new_side)
         (sides if known and change.side != change.new_side else ids).append(change)
     return sorted(sides, key=_when), sorted(ids, key=_when)
@@ -152,10 +153,17 @@ def _when(change: Change) -> int:
     return change.image
 
 
-def _change(rows: Hands, a: int, b: int, track: int) -> Change:
+def _by_track(rows: Hands) -> list[Indices]:
+    """The rows of each track, in the order of the images."""
+    order = np.argsort(rows.track, kind="stable")
+    starts = np.flatnonzero(np.diff(rows.track[order])) + 1
+    return np.split(order, starts) if len(rows) else []
+
+
+def _change(rows: Hands, a: int, b: int) -> Change:
     return Change(
         int(rows.image[b]),
-        track,
+        int(rows.track[a]),
         Side(int(rows.side[a])),
         int(rows.track[b]),
         Side(int(rows.side[b])),
@@ -166,12 +174,13 @@ def _continued(rows: Hands, images: Images, tracks: list[Indices]) -> list[tuple
     """(last row, first row) of tracks that are one hand, the nearest in time first."""
     time_s, restarts = images.time_s, np.cumsum(images.reset)
     pairs = []
-    begins = sorted(((int(own[0]), index) for index, own in enumerate(tracks)))
-    for index, own in enumerate(tracks):
+    begins = sorted(int(own[0]) for own in tracks)
+    for own in tracks:
         last = int(own[-1])
-        for first, other in begins:
-            if other == index or rows.image[first] <= rows.image[last]:
-                continue
+        # Rows are in the order of their images.
+        next_image = int(np.searchsorted(rows.image, rows.image[last], side="right"))
+        for number in range(bisect.bisect_left(begins, next_image), len(begins)):
+            first = begins[number]
             dt_s = float(time_s[rows.image[first]] - time_s[rows.image[last]])
             if dt_s > SAME_HAND_S:
                 break
@@ -183,11 +192,13 @@ def _continued(rows: Hands, images: Images, tracks: list[Indices]) -> list[tuple
             reach = min(HAND_REACH + HAND_SPEED * dt_s, HAND_FARTHEST) * palm
             if known.size and np.median(known) <= reach:
                 pairs.append((dt_s, last, first))
-    taken: set[int] = set()
+    continued: set[int] = set()
+    continuing: set[int] = set()
     result = []
     for _, last, first in sorted(pairs):
-        if last not in taken and first not in taken:
-            taken |= {last, first}
+        if last not in continued and first not in continuing:
+            continued.add(last)
+            continuing.add(first)
             result.append((last, first))
     return result
 
@@ -228,10 +239,9 @@ def bones(hands: Hands) -> Bones | None:
         if len(rows) == 0 or known.mean() < 0.5:
             continue
         spreads, weights = [], []
-        for track in np.unique(rows.track[known]):
-            own = known & (rows.track == track)
-            spreads.append(_spread(points[own]))
-            weights.append(int(own.sum()))
+        for own in _by_track(rows.pick(known)):
+            spreads.append(_spread(points[known][own]))
+            weights.append(len(own))
         each = _weighted(np.array(spreads), np.array(weights, float))
         if np.isnan(each).all():
             continue

@@ -226,6 +226,13 @@ def test_a_new_track_where_the_hand_was_is_a_change_of_side_or_identity(side, ga
     assert (found["side_changes"]["count"], found["id_changes"]["count"]) == (sides, ids)
 
 
+def test_a_track_of_one_image_is_two_changes_of_identity():
+    images = changed(take(), Side.RIGHT, [100], lambda one: with_id(one, 7))
+    images = changed(images, Side.RIGHT, range(101, 300), lambda one: with_id(one, 8))
+    events = figures(images)["id_changes"]["listed"]
+    assert [(one["from"]["track_id"], one["to"]["track_id"]) for one in events] == [(2, 7), (7, 8)]
+
+
 def test_a_restart_of_tracking_changes_no_identity_and_is_counted():
     images = [
         replace(
