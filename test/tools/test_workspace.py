@@ -175,6 +175,7 @@ def workspace_beside(tmp_path: Path, text: str):
 def test_an_environment_beside_it_is_made_once_and_again_when_its_requirements_change(tmp_path):
     import beside
 
+    pytest.importorskip("ensurepip", reason="this Python cannot make environments")
     workspace = workspace_beside(tmp_path, "# nothing\n")
     python = beside.prepare(workspace, "other")
     assert python == tmp_path / ".workspace" / "beside" / "other" / "bin" / "python"

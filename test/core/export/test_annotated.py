@@ -61,6 +61,24 @@ def test_a_dataset_has_the_joints_that_annotate_found(
     assert width == 320
 
 
+def test_of_several_cameras_the_one_that_was_annotated_is_exported(
+    make_bag, rendered, tmp_path, capsys
+):
+    small = [(stamp + 1, image[:120, :160].copy()) for stamp, image in rendered]
+    topics = {
+        "/wrist/image_raw": ("raw", "bgr8", small),
+        "/head/image_raw/compressed": ("compressed", "", rendered),
+    }
+    bag = make_bag(tmp_path / "take", topics)
+    annotated = str(tmp_path / "annotated")
+    assert main(["annotate", str(bag), "-o", annotated, "--topic", "/head/image_raw"]) == 0
+    words = ["export", "lerobot", annotated, "-o", str(tmp_path / "dataset"), "--units", "px"]
+    assert main([*words, "--task", "reach", "--camera", "head"]) == 0, capsys.readouterr()
+    assert table(tmp_path / "dataset")["stamp_ns"].tolist() == [stamp for stamp, _ in rendered]
+    shape = info(tmp_path / "dataset")["features"]["observation.images.head"]["shape"]
+    assert shape == [240, 320, 3]
+
+
 def test_hands_of_a_given_size_are_exported_in_metres(make_bag, rendered, tmp_path, capsys):
     h5py = pytest.importorskip("h5py")
     bag = make_bag(tmp_path / "take", {"/camera/image_raw": ("raw", "bgr8", rendered)})
