@@ -24,8 +24,8 @@ class HandSettings:
         exchanged, and x in metres (xyz, shape_xyz) changes sign, so that a left hand has the shape
         of a left hand in the camera's own frame. Pixels stay those of the image.
     search : look for small hands in tiles of the image while fewer than max_hands are in view.
-    search_tiles_per_frame : tiles per image, 1 .. 16. While a hand is followed, and in third
-        person, tiles and the whole image take turns. In static mode every tile is used.
+    search_tiles_per_frame : tiles per image, 1 .. 16. While a hand is followed, tiles and the whole
+        image take turns. In static mode every tile is used.
     static : each image stands alone: no tracking, no use of stamps, no identity. Not with the view
         "auto", which decides from earlier images.
 

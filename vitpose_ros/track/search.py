@@ -9,7 +9,7 @@ surroundings. A window larger than the image shows such a hand with a border.
 
 The detector takes most of an image's time. While a hand is followed and none was just lost, the
 whole image and the windows take turns: the search for a hand that may not be there costs half. In
-third person they always do, and at intervals: `tracker.LOOK_S`.
+third person the detector looks at intervals: `tracker.LOOK_S`.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class TileSearch:
         width, height : of the image, px.
         count : the most windows besides the whole image.
         stamp_ns : the image's time.
-        followed : whether a hand is followed, or the view is that of a third person: then the whole
-            image and the windows take turns, unless a hand of no body was just lost.
+        followed : whether a hand is followed: then the whole image and the windows take turns,
+            unless a hand of no body was just lost.
         """
         self._lost = [one for one in self._lost if stamp_ns - one.stamp_ns <= LOST_SEARCH_S * 1e9]
         whole, in_turn = letterbox_region(width, height), followed and not self._lost

@@ -77,8 +77,8 @@ class Tracker:
             check = probe or self._bodies.check_is_due()
         look = self._look_is_due(stamp_ns)
         windows: tuple[Region, ...] = ()
-        if egocentric or look:  # at that interval, the windows take turns in any case
-            windows = self._windows(frame, hands, followed or not egocentric)
+        if egocentric or look:
+            windows = self._windows(frame, hands, followed)
         return FramePlan(
             view=view,
             hands=hands,
