@@ -34,6 +34,10 @@ from vitpose_ros.models.catalogue import TASKS, Entry, Licence, ModelFile
 Size = tuple[int, int]
 Make = Callable[[Engine, Entry], Any]
 
+INPUT = "--input WIDTHxHEIGHT"
+NO_SIZE = f"it does not tell the size of its input: give {INPUT}"
+"""The reason against kinds without a usual size."""
+
 _ANY_LAYOUT = 400
 """Networks with up to this number of joints are recognised without a layout, for the message."""
 
@@ -62,6 +66,11 @@ class Kind:
     layouts: tuple[Layout | None, ...] = (None,)
     trials: tuple[Mapping[str, Any], ...] = ({},)
     usual_size: Size | None = None
+
+    @property
+    def what(self) -> str:
+        """Its architecture and task, for people."""
+        return f"{self.architecture} ({self.task})"
 
     @property
     def option(self) -> str:
@@ -286,16 +295,14 @@ def joints_of(engine: Engine, name: str, wanted: Wanted) -> dict[Kind, int]:
 def _fit(kind: Kind, engine: Engine, name: str, layout: Layout | None, wanted: Wanted) -> Fit | str:
     """The network as this kind, or why it is not one."""
     lifting = kind.task == "body_lifting"
-    own = None if lifting else _own_size(engine)
+    own = None if lifting else own_size(engine)
     size, source = own, "of the file"
     if size is None and not lifting:
         size, source = wanted.size, wanted.size_from
     if size is None and kind.usual_size is not None:
         size, source = _usual(kind, engine), "the usual one, since the file takes any"
     if size is None and not lifting:
-        return "it does not tell the size of its input: give --input WIDTHxHEIGHT"
-    if own is not None and wanted.size is not None and wanted.size != own:
-        return f"its input is {own[0]}x{own[1]} px, not {wanted.size[0]}x{wanted.size[1]}"
+        return NO_SIZE
     reason = ""
     for trial in kind.trials:
         entry = Entry(
@@ -325,7 +332,7 @@ def _usual(kind: Kind, engine: Engine) -> Size | None:
     return (256, 256) if kind.architecture == "onestage" and last else kind.usual_size
 
 
-def _own_size(engine: Engine) -> Size | None:
+def own_size(engine: Engine) -> Size | None:
     """(width, height) of the only image input, if the file tells it."""
     images = [spec for spec in engine.inputs if len(spec.shape) == 4 and 3 in spec.shape[1::2]]
     if len(images) != 1:

@@ -14,7 +14,17 @@ import cv2
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.models.add.choose import NeedsOptionError, UnknownKindError, choose
-from vitpose_ros.models.add.kinds import KINDS, Fit, Wanted, Watched, find_fits, joints_of
+from vitpose_ros.models.add.kinds import (
+    INPUT,
+    KINDS,
+    NO_SIZE,
+    Fit,
+    Wanted,
+    Watched,
+    find_fits,
+    joints_of,
+    own_size,
+)
 from vitpose_ros.models.add.measure import measure
 from vitpose_ros.models.add.metadata import Metadata, read_metadata
 from vitpose_ros.models.add.picture import sheet
@@ -32,6 +42,8 @@ OWN = "given"
 """Where a setting comes from that the user gave."""
 
 _FROM_FILE = "from the file's metadata"
+
+_FEW = 4  # kinds whose reasons are all told
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,11 @@ def add_model(
         raise ModelError(
             f"{request.path} is made for a batch of {batches.pop()}. Export it for a batch of 1, "
             "or for any."
+        )
+    size = own_size(engine)
+    if size is not None and request.size not in (None, size):
+        raise ModelError(
+            f"{request.path} has an input of {size[0]}x{size[1]} px; leave {INPUT} out."
         )
     metadata = read_metadata(request.path)
     wanted, given = _wanted(request, metadata, tell)
@@ -226,8 +243,28 @@ def _of_no_kind(
                 f"{head} Its shapes fit {counts}, but no layout has that number. Layouts are data: "
                 "add one to vitpose_ros/layouts.py."
             )
-    lines = [f"- no {kind.title.partition(' ')[2]}: {why}" for kind, why in reasons.items()]
-    return "\n".join([head, "Why it is not:", *lines])
+    if any(why == NO_SIZE for why in reasons.values()) and len(engine.inputs) == 1:
+        return f"{head} It takes images of any size: give the one it was trained for with {INPUT}."
+    for given, relaxed in (
+        ("the settings given", replace(wanted, settings={}) if wanted.settings else None),
+        (f"the layout {wanted.layout}", replace(wanted, layout=None) if wanted.layout else None),
+        ("--task and --architecture", replace(wanted, task=None, architecture=None)),
+    ):
+        others = [] if relaxed is None else find_fits(engine, request.name, relaxed).found
+        if others:
+            fitting = ", ".join(
+                dict.fromkeys(
+                    f"{fit.kind.what}" + (f" {fit.entry.layout.name}" if fit.entry.layout else "")
+                    for fit in others
+                )
+            )
+            why = next((reasons[fit.kind] for fit in others if fit.kind in reasons), "")
+            return f"{head} Without {given}, it fits {fitting}. {why}".rstrip()
+    if len(reasons) <= _FEW:
+        return "\n".join([head, *(f"- no {kind.what}: {why}" for kind, why in reasons.items())])
+    known = dict.fromkeys(f"- {kind.architecture}: {kind.signature}" for kind in reasons)
+    hint = "--architecture NAME says why it is not the one that you expect. Known are, by NAME:"
+    return "\n".join([head, hint, *known])
 
 
 def _described(entry: Entry, request: Request, metadata: Metadata) -> Entry:
