@@ -110,8 +110,10 @@ def spots(
     return save(path, nodes, shape, {"heatmaps": out}, weights)
 
 
-def detector(form: str, classes: int = 1, size: int = 64) -> dict[str, np.ndarray]:
-    """The outputs of a detector that finds one box, from (16, 8) to (48, 56), of its first class
+def detector(
+    form: str, classes: int = 1, size: int = 64, found: int = 0
+) -> dict[str, np.ndarray]:
+    """The outputs of a detector that finds one box, from (16, 8) to (48, 56), of the class `found`
     with a score of 0.9.
     """
     logit = np.log(0.9 / 0.1)
@@ -119,7 +121,8 @@ def detector(form: str, classes: int = 1, size: int = 64) -> dict[str, np.ndarra
         rows = np.zeros((1, 84, 5 + classes))
         cell = 3 * 8 + 3  # of stride 8: its corner is (24, 24)
         rows[0, :, 2:4] = 0.1
-        rows[0, cell] = [1.0, 1.0, np.log(4.0), np.log(6.0), 1.0, 0.9, *[0.0] * (classes - 1)]
+        rows[0, cell, :5] = 1.0, 1.0, np.log(4.0), np.log(6.0), 1.0
+        rows[0, cell, 5 + found] = 0.9
         return {"output": rows}
     if form == "rtmdet":
         maps = {}
@@ -128,15 +131,15 @@ def detector(form: str, classes: int = 1, size: int = 64) -> dict[str, np.ndarra
             one = np.full((1, side, side, classes + 4), 1.0)
             one[..., :classes] = -9.0
             if stride == 16:
-                one[0, 2, 2, 0], one[0, 2, 2, classes:] = logit, (16, 24, 16, 24)
+                one[0, 2, 2, found], one[0, 2, 2, classes:] = logit, (16, 24, 16, 24)
             maps[f"out_{stride}"] = one
         return maps
     if form == "detr":
         boxes, logits = np.full((1, 20, 4), 0.1), np.full((1, 20, classes), -9.0)
-        boxes[0, 3], logits[0, 3, 0] = (0.5, 0.5, 0.5, 0.75), logit
+        boxes[0, 3], logits[0, 3, found] = (0.5, 0.5, 0.5, 0.75), logit
         return {"pred_boxes": boxes, "logits": logits}
     if form == "mmdeploy":
         dets, labels = np.zeros((1, 10, 5)), np.zeros((1, 10))
-        dets[0, 0] = (16, 8, 48, 56, 0.9)
+        dets[0, 0], labels[0, 0] = (16, 8, 48, 56, 0.9), found
         return {"dets": dets, "labels": labels}
     raise ValueError(form)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vitpose_ros.detect.factory import load_hand_detector, load_person_detector
-from vitpose_ros.engines.base import Engine
+from vitpose_ros.engines.base import Engine, EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.keypoints.bodies import MediaPipeBodies, TopDownBodies
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
@@ -31,8 +31,9 @@ from vitpose_ros.pipeline import Pipeline, Settings
 class Models:
     """The networks of a pipeline, by their names in the model catalogue.
 
-    Those of hands are always loaded; person_detector, body_model and lifting_model (none if empty)
-    unless the view is "egocentric". A one-stage body_model needs no person_detector.
+    hand_model is always loaded; person_detector, body_model and lifting_model (none if empty)
+    unless the view is "egocentric". A one-stage body_model needs no person_detector. In third
+    person, a body_model of animals needs no hand_detector, which would take paws for hands.
     """
 
     hand_detector: str = "mediapipe-palm-full"
@@ -68,8 +69,9 @@ def load_pipeline(
     ------
     ModelError : a name is unknown or has another task, or its file is missing or was altered.
     EngineError : a file cannot be read, its network does not fit the catalogue entry, or does not
-        reproduce the joints of fp32 in the requested precision; or the requested engine cannot be
-        used on this machine.
+        reproduce the joints of fp32 in the requested precision; the requested engine cannot be
+        used on this machine; or the body model reads animals, and the view is "auto" or the person
+        detector finds none.
     ValueError : the view is unknown, or does not fit the settings.
     """
     networks = load_networks(store, models, view, threads, topdown, tell)
@@ -90,11 +92,17 @@ def load_networks(
     """
     options = topdown or TopDownOptions()
     load = partial(create_top_down, store, threads=threads, options=options, report=tell)
-    persons = bodies = finder = shapes = None
-    palms = load_hand_detector(store, models.hand_detector, threads)
+    palms = persons = bodies = finder = shapes = None
+    kind = ""
     hands = _hand_reader(store, models.hand_model, threads, load, options.flip_test)
     if view != "egocentric":
         model = store.get(models.body_model, "body_keypoints")
+        kind = "" if model.entry.layout is None else model.entry.layout.kind
+        if kind == "animal" and view == "auto":
+            raise EngineError(
+                "the view 'auto' switches between hands and persons, and the body model "
+                f"'{models.body_model}' reads animals; choose the view 'third_person'"
+            )
         if model.entry.architecture in _BODY_FINDERS:
             make = _BODY_FINDERS[model.entry.architecture]
             finder = make(OpenVinoEngine(model.path, threads), model.entry)
@@ -104,7 +112,7 @@ def load_networks(
                 "person_detector is not used"
             )
         else:
-            persons = load_person_detector(store, models.person_detector, threads)
+            persons = load_person_detector(store, models.person_detector, threads, kind)
             bodies = _body_reader(model, threads, load)
             layout = bodies.layout
         if models.lifting_model:
@@ -114,6 +122,8 @@ def load_networks(
                 f"{shapes.name}: shape of bodies {shapes.span_text}; "
                 f"licence of its weights: {licence}"
             )
+    if view != "third_person" or kind != "animal":
+        palms = load_hand_detector(store, models.hand_detector, threads)
     return Networks(hands, palms, persons, bodies, shapes, finder)
 
 

@@ -77,6 +77,34 @@ def test_joints_stand_in_the_order_of_the_dataset(name: str, index: int, joint: 
     assert LAYOUTS[name].joints[index] == joint
 
 
+COCO_TWINS = {
+    "eye": "eye",
+    "nose": "nose",
+    "neck": "ear",
+    "root_of_tail": "ear",
+    "shoulder": "shoulder",
+    "elbow": "elbow",
+    "front_paw": "wrist",
+    "hip": "hip",
+    "knee": "knee",
+    "back_paw": "ankle",
+}
+"""The joint of a person whose sigma an animal's joint has, without the side."""
+
+
+@pytest.mark.parametrize("name", ["ap10k17", "apt36k17"])
+def test_a_joint_of_an_animal_has_the_sigma_of_its_counterpart_in_coco(name: str) -> None:
+    coco, layout = LAYOUTS["coco17"], LAYOUTS[name]
+    of_coco = {
+        joint.removeprefix("left_"): sigma
+        for joint, sigma in zip(coco.joints, coco.sigmas, strict=True)
+    }
+    assert layout.kind == "animal"
+    for joint, sigma in zip(layout.joints, layout.sigmas, strict=True):
+        part = joint.removeprefix("left_").removeprefix("right_")
+        assert sigma == of_coco[COCO_TWINS[part]], joint
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

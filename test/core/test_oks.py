@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitpose_ros.layouts import COCO17, HAND21, MEDIAPIPE33, Layout
+from vitpose_ros.layouts import AP10K17, APT36K17, COCO17, HAND21, MEDIAPIPE33, Layout
 from vitpose_ros.oks import oks, oks_nms, pair_oks
 from vitpose_ros.types import JointState, Keypoints
 
@@ -44,6 +44,19 @@ def test_similarity_of_joints_that_are_all_off(layout, off_px, expected):
 def test_equal_joints_are_similar_by_1():
     a = joints(COCO17)
     assert oks(a, a, AREA, COCO17.sigmas) == 1.0
+
+
+@pytest.mark.parametrize("layout", [AP10K17, APT36K17])
+@pytest.mark.parametrize(
+    ("part", "expected"),  # of 17 joints, one is 20 px off
+    [("eye", 0.94120), ("shoulder", 0.96758), ("front_paw", 0.95720), ("back_paw", 0.97247)],
+)
+def test_an_error_weighs_the_same_on_both_sides_of_an_animal(layout, part, expected):
+    a = joints(layout)
+    for side in ("left", "right"):
+        b = a.copy()
+        b[layout.index(f"{side}_{part}")] += (0, 20)
+        assert oks(a, b, AREA, layout.sigmas) == pytest.approx(expected, abs=1e-5)
 
 
 def test_only_joints_that_count_and_are_known_count():

@@ -1,5 +1,5 @@
 """What detectors by boxes have in common: a network finds boxes of some of its classes, which are
-persons or hands.
+persons, animals or hands.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from vitpose_ros.types import ByteArray, FloatArray, Region
 COCO_IDS = 91
 """Networks with this number of classes number them by COCO's ids, where a person is 1. In others,
 a person is 0.
+"""
+
+COCO_ANIMALS: Mapping[int, tuple[int, ...]] = {80: tuple(range(14, 24)), 91: tuple(range(16, 26))}
+"""COCO's animals, by the number of classes: bird, cat, dog, horse, sheep, cow, elephant, bear,
+zebra, giraffe.
 """
 
 ChooseClasses = Callable[["int | None", str], "tuple[int, ...]"]
@@ -97,6 +102,22 @@ def coco_person(count: int | None, name: str) -> tuple[int, ...]:
             "catalogue entry: settings: {person_class: NUMBER}"
         )
     return (1,) if count == COCO_IDS else (0,)
+
+
+def coco_animals(count: int | None, name: str) -> tuple[int, ...]:
+    """Animals in networks trained on COCO; EngineError for any other number of classes."""
+    if count is None:
+        has = "does not tell its number of classes"
+    elif count in COCO_ANIMALS:
+        return COCO_ANIMALS[count]
+    else:
+        has = f"has {count} classes" if count > 1 else "has a single class"
+    raise EngineError(
+        f"'{name}' cannot be used as a detector of animals: it {has}, and animals are known only "
+        "among COCO's 80 (or 91 with its gaps). Choose a person_detector trained on all of COCO, "
+        "such as yolox-s, or, if the network finds animals, give their classes in its catalogue "
+        "entry: settings: {animal_classes: [NUMBER, ...]}"
+    )
 
 
 def suppressed_outputs(specs: Sequence[TensorSpec]) -> tuple[str, str] | None:

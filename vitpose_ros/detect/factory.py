@@ -1,11 +1,17 @@
-"""Creates detectors of persons and hands by their names in the model catalogue."""
+"""Creates detectors of persons, animals and hands by their names in the model catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vitpose_ros.detect.boxes import BoxDetector, ChooseClasses, classes_of, coco_person
+from vitpose_ros.detect.boxes import (
+    BoxDetector,
+    ChooseClasses,
+    classes_of,
+    coco_animals,
+    coco_person,
+)
 from vitpose_ros.detect.detr import DetrDetector
 from vitpose_ros.detect.hand_boxes import HandBoxes
 from vitpose_ros.detect.mediapipe_person import MediaPipePersonDetector
@@ -23,26 +29,30 @@ if TYPE_CHECKING:
 HandDetectors = PalmDetector | HandBoxes
 
 _ARCHITECTURES = ("mediapipe", "yolox", "rtmdet", "detr")
-_PERSON_SETTINGS = ("person_class",)
+_PERSON_SETTINGS = ("person_class", "animal_classes")
 _HAND_SETTINGS = ("hand_class", "left_class", "right_class")
 
 
-def load_person_detector(store: ModelStore, name: str, threads: int = 0) -> PersonDetector:
-    """A person detector with a network from the model store.
+def load_person_detector(
+    store: ModelStore, name: str, threads: int = 0, kind: str = "body"
+) -> PersonDetector:
+    """A detector of persons or animals with a network from the model store.
 
     Parameters
     ----------
     store : the model store.
     name : a catalogue entry with the task person_detector.
     threads : CPU threads for the network; 0 uses all cores.
+    kind : of the layout that reads what is found: "body" for persons, or "animal".
 
     Raises
     ------
     ModelError : the name is unknown, or its file is missing or was altered.
-    EngineError : the file cannot be read, or the network does not fit its entry.
+    EngineError : the file cannot be read, the network does not fit its entry, or it finds no
+        animals.
     """
     model = store.get(name, "person_detector")
-    return person_detector(OpenVinoEngine(model.path, threads), model.entry)
+    return person_detector(OpenVinoEngine(model.path, threads), model.entry, kind)
 
 
 def load_hand_detector(store: ModelStore, name: str, threads: int = 0) -> HandDetectors:
@@ -51,17 +61,25 @@ def load_hand_detector(store: ModelStore, name: str, threads: int = 0) -> HandDe
     return hand_detector(OpenVinoEngine(model.path, threads), model.entry)
 
 
-def person_detector(engine: Engine, entry: Entry) -> PersonDetector:
-    """The person detector for a loaded network, as described by its catalogue entry.
+def person_detector(engine: Engine, entry: Entry, kind: str = "body") -> PersonDetector:
+    """The detector of persons or animals for a loaded network, as described by its catalogue entry;
+    see `load_person_detector`.
 
     Raises
     ------
-    EngineError : the entry's architecture or settings are unknown, or the network does not fit it.
+    EngineError : the entry's architecture or settings are unknown, the network does not fit it, or
+        it finds no animals.
     """
     if entry.architecture == "mediapipe":
+        if kind == "animal":
+            raise EngineError(
+                f"'{entry.name}' finds persons only, and the body model reads animals. Choose a "
+                "person_detector trained on all of COCO, such as yolox-s"
+            )
         _check_settings(entry, ())
         return MediaPipePersonDetector(engine, entry.name)
-    return _by_boxes(engine, entry, "person", _PERSON_SETTINGS, _persons(entry))
+    classes = _animals(entry) if kind == "animal" else _persons(entry)
+    return _by_boxes(engine, entry, "person", _PERSON_SETTINGS, classes)
 
 
 def hand_detector(engine: Engine, entry: Entry) -> HandDetectors:
@@ -101,6 +119,19 @@ def _persons(entry: Entry) -> ChooseClasses:
     return coco_person if entry.architecture == "detr" else classes_of(0)
 
 
+def _animals(entry: Entry) -> ChooseClasses:
+    """The classes of animals: given, or by COCO's numbers."""
+    given = entry.settings.get("animal_classes")
+    if given is None:
+        return coco_animals
+    if not isinstance(given, list) or not given or not all(map(_is_class, given)):
+        raise EngineError(
+            f"'{entry.name}': settings.animal_classes: expected a list of whole numbers such as "
+            f"[15, 16], got {given!r}"
+        )
+    return classes_of(*given)
+
+
 def _hands(entry: Entry) -> ChooseClasses:
     """The classes of hands: given, or the only class of a network with one."""
     hand, left, right = (_class(entry, name) for name in _HAND_SETTINGS)
@@ -129,12 +160,15 @@ def _hands(entry: Entry) -> ChooseClasses:
 
 def _class(entry: Entry, name: str) -> int | None:
     value = entry.settings.get(name)
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if value is not None and not whole:
+    if value is not None and not _is_class(value):
         raise EngineError(
             f"'{entry.name}': settings.{name}: expected a whole number, got {value!r}"
         )
     return value
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _check_settings(entry: Entry, known: tuple[str, ...]) -> None:

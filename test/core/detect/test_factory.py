@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from added_networks import detector
 
 PERSONS = load_catalogue().names("person_detector")
 
@@ -80,6 +84,59 @@ def test_an_entry_that_makes_no_sense_is_refused(name, change, complaint, engine
     engine = engine_for(entry)
     with pytest.raises(EngineError, match=f"'{name}'.*{complaint}"):
         person_detector(engine, dataclasses.replace(entry, **change))
+
+
+ANIMALS = {80: range(14, 24), 91: range(16, 26)}
+"""COCO's bird to giraffe, by the number of classes."""
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"), [("yolox-s", 80), ("dfine-m", 80), ("rtdetr-r50", 80), ("rfdetr-nano", 91)]
+)
+def test_a_detector_of_coco_finds_animals_for_a_layout_of_animals(name, classes, engine_for):
+    entry = load_catalogue().get(name)
+    assert person_detector(engine_for(entry), entry, "animal").classes == tuple(ANIMALS[classes])
+    assert set(person_detector(engine_for(entry), entry).classes).isdisjoint(ANIMALS[classes])
+
+
+@pytest.mark.parametrize("found", [0, 13, 14, 23, 24])
+@pytest.mark.parametrize("form", ["yolox", "rtmdet", "detr"])
+def test_only_boxes_of_animals_are_found(form, found, fake_engine):
+    shapes = {name: np.float32(values) for name, values in detector(form, 80, found=found).items()}
+    engine = fake_engine({"in": (1, 3, 64, 64)}, shapes)
+    base = load_catalogue().get("yolox-s")
+    entry = dataclasses.replace(base, architecture=form, input_width=64, input_height=64)
+    if form == "yolox":  # which recognises its form by a blank image
+        shapes["output"][0, :, :2] += 0.01
+    regions = person_detector(engine, entry, "animal")(np.zeros((64, 64, 3), np.uint8), 0.5)
+    assert len(regions) == (found in ANIMALS[80])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "complaint"),
+    [
+        ("mediapipe-person", {}, "finds persons only, .*such as yolox-s"),
+        ("rtmdet-nano", {}, r"it has a single class.*COCO's 80 .*animal_classes: \[NUMBER"),
+        ("yolox-s", {"animal_classes": 16}, r"a list of whole numbers such as \[15, 16\], got 16"),
+        ("yolox-s", {"animal_classes": []}, r"a list of whole numbers .* got \[\]"),
+        ("yolox-s", {"animal_classes": [1.5]}, r"a list of whole numbers .* got \[1.5\]"),
+        ("yolox-s", {"animal_classes": [15, 80]}, "has 80 classes.*asks for class 80"),
+    ],
+)
+def test_a_detector_without_known_animals_is_refused(name, settings, complaint, engine_for):
+    entry = dataclasses.replace(load_catalogue().get(name), settings=settings)
+    with pytest.raises(EngineError, match=f"'{name}'.*{complaint}"):
+        person_detector(engine_for(entry), entry, "animal")
+
+
+def test_a_network_that_hides_its_classes_must_be_told_its_animals(fake_engine):
+    shapes = {name: np.float32(values) for name, values in detector("mmdeploy", found=16).items()}
+    engine = fake_engine({"in": (1, 3, 640, 640)}, shapes)
+    entry = load_catalogue().get("yolox-s")
+    with pytest.raises(EngineError, match="does not tell its number of classes"):
+        person_detector(engine, entry, "animal")
+    told = dataclasses.replace(entry, settings={"animal_classes": [16]})
+    assert len(person_detector(engine, told, "animal")(np.zeros((640, 640, 3), np.uint8), 0.5)) == 1
 
 
 def test_a_detector_that_is_not_on_this_machine_is_answered_with_the_command(tmp_path):
