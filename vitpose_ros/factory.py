@@ -33,7 +33,7 @@ class Models:
 
     hand_model is always loaded; person_detector, body_model and lifting_model (none if empty)
     unless the view is "egocentric". A one-stage body_model needs no person_detector. In third
-    person, a body_model of animals needs no hand_detector, which would take paws for hands.
+    person, a body_model of animals needs no hand_detector: no hands are searched for.
     """
 
     hand_detector: str = "mediapipe-palm-full"
