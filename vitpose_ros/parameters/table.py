@@ -165,8 +165,8 @@ TABLE: Mapping[str, ParameterSpec] = {
     ),
     "person_detector": ParameterSpec(
         _MODELS.person_detector,
-        "Person detector, by its name in the model catalogue. With a body_model of animals it looks "
-        "for animals, and must know them. Not used by the view 'egocentric'.",
+        "Person detector, by its name in the model catalogue. With a body_model of animals, it "
+        "looks for animals, and must know them. Not used by the view 'egocentric'.",
     ),
     "body_model": ParameterSpec(
         _MODELS.body_model,
