@@ -125,11 +125,9 @@ def add_model(
             f"{request.path} is made for a batch of {batches.pop()}. Export it for a batch of 1, "
             "or for any."
         )
-    size = own_size(engine)
-    if size is not None and request.size not in (None, size):
-        raise ModelError(
-            f"{request.path} has an input of {size[0]}x{size[1]} px; leave {INPUT} out."
-        )
+    own = own_size(engine)
+    if own is not None and request.size not in (None, own):
+        raise ModelError(f"{request.path} has an input of {own[0]}x{own[1]} px; leave {INPUT} out.")
     metadata = read_metadata(request.path)
     wanted, given = _wanted(request, metadata, tell)
     fits = find_fits(engine, request.name, wanted)
@@ -146,23 +144,23 @@ def add_model(
         if entry.input_width:
             size = f", input {entry.input_width}x{entry.input_height} ({fit.size_from})"
         tell(f"it is {fit.kind.title} ({fit.kind.signature}){layout}{size}")
-        own = functools.partial(sample, fit.entry.task)
-        measured = measure(engine, fit, given, own)
+        image = functools.partial(sample, fit.entry.task)
+        measured = measure(engine, fit, given, image)
         for line in measured.findings:
             tell(f"  {line}")
         if measured.questions:
             raise NeedsOptionError(measured.questions, measured.tiles)
-        trial = run_trial(measured.fit, own() if entry.task != "body_lifting" else _nothing())
+        trial = run_trial(measured.fit, image() if entry.task != "body_lifting" else _nothing())
         _refuse_not_finite(engine, request)
     except EngineError as error:
         raise ModelError(f"{request.path} cannot be used: {error}.") from error
     except NeedsOptionError as error:
         _draw(request.picture, error.tiles, tell)
         raise
-    source = "" if entry.task == "body_lifting" else f" on {own().source}"
+    source = "" if entry.task == "body_lifting" else f" on {image().source}"
     tell(f"tried{source}: {trial.text}")
     _draw(request.picture, [(_caption(measured.fit, trial), trial)], tell)
-    if not trial.found and own().rendered:
+    if not trial.found and image().rendered:
         tell(
             "  that is no proof against it: many networks see nothing in rendered images. Try "
             "--image with a photograph before you rely on it"
@@ -260,6 +258,8 @@ def _of_no_kind(
             )
             why = next((reasons[fit.kind] for fit in others if fit.kind in reasons), "")
             return f"{head} Without {given}, it fits {fitting}. {why}".rstrip()
+    if unset := [why for why in reasons.values() if ": settings." in why]:
+        return f"{head} {unset[0]}. Give it with --setting NAME=VALUE."
     if len(reasons) <= _FEW:
         return "\n".join([head, *(f"- no {kind.what}: {why}" for kind, why in reasons.items())])
     known = dict.fromkeys(f"- {kind.architecture}: {kind.signature}" for kind in reasons)
