@@ -241,7 +241,11 @@ def _of_no_kind(
                 f"{head} Its shapes fit {counts}, but no layout has that number. Layouts are data: "
                 "add one to vitpose_ros/layouts.py."
             )
-    if any(why == NO_SIZE for why in reasons.values()) and len(engine.inputs) == 1:
+    if unset := [why for why in reasons.values() if ": settings." in why]:
+        return f"{head} {unset[0]}. Give it with --setting NAME=VALUE."
+    shape = engine.inputs[0].shape if len(engine.inputs) == 1 else ()
+    open_image = len(shape) == 4 and 3 in shape[1::2] and None in shape[1:]
+    if open_image and NO_SIZE in reasons.values():
         return f"{head} It takes images of any size: give the one it was trained for with {INPUT}."
     for given, relaxed in (
         ("the settings given", replace(wanted, settings={}) if wanted.settings else None),
@@ -258,8 +262,6 @@ def _of_no_kind(
             )
             why = next((reasons[fit.kind] for fit in others if fit.kind in reasons), "")
             return f"{head} Without {given}, it fits {fitting}. {why}".rstrip()
-    if unset := [why for why in reasons.values() if ": settings." in why]:
-        return f"{head} {unset[0]}. Give it with --setting NAME=VALUE."
     if len(reasons) <= _FEW:
         return "\n".join([head, *(f"- no {kind.what}: {why}" for kind, why in reasons.items())])
     known = dict.fromkeys(f"- {kind.architecture}: {kind.signature}" for kind in reasons)
