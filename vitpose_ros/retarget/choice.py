@@ -18,7 +18,6 @@ from vitpose_ros.types import (
     JointState,
     Side,
     TrackState,
-    ZSource,
 )
 
 BoolArray = npt.NDArray[np.bool_]
@@ -27,7 +26,6 @@ Points = Sequence[Sequence[float]]
 Fingers = tuple[Array, BoolArray]
 """The joints (21, 3) from which fingers are taken, m, and which of them may be used (21,)."""
 
-_SEEN = (ZSource.MEASURED, ZSource.TRIANGULATED, ZSource.TRUTH)
 _NAMES = {Side.LEFT: "left", Side.RIGHT: "right"}
 
 
@@ -136,29 +134,26 @@ class HandChoice:
 def finger_points(hand: Instance) -> Fingers | None:
     """The joints of an Instance that may be used now: see `usable_points`."""
     joints = hand.keypoints
-    arrays = (joints.state, joints.z_source, joints.xyz, joints.shape_xyz)
+    arrays = (joints.state, joints.xyz, joints.shape_xyz)
     return usable_points(*(array.tolist() for array in arrays))
 
 
-def usable_points(
-    state: Sequence[int], z_source: Sequence[int], xyz: Points, shape_xyz: Points
-) -> Fingers | None:
+def usable_points(state: Sequence[int], xyz: Points, shape_xyz: Points) -> Fingers | None:
     """The joints from which fingers are taken; None if nothing is known.
 
-    Metric positions where a depth image or several cameras measured some of them; else the model's
-    shape, which rests on its own idea of depth; else metric positions of an assumed size. Joints
-    that were not measured in this image cannot be used.
+    Metric positions, also those of an assumed hand size, whose palm is turned as its pixels say;
+    else the model's shape, which rests on the network's idea of depth. Joints that were not
+    measured in this image cannot be used.
 
     Parameters
     ----------
     state : of the 21 joints; where they are extrapolated to a later time (prediction_horizon), of
         the raw ones, which tell which of them were measured.
-    z_source, xyz, shape_xyz : as those of Keypoints.
+    xyz, shape_xyz : as those of Keypoints.
     """
     # Lists: for 21 joints, that is faster than arrays.
     measured = [one >= JointState.MEASURED for one in state]
-    seen = any(source in _SEEN and now for source, now in zip(z_source, measured, strict=True))
-    for points in (xyz, shape_xyz) if seen else (shape_xyz, xyz):
+    for points in (xyz, shape_xyz):
         known = [
             now and all(map(math.isfinite, point))
             for now, point in zip(measured, points, strict=True)

@@ -49,12 +49,12 @@ def _fingers(message: Skeleton, predicted: bool) -> Fingers | None:
     metric = (message.x, message.y, message.z)
     shape = (message.shape_x, message.shape_y, message.shape_z)
     count = len(get_layout(message.layout))
-    if any(len(values) != count for values in (states, message.z_source, *metric, *shape)):
+    if any(len(values) != count for values in (states, *metric, *shape)):
         raise ValueError(
             f"skeleton {message.track_id}: '{message.layout}' needs {count} elements in every array"
         )
     points, shaped = (list(zip(*xyz, strict=True)) for xyz in (metric, shape))
-    return usable_points(states, message.z_source, points, shaped)
+    return usable_points(states, points, shaped)
 
 
 def command_message(command: Command, robot: Robot, stamp: Any) -> JointState:
