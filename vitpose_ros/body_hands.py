@@ -62,7 +62,7 @@ def hands_of_body(body: Keypoints) -> list[BodyHand]:
 
     Parameters
     ----------
-    body : in a layout that names wrists: coco17, coco_wholebody133, mediapipe33, aic14, mpii16.
+    body : in a layout that names wrists, as all of this package's body layouts do.
 
     Returns
     -------

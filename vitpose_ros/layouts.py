@@ -1,95 +1,20 @@
 """Skeletons as data: joint names, bones, left/right pairs and OKS sigmas of every layout.
 
-A layout is the contract between a network's output and the rest of the package. Joint orders are
-those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI Challenger (Wu et al.,
-2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021), APT-36K (Yang et al.,
-NeurIPS 2022) and Human3.6M (Ionescu et al., PAMI 2014), of OpenPose (Cao et al., PAMI 2019), and of
-MediaPipe's landmarks: 21 for a hand, in the same order as in COCO-WholeBody's hands, and 33 for a
-body. The sigmas of AI
-Challenger, MPII, AP-10K and APT-36K are those in MMPose's evaluation (configs/_base_/datasets).
+Joint orders are those of the datasets: COCO 2017, COCO-WholeBody (Jin et al., ECCV 2020), AI
+Challenger (Wu et al., 2017), MPII (Andriluka et al., CVPR 2014), AP-10K (Yu et al., NeurIPS 2021),
+APT-36K (Yang et al., NeurIPS 2022), Human3.6M (Ionescu et al., PAMI 2014) and Halpe (Li et al.,
+CVPR 2020; Fang et al., PAMI 2022), of OpenPose (Cao et al., PAMI 2019), and of MediaPipe's
+landmarks: 21 for a hand, in the same order as in COCO-WholeBody's hands, and 33 for a body.
+
+The sigmas of AI Challenger, MPII, AP-10K, APT-36K and Halpe's 26 joints are those in MMPose's
+evaluation (configs/_base_/datasets); Halpe's 136 have those of Halpe's own (halpecocotools).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
-Pairs = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A named skeleton of K joints.
-
-    Attributes
-    ----------
-    name : the name used in messages and in the model catalogue.
-    kind : "body", "hand" or "animal".
-    joints : K joint names.
-    edges : bones as pairs of joint indices.
-    flip_pairs : (left, right) joint indices; empty for a single hand.
-    sigmas : K numbers, the annotators' standard deviation as a fraction of the object's size
-        (OKS); NaN if not published.
-
-    Raises
-    ------
-    ValueError : the fields contradict each other.
-    """
-
-    name: str
-    kind: str
-    joints: tuple[str, ...]
-    edges: Pairs
-    flip_pairs: Pairs
-    sigmas: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        count = len(self.joints)
-        if self.kind not in ("body", "hand", "animal"):
-            raise ValueError(
-                f"layout '{self.name}': kind: expected body, hand or animal, got '{self.kind}'"
-            )
-        if len(set(self.joints)) != count:
-            raise ValueError(f"layout '{self.name}': joint names repeat")
-        if len(self.sigmas) != count:
-            raise ValueError(f"layout '{self.name}': {len(self.sigmas)} sigmas for {count} joints")
-        for pair in self.edges + self.flip_pairs:
-            if not all(0 <= joint < count for joint in pair) or pair[0] == pair[1]:
-                raise ValueError(
-                    f"layout '{self.name}': {pair} is not a pair of different joints in "
-                    f"0..{count - 1}"
-                )
-        paired = [joint for pair in self.flip_pairs for joint in pair]
-        if len(set(paired)) != len(paired):
-            raise ValueError(f"layout '{self.name}': a joint is in two flip pairs")
-
-    def __len__(self) -> int:
-        return len(self.joints)
-
-    def index(self, joint: str) -> int:
-        """The index of a joint by name; KeyError if there is none."""
-        try:
-            return self.joints.index(joint)
-        except ValueError:
-            raise KeyError(
-                f"layout '{self.name}' has no joint '{joint}'; it has {', '.join(self.joints)}"
-            ) from None
-
-    def flip_permutation(self) -> tuple[int, ...]:
-        """For each joint, the index of its counterpart in a mirrored image, or its own index."""
-        order = list(range(len(self)))
-        for left, right in self.flip_pairs:
-            order[left], order[right] = right, left
-        return tuple(order)
-
-
-def _chain(*joints: int) -> Pairs:
-    return tuple(pairwise(joints))
-
-
-def _shifted(pairs: Pairs, by: int) -> Pairs:
-    return tuple((a + by, b + by) for a, b in pairs)
-
+from vitpose_ros.layout import Layout as Layout
+from vitpose_ros.layout import Pairs as Pairs
+from vitpose_ros.layout import chain, shifted
 
 # --- hand: 21 joints, wrist, then four per finger from the palm to the tip
 
@@ -104,12 +29,12 @@ _HAND_JOINTS = (
     *(f"{finger}_{joint}" for finger in FINGERS[1:] for joint in ("mcp", "pip", "dip", "tip")),
 )
 _HAND_EDGES = (
-    _chain(0, 1, 2, 3, 4)
-    + _chain(0, 5, 6, 7, 8)
-    + _chain(9, 10, 11, 12)
-    + _chain(13, 14, 15, 16)
-    + _chain(0, 17, 18, 19, 20)
-    + _chain(5, 9, 13, 17)
+    chain(0, 1, 2, 3, 4)
+    + chain(0, 5, 6, 7, 8)
+    + chain(9, 10, 11, 12)
+    + chain(13, 14, 15, 16)
+    + chain(0, 17, 18, 19, 20)
+    + chain(5, 9, 13, 17)
 )
 # fmt: off
 _HAND_SIGMAS = (
@@ -147,9 +72,9 @@ _FEET_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 # The face's 68 points have the numbers of the iBUG annotation; pairs are (left, right) from the
 # person's point of view.
 _FACE_EDGES = (
-    _chain(*range(17)) + _chain(*range(17, 22)) + _chain(*range(22, 27)) + _chain(*range(27, 31))
-    + _chain(*range(31, 36)) + _chain(*range(36, 42), 36) + _chain(*range(42, 48), 42)
-    + _chain(*range(48, 60), 48) + _chain(*range(60, 68), 60)
+    chain(*range(17)) + chain(*range(17, 22)) + chain(*range(22, 27)) + chain(*range(27, 31))
+    + chain(*range(31, 36)) + chain(*range(36, 42), 36) + chain(*range(42, 48), 42)
+    + chain(*range(48, 60), 48) + chain(*range(60, 68), 60)
 )
 _FACE_FLIPS = (
     tuple((16 - i, i) for i in range(8)) + tuple((43 - i, i) for i in range(17, 22))
@@ -184,15 +109,15 @@ COCO_WHOLEBODY133 = Layout(
     edges=(
         _BODY_EDGES
         + _FEET_EDGES
-        + _shifted(_FACE_EDGES, FACE_START)
+        + shifted(_FACE_EDGES, FACE_START)
         + ((9, LEFT_HAND_START), (10, RIGHT_HAND_START))
-        + _shifted(_HAND_EDGES, LEFT_HAND_START)
-        + _shifted(_HAND_EDGES, RIGHT_HAND_START)
+        + shifted(_HAND_EDGES, LEFT_HAND_START)
+        + shifted(_HAND_EDGES, RIGHT_HAND_START)
     ),
     flip_pairs=(
         _BODY_FLIPS
         + _FEET_FLIPS
-        + _shifted(_FACE_FLIPS, FACE_START)
+        + shifted(_FACE_FLIPS, FACE_START)
         + tuple((LEFT_HAND_START + i, RIGHT_HAND_START + i) for i in range(21))
     ),
     sigmas=_BODY_SIGMAS + _FEET_SIGMAS + _FACE_SIGMAS + _HAND_SIGMAS * 2,
@@ -220,7 +145,7 @@ AIC14 = Layout(
     name="aic14",
     kind="body",
     joints=(*_AIC_SIDES, "head_top", "neck"),
-    edges=(_chain(2, 1, 0, 13, 3, 4, 5) + _chain(8, 7, 6, 9, 10, 11) + ((12, 13), (0, 6), (3, 9))),
+    edges=(chain(2, 1, 0, 13, 3, 4, 5) + chain(8, 7, 6, 9, 10, 11) + ((12, 13), (0, 6), (3, 9))),
     flip_pairs=((3, 0), (4, 1), (5, 2), (9, 6), (10, 7), (11, 8)),
     sigmas=_AIC_SIGMAS,
 )
@@ -234,10 +159,7 @@ MPII16 = Layout(
         *("left_shoulder", "left_elbow", "left_wrist"),
     ),
     edges=(
-        _chain(0, 1, 2, 6, 3, 4, 5)
-        + _chain(6, 7, 8, 9)
-        + _chain(8, 12, 11, 10)
-        + _chain(8, 13, 14, 15)
+        chain(0, 1, 2, 6, 3, 4, 5) + chain(6, 7, 8, 9) + chain(8, 12, 11, 10) + chain(8, 13, 14, 15)
     ),
     flip_pairs=((5, 0), (4, 1), (3, 2), (15, 10), (14, 11), (13, 12)),
     sigmas=_MPII_SIGMAS,
@@ -253,11 +175,11 @@ _ANIMAL_JOINTS = (
     *("right_hip", "right_knee", "right_back_paw"),
 )
 _ANIMAL_EDGES = (
-    _chain(2, 0, 1, 2, 3, 4)
-    + _chain(3, 5, 6, 7)
-    + _chain(3, 8, 9, 10)
-    + _chain(4, 11, 12, 13)
-    + _chain(4, 14, 15, 16)
+    chain(2, 0, 1, 2, 3, 4)
+    + chain(3, 5, 6, 7)
+    + chain(3, 8, 9, 10)
+    + chain(4, 11, 12, 13)
+    + chain(4, 14, 15, 16)
 )
 _ANIMAL_FLIPS = ((0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16))
 # The benchmark's own: COCO's, with ears for neck and tail, wrists and ankles for paws. (MMPose 0.x
@@ -314,11 +236,11 @@ H36M17 = Layout(
         *("right_shoulder", "right_elbow", "right_wrist"),
     ),
     edges=(
-        _chain(0, 1, 2, 3)
-        + _chain(0, 4, 5, 6)
-        + _chain(0, 7, 8, 9, 10)
-        + _chain(8, 11, 12, 13)
-        + _chain(8, 14, 15, 16)
+        chain(0, 1, 2, 3)
+        + chain(0, 4, 5, 6)
+        + chain(0, 7, 8, 9, 10)
+        + chain(8, 11, 12, 13)
+        + chain(8, 14, 15, 16)
     ),
     flip_pairs=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
     sigmas=(float("nan"),) * 17,
@@ -350,34 +272,77 @@ def _openpose(name: str, joints: tuple[str, ...], edges: Pairs) -> Layout:
     return Layout(name, "body", joints, edges, tuple(pairs), sigmas)
 
 
-_OPENPOSE_ARMS = _chain(1, 2, 3, 4) + _chain(1, 5, 6, 7) + ((0, 1),)
+_OPENPOSE_ARMS = chain(1, 2, 3, 4) + chain(1, 5, 6, 7) + ((0, 1),)
 OPENPOSE18 = _openpose(
     "openpose18",
     _OPENPOSE_18,
     _OPENPOSE_ARMS
-    + _chain(1, 8, 9, 10)
-    + _chain(1, 11, 12, 13)
-    + _chain(0, 14, 16)
-    + _chain(0, 15, 17),
+    + chain(1, 8, 9, 10)
+    + chain(1, 11, 12, 13)
+    + chain(0, 14, 16)
+    + chain(0, 15, 17),
 )
 OPENPOSE25 = _openpose(
     "openpose25",
     _OPENPOSE_25,
     _OPENPOSE_ARMS
-    + _chain(1, 8, 9, 10, 11)
-    + _chain(8, 12, 13, 14)
-    + _chain(0, 15, 17)
-    + _chain(0, 16, 18)
-    + _chain(14, 19, 20)
-    + _chain(11, 22, 23)
+    + chain(1, 8, 9, 10, 11)
+    + chain(8, 12, 13, 14)
+    + chain(0, 15, 17)
+    + chain(0, 16, 18)
+    + chain(14, 19, 20)
+    + chain(11, 22, 23)
     + ((14, 21), (11, 24)),
+)
+
+# --- Halpe: bodies of 26 joints, feet by pairs, and of 136, with COCO-WholeBody's face and hands
+
+_HALPE_JOINTS = (
+    *(*_BODY_JOINTS, "head_top", "neck", "pelvis"),
+    *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
+    *("left_heel", "right_heel"),
+)
+_HALPE_EDGES = (
+    chain(15, 13, 11, 19, 12, 14, 16)
+    + chain(9, 7, 5, 18, 6, 8, 10)
+    + chain(17, 18, 19)
+    + chain(5, 3, 1, 0, 2, 4, 6)
+    + ((1, 2), (15, 20), (15, 22), (15, 24), (16, 21), (16, 23), (16, 25))
+)
+_HALPE_FLIPS: Pairs = (*_BODY_FLIPS, (20, 21), (22, 23), (24, 25))
+_HALPE_FACE, _HALPE_LEFT, _HALPE_RIGHT = 26, 94, 115
+HALPE26 = Layout(
+    name="halpe26",
+    kind="body",
+    joints=_HALPE_JOINTS,
+    edges=_HALPE_EDGES,
+    flip_pairs=_HALPE_FLIPS,
+    sigmas=(*_BODY_SIGMAS, 0.026, 0.026, 0.066, *(0.079,) * 6),
+)
+HALPE136 = Layout(
+    name="halpe136",
+    kind="body",
+    joints=_HALPE_JOINTS + COCO_WHOLEBODY133.joints[FACE_START:],
+    edges=(
+        _HALPE_EDGES
+        + shifted(_FACE_EDGES, _HALPE_FACE)
+        + ((9, _HALPE_LEFT), (10, _HALPE_RIGHT))
+        + shifted(_HAND_EDGES, _HALPE_LEFT)
+        + shifted(_HAND_EDGES, _HALPE_RIGHT)
+    ),
+    flip_pairs=(
+        _HALPE_FLIPS
+        + shifted(_FACE_FLIPS, _HALPE_FACE)
+        + tuple((_HALPE_LEFT + i, _HALPE_RIGHT + i) for i in range(21))
+    ),
+    sigmas=(*_BODY_SIGMAS, *(0.08,) * 3, *(0.089,) * 6, *(0.015,) * 110),
 )
 
 LAYOUTS = {
     layout.name: layout
     for layout in (
         *(HAND21, COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, AIC14, MPII16, AP10K17, APT36K17),
-        *(H36M17, OPENPOSE18, OPENPOSE25),
+        *(H36M17, OPENPOSE18, OPENPOSE25, HALPE26, HALPE136),
     )
 }
 """Every layout by name."""

@@ -13,14 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vitpose_ros.layouts import (
-    COCO_WHOLEBODY133,
-    FINGERS,
-    LEFT_HAND_START,
-    RIGHT_HAND_START,
-    Layout,
-    Pairs,
-)
+from vitpose_ros.layouts import FINGERS, Layout, Pairs
 
 Array = npt.NDArray[np.float64]
 
@@ -117,4 +110,5 @@ def hand_starts(layout: Layout) -> tuple[int, ...]:
     """First joints of a layout's hands, left before right; each hand is in hand21's order."""
     if layout.kind == "hand":
         return (0,)
-    return (LEFT_HAND_START, RIGHT_HAND_START) if layout is COCO_WHOLEBODY133 else ()
+    names = ("left_hand_wrist", "right_hand_wrist")
+    return tuple(layout.index(name) for name in names if name in layout.joints)

@@ -15,7 +15,8 @@ from vitpose_ros.body_hands import (
 from vitpose_ros.layouts import (
     COCO17,
     COCO_WHOLEBODY133,
-    LEFT_HAND_START,
+    HALPE136,
+    HAND21,
     MEDIAPIPE33,
     RIGHT_HAND_START,
     Layout,
@@ -171,10 +172,11 @@ def test_a_whole_body_prefers_its_hand_points_and_falls_back_to_the_arm():
     }
 
 
-def test_the_left_hands_points_are_the_left_hands():
+@pytest.mark.parametrize("layout", [COCO_WHOLEBODY133, HALPE136], ids=lambda layout: layout.name)
+def test_the_left_hands_points_are_the_left_hands(layout):
     points, _ = hand_points(40, 80)
-    places = {LEFT_HAND_START + i: points[i] for i in range(21)}
-    (hand,) = hands_of_body(body(places, COCO_WHOLEBODY133))
+    places = {f"left_hand_{joint}": points[i] for i, joint in enumerate(HAND21.joints)}
+    (hand,) = hands_of_body(body(places, layout))
     assert (hand.side, hand.source) == (LEFT, "points")
 
 

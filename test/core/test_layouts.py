@@ -16,6 +16,8 @@ COUNTS = {
     "ap10k17": 17,
     "apt36k17": 17,
     "h36m17": 17,
+    "halpe26": 26,
+    "halpe136": 136,
 }
 MIRRORED = [name for name in COUNTS if name != "hand21"]  # one hand has no other side
 
@@ -69,6 +71,20 @@ def test_bones_connect_every_joint_of_a_body_or_hand(name: str) -> None:
         ("mediapipe33", 15, "left_wrist"),
         ("mediapipe33", 20, "right_index"),
         ("mediapipe33", 32, "right_foot_index"),
+        ("halpe26", 16, "right_ankle"),
+        ("halpe26", 17, "head_top"),
+        ("halpe26", 18, "neck"),
+        ("halpe26", 19, "pelvis"),
+        ("halpe26", 20, "left_big_toe"),
+        ("halpe26", 23, "right_small_toe"),
+        ("halpe26", 24, "left_heel"),
+        ("halpe136", 25, "right_heel"),
+        ("halpe136", 26, "face_0"),
+        ("halpe136", 93, "face_67"),
+        ("halpe136", 94, "left_hand_wrist"),
+        ("halpe136", 114, "left_hand_pinky_tip"),
+        ("halpe136", 115, "right_hand_wrist"),
+        ("halpe136", 135, "right_hand_pinky_tip"),
         ("coco_wholebody133", 91, "left_hand_wrist"),
         ("coco_wholebody133", 132, "right_hand_pinky_tip"),
     ],
@@ -103,6 +119,36 @@ def test_a_joint_of_an_animal_has_the_sigma_of_its_counterpart_in_coco(name: str
     for joint, sigma in zip(layout.joints, layout.sigmas, strict=True):
         part = joint.removeprefix("left_").removeprefix("right_")
         assert sigma == of_coco[COCO_TWINS[part]], joint
+
+
+@pytest.mark.parametrize("name", ["halpe26", "halpe136"])
+def test_halpes_bones_join_all_joints_into_one_skeleton_but_for_the_face(name: str) -> None:
+    layout = LAYOUTS[name]
+    joined = {0}
+    for _ in layout.joints:
+        joined |= {joint for edge in layout.edges if joined & set(edge) for joint in edge}
+    apart = {joint for i, joint in enumerate(layout.joints) if i not in joined}
+    assert all(joint.startswith("face_") for joint in apart)
+
+
+def test_halpes_face_and_hands_are_those_of_coco_wholebody() -> None:
+    halpe, coco = LAYOUTS["halpe136"], LAYOUTS["coco_wholebody133"]
+    place = {halpe.joints.index(joint): i for i, joint in enumerate(coco.joints)}
+    for pairs in ("edges", "flip_pairs"):
+        own = {(place.get(a), place.get(b)) for a, b in getattr(halpe, pairs)}
+        theirs = {pair for pair in getattr(coco, pairs) if pair[1] >= 23}
+        assert theirs <= own, pairs
+
+
+def test_halpes_sigmas_are_those_of_its_evaluations() -> None:
+    small, large = (
+        dict(zip(layout.joints, layout.sigmas, strict=True))
+        for layout in (LAYOUTS["halpe26"], LAYOUTS["halpe136"])
+    )
+    joints = ("nose", "left_hip", "head_top", "neck", "pelvis", "left_heel", "right_big_toe")
+    assert [small[j] for j in joints] == [0.026, 0.107, 0.026, 0.026, 0.066, 0.079, 0.079]
+    assert [large[j] for j in joints] == [0.026, 0.107, 0.08, 0.08, 0.08, 0.089, 0.089]
+    assert {large[j] for j in LAYOUTS["halpe136"].joints[26:]} == {0.015}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from vitpose_ros.layouts import (
     RIGHT_HAND_START,
     Layout,
 )
+from vitpose_ros.limits import hand_starts
 from vitpose_ros.offline.errors import OfflineError
 from vitpose_ros.offline.read_skeletons import Recorded
 from vitpose_ros.types import NO_ID, ByteArray, Instance, JointState, Side
@@ -203,7 +204,7 @@ def lacking(part: Part, layouts: Iterable[Layout]) -> tuple[str, ...] | None:
     """The joints of a part that none of the layouts has; None if they have nothing of it."""
     best: tuple[str, ...] | None = None
     for layout in layouts:
-        if part.layout is HAND21 and layout in (HAND21, COCO_WHOLEBODY133):
+        if part.layout is HAND21 and hand_starts(layout):
             return ()
         if layout.kind != part.layout.kind:
             continue
@@ -233,10 +234,12 @@ def take(picture: Picture, part: Part, separate_hands: bool) -> list[Skeleton]:
         elif one.layout is HAND21:
             if part.side in (Side.UNKNOWN, one.side):
                 found.append(one)
-        elif one.layout is COCO_WHOLEBODY133 and not separate_hands:
+        elif not separate_hands:
             found += [
                 _pick(one, range(first, first + len(HAND21)), HAND21, side)
-                for first, side in ((LEFT_HAND_START, Side.LEFT), (RIGHT_HAND_START, Side.RIGHT))
+                for first, side in zip(
+                    hand_starts(one.layout), (Side.LEFT, Side.RIGHT), strict=False
+                )
                 if part.side in (Side.UNKNOWN, side)
             ]
     return found

@@ -70,6 +70,9 @@ _BODY_MM = {
     "elbow": 40.0,
     "wrist": 22.0,
     "hip": 85.0,
+    "pelvis": 85.0,  # the middle of the hips
+    "mid_hip": 85.0,
+    "neck": 60.0,
     "knee": 55.0,
     "ankle": 38.0,
     "heel": 30.0,

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from vitpose_ros.keypoints.layout_conversion import convert_layout
-from vitpose_ros.layouts import AIC14, COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, Layout
+from vitpose_ros.layouts import (
+    AIC14,
+    COCO17,
+    COCO_WHOLEBODY133,
+    HALPE26,
+    HALPE136,
+    MEDIAPIPE33,
+    Layout,
+)
 from vitpose_ros.types import JointState, Keypoints, ZSource
 
 
@@ -26,12 +34,22 @@ def numbered(layout: Layout) -> Keypoints:
     )
 
 
-@pytest.mark.parametrize("layout", [MEDIAPIPE33, COCO_WHOLEBODY133])
-def test_every_joint_keeps_its_name_and_all_that_is_known_of_it(layout):
+@pytest.mark.parametrize(
+    ("layout", "target"),
+    [
+        (MEDIAPIPE33, COCO17),
+        (COCO_WHOLEBODY133, COCO17),
+        (HALPE26, COCO17),
+        (HALPE136, HALPE26),
+        (HALPE136, COCO_WHOLEBODY133),
+    ],
+    ids=lambda layout: layout.name,
+)
+def test_every_joint_keeps_its_name_and_all_that_is_known_of_it(layout, target):
     source = numbered(layout)
-    converted = convert_layout(source, COCO17)
-    assert converted.layout is COCO17
-    for i, joint in enumerate(COCO17.joints):
+    converted = convert_layout(source, target)
+    assert converted.layout is target
+    for i, joint in enumerate(target.joints):
         j = layout.index(joint)
         assert converted.score[i] == source.score[j]
         assert converted.state[i] == source.state[j]

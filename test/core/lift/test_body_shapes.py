@@ -12,10 +12,18 @@ import pytest
 from vitpose_ros.camera import CameraModel
 from vitpose_ros.engines.base import EngineError, TensorSpec
 from vitpose_ros.engines.openvino import OpenVinoEngine
-from vitpose_ros.keypoints.lifting_joints import H36M_SOURCES, reading_matrix, shape_order
+from vitpose_ros.keypoints.lifting_joints import reading_matrix, shape_order, source_of
 from vitpose_ros.keypoints.lifting_network import ShapeNetwork
 from vitpose_ros.keypoints.lifting_recipes import ADULT_LIMBS_M, H36M_FOCAL_PX, recognise
-from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, H36M17, MEDIAPIPE33, MPII16
+from vitpose_ros.layouts import (
+    COCO17,
+    COCO_WHOLEBODY133,
+    H36M17,
+    HALPE26,
+    HALPE136,
+    MEDIAPIPE33,
+    MPII16,
+)
 from vitpose_ros.lift.body_shapes import MAX_GAP_S, BodyShapes, lift_shapes
 from vitpose_ros.types import Frame, Instance, JointState, Keypoints, TrackState
 
@@ -74,8 +82,21 @@ def test_the_joints_of_human36m_come_from_coco_and_guesses_are_marked():
     pelvis, knee = matrix[H36M17.index("pelvis")], matrix[H36M17.index("left_knee")]
     assert pelvis[[COCO17.index("left_hip"), COCO17.index("right_hip")]].tolist() == [0.5, 0.5]
     assert knee[COCO17.index("left_knee")] == 1.0
-    guessed = {joint for joint, source in H36M_SOURCES.items() if source.guessed}
+    guessed = {joint for joint in H36M17.joints if source_of(joint, COCO17).guessed}
     assert guessed == {"spine", "neck_base", "head"}
+
+
+@pytest.mark.parametrize("layout", [HALPE26, HALPE136], ids=lambda layout: layout.name)
+def test_halpes_own_pelvis_and_top_of_the_head_are_read_and_lifted(layout):
+    matrix, order = reading_matrix(H36M17, layout), shape_order(layout)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1.0)
+    for human36m, own in (("pelvis", "pelvis"), ("head", "head_top"), ("left_knee", "left_knee")):
+        row, column = H36M17.index(human36m), layout.index(own)
+        assert matrix[row, column] == 1.0
+        assert order[column] == row
+        assert not source_of(human36m, layout).guessed
+    assert (order >= 0).sum() == 14
+    assert {j for j in H36M17.joints if source_of(j, layout).guessed} == {"spine", "neck_base"}
 
 
 def test_a_body_gets_the_limbs_back_and_nothing_that_the_network_does_not_know():
@@ -93,7 +114,7 @@ def test_body_layouts_with_coco_joints_can_be_lifted(layout):
 
 def test_a_layout_that_lacks_joints_is_refused_by_their_names():
     with pytest.raises(
-        ValueError, match=r"needs the joints left_eye, nose, right_eye, which.*mpii16"
+        ValueError, match=r"needs the joints nose, which.*mpii16"
     ):
         reading_matrix(H36M17, MPII16)
 

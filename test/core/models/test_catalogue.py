@@ -112,6 +112,11 @@ def test_the_shipped_catalogue_has_every_size_and_head_of_vitpose(size, name, la
         ("dwpose-l-384", "body_keypoints", "coco_wholebody133", (288, 384)),
         *((f"rtmw-{size}", "body_keypoints", "coco_wholebody133", (192, 256)) for size in "ml"),
         ("rtmw-l-384", "body_keypoints", "coco_wholebody133", (288, 384)),
+        *((f"rtmpose-{size}-halpe26", "body_keypoints", "halpe26", (192, 256)) for size in "tsml"),
+        *(
+            (f"rtmpose-{size}-halpe26-384", "body_keypoints", "halpe26", (288, 384))
+            for size in "mlx"
+        ),
         ("rtmpose-m-hand", "hand_keypoints", "hand21", (256, 256)),
     ],
 )

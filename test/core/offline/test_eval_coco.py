@@ -12,7 +12,7 @@ import pytest
 
 from vitpose_ros.cli.main import main
 from vitpose_ros.evaluate.skeletons import WHOLE_BODY_PARTS
-from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
+from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HALPE136, HAND21
 
 pycocotools = pytest.importorskip("pycocotools.coco")
 
@@ -271,6 +271,34 @@ def test_hands_of_their_own_are_the_hands_of_a_whole_body(evaluated, tmp_path):
         assert part["figures"]["epe_px"]["value"] == 0.0
         assert part["figures"]["false"]["value"] == 0.0
     assert "body: not compared, since" in said
+
+
+def test_every_part_of_a_whole_body_is_found_in_halpes_by_its_name(evaluated, tmp_path):
+    numbers = np.column_stack([np.random.default_rng(0).uniform(100, 300, (133, 2)), [2] * 133])
+    spread = {
+        name: numbers[a:b].ravel().tolist()
+        for name, (a, b) in zip(FIELDS, pairwise(STARTS), strict=True)
+    }
+    one = {"id": 1, "image_id": 1, "category_id": 1, "area": 30000, "bbox": [100, 100, 200, 200]}
+    images = [{"id": 1, "file_name": "a.jpg"}]
+    truth = {
+        "images": images,
+        "annotations": [{**one, **spread, "iscrowd": 0}],
+        "categories": [category()],
+    }
+    halpe = np.full((136, 3), 2.0)
+    for row, joint in zip(numbers, COCO_WHOLEBODY133.joints, strict=True):
+        halpe[HALPE136.index(joint)] = row
+    body = {**one, "keypoints": halpe.ravel().tolist(), "score": 1}
+    found = {"images": images, "annotations": [body], "categories": [category(HALPE136)]}
+    code, said, result = evaluated(
+        write(tmp_path / "found.json", found), write(tmp_path / "truth.json", truth)
+    )
+    assert code == 0, said
+    assert list(result["parts"]) == [part.name for part in WHOLE_BODY_PARTS]
+    for part in result["parts"].values():
+        assert part["figures"]["epe_px"]["value"] == 0.0
+        assert part["figures"]["ap"]["value"] == pytest.approx(1.0)
 
 
 def broken(change, what="truth"):

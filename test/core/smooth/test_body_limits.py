@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vitpose_ros.layouts import AIC14, COCO17, COCO_WHOLEBODY133, MEDIAPIPE33
+from vitpose_ros.layouts import AIC14, COCO17, COCO_WHOLEBODY133, HALPE26, HALPE136, MEDIAPIPE33
+from vitpose_ros.limits import hand_starts
 from vitpose_ros.smooth.body_limits import BodyLimits
 
 MIRROR = np.array((-1.0, 1.0, 1.0))
@@ -43,8 +44,8 @@ def body(layout, knee_deg=20.0, elbow_deg=30.0, feet=True):
             put(f"{side}_heel", ankle + 0.05 * shank - 0.05 * toes)
             for toe in ("foot_index", "big_toe", "small_toe"):
                 put(f"{side}_{toe}", ankle + 0.05 * shank + 0.15 * toes)
-    if layout is COCO_WHOLEBODY133:
-        for wrist, start in ((9, 91), (10, 112)):
+    if hand_starts(layout):
+        for wrist, start in zip((9, 10), hand_starts(layout), strict=True):
             points[start : start + 21] = points[wrist] + np.arange(21)[:, None] * 0.005
     return points[None]
 
@@ -59,7 +60,7 @@ LEFT_ARM, LEFT_LEG = (
     tuple(f"left_{name}" for name in names)
     for names in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 )
-LAYOUTS = [COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, AIC14]
+LAYOUTS = [COCO17, COCO_WHOLEBODY133, MEDIAPIPE33, AIC14, HALPE26, HALPE136]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)

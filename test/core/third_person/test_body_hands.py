@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21
+from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HALPE136, HAND21
 from vitpose_ros.pipeline import Settings
 from vitpose_ros.settings import HandSettings
 from vitpose_ros.types import NO_ID, Side, TrackState, ZSource
@@ -228,20 +228,21 @@ def test_of_two_hands_at_one_wrist_only_the_nearer_belongs_to_it(camera_on, spli
     assert near[0].parent_id == bodies[0].track_id
 
 
-def test_a_whole_body_takes_over_the_joints_of_its_hands(camera_on, split, crowd, person):
+@pytest.mark.parametrize("layout", [COCO_WHOLEBODY133, HALPE136], ids=lambda layout: layout.name)
+def test_a_whole_body_takes_over_the_joints_of_its_hands(layout, camera_on, split, crowd, person):
     one = person(300, 200, score=0.6)
-    camera = camera_on(crowd(one, layout=COCO_WHOLEBODY133))
+    camera = camera_on(crowd(one, layout=layout))
     camera.hands.missing.add((0, "right"))
     (body,), (hand,) = split(camera.shoot())
     points = {
-        side: [COCO_WHOLEBODY133.index(f"{side}_hand_{joint}") for joint in HAND21.joints]
+        side: [layout.index(f"{side}_hand_{joint}") for joint in HAND21.joints]
         for side in ("left", "right")
     }
     np.testing.assert_array_equal(body.keypoints.uv[points["left"]], hand.keypoints.uv)
     assert body.keypoints.score[points["left"]] == pytest.approx(0.8)
     assert body.keypoints.score[points["right"]] == pytest.approx(0.6)
     np.testing.assert_array_equal(body.raw.uv[points["left"]], hand.raw.uv)
-    wrist = COCO_WHOLEBODY133.index("left_wrist")
+    wrist = layout.index("left_wrist")
     np.testing.assert_array_equal(body.keypoints.uv[wrist], hand.keypoints.uv[0])
 
 

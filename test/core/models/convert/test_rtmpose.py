@@ -14,7 +14,14 @@ from vitpose_ros.cli.main import main
 from vitpose_ros.factory import Models, load_pipeline
 from vitpose_ros.keypoints.factory import TopDownOptions, create_top_down
 from vitpose_ros.keypoints.pixels import IMAGENET_MEAN, IMAGENET_STD
-from vitpose_ros.layouts import COCO17, COCO_WHOLEBODY133, HAND21, get_layout
+from vitpose_ros.layouts import (
+    COCO17,
+    COCO_WHOLEBODY133,
+    HALPE26,
+    HALPE136,
+    HAND21,
+    get_layout,
+)
 from vitpose_ros.models.catalogue import load_catalogue
 from vitpose_ros.models.convert.run import convert_checkpoint
 from vitpose_ros.models.errors import ModelError
@@ -171,8 +178,10 @@ HAND_BINS = np.stack([40 * (np.arange(21) % 5), -40 * (np.arange(21) // 5)], axi
         (COCO17, (192, 256), 1.0),
         (COCO_WHOLEBODY133, (192, 256), 1.0),
         (COCO_WHOLEBODY133, (288, 384), 10.0),  # as high as RTMW's
+        (HALPE26, (192, 256), 1.0),
+        (HALPE136, (192, 256), 1.0),
     ],
-    ids=["coco17", "wholebody", "wholebody-384-high"],
+    ids=["coco17", "wholebody", "wholebody-384-high", "halpe26", "halpe136"],
 )
 def test_bodies_and_hands_are_where_the_networks_see_them(
     layout, size, height, store, person, tmp_path
