@@ -90,9 +90,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Licence:
-    """The weights' licence: a short name (SPDX if there is one) and the address of its text, "" if
-    it is not known.
-    """
+    """The weights' licence: a short name (SPDX if there is one), and its text's address, or ""."""
 
     name: str
     url: str
