@@ -281,6 +281,16 @@ def test_tall_curves_are_scaled_down_as_rtmw_is(bench):
         assert bench.entry(name).settings == settings
 
 
+@pytest.mark.parametrize(("joints", "layout"), [(26, "halpe26"), (136, "halpe136")])
+def test_halpes_layouts_are_told_by_their_numbers_of_joints(bench, joints, layout):
+    curves = {"simcc_x": np.zeros((1, joints, 384)), "simcc_y": np.zeros((1, joints, 512))}
+    for values in curves.values():
+        values[..., 200] = 1.0
+    path = own.constants(bench.folder / "net.onnx", (1, 3, 256, 192), curves)
+    bench.add(path)
+    assert bench.entry().layout.name == layout
+
+
 # --- metadata
 
 
