@@ -248,7 +248,8 @@ def test_curves_with_other_names_are_taken_in_their_order(store, tmp_path, capsy
     path = simcc(tmp_path / "a.onnx", HAND_BINS, (192, 256), names=("first", "second"))
     assert add(path, "a", HAND21).catalogue.get("a").architecture == "rtmpose"
     path = simcc(tmp_path / "b.onnx", HAND_BINS, (192, 256), names=("first", "second"), swap=True)
-    assert main(["models", "add", str(path), "b", "--layout", "hand21", "--quiet"]) == 1
+    words = ["models", "add", str(path), "b", "--layout", "hand21", "--architecture", "rtmpose"]
+    assert main([*words, "--quiet"]) == 1
     assert "expected (N, 21, 384), (N, 21, 512)" in capsys.readouterr().err
 
 
