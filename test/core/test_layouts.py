@@ -16,10 +16,16 @@ COUNTS = {
     "ap10k17": 17,
     "apt36k17": 17,
     "h36m17": 17,
+    "openpose18": 18,
+    "openpose25": 25,
     "halpe26": 26,
     "halpe136": 136,
 }
 MIRRORED = [name for name in COUNTS if name != "hand21"]  # one hand has no other side
+
+
+def test_every_layout_is_among_those_tested_here() -> None:
+    assert set(LAYOUTS) == set(COUNTS)
 
 
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
