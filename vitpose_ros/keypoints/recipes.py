@@ -12,7 +12,7 @@ from vitpose_ros.keypoints.heatmap import CODECS, HeatmapCodec
 from vitpose_ros.keypoints.pixels import PIXEL_SETTINGS, Pixels, read_pixels
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.warp import Size
-from vitpose_ros.models.catalogue import Entry
+from vitpose_ros.models.catalogue import EXPERT_SETTINGS, Entry
 
 TURNED = "turned"
 """Setting of a hand model that was trained on crops in which the hand points up."""
@@ -23,7 +23,8 @@ SCORE_SCALE = "score_scale"
 
 CODEC, STRIDE, SIGMA, LOGITS = "codec", "stride", "sigma", "logits"
 """Settings of a network of heatmaps: one of `heatmap.CODECS`; input pixels per heatmap pixel (4);
-the Gaussians' deviation in heatmap pixels (2); whether it gives logits (false)."""
+the Gaussians' deviation in heatmap pixels (2); whether it gives logits (false). A ViTPose takes
+only the first ("udp")."""
 
 
 def codec_of(entry: Entry) -> Codec:
@@ -50,16 +51,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _vitpose(size: Size, entry: Entry) -> Codec:
-    del entry
-    return HeatmapCodec(size, (size[0] // 4, size[1] // 4))
+    expert = entry.convert.expert if entry.convert else None
+    default = EXPERT_SETTINGS.get(expert or "", {}).get(CODEC, "udp")
+    return HeatmapCodec(size, (size[0] // 4, size[1] // 4), kind=_kind(entry, default))
 
 
 def _heatmap(size: Size, entry: Entry) -> Codec:
     settings = entry.settings
-    kind, logits = settings.get(CODEC), settings.get(LOGITS, False)
-    if kind not in CODECS:
-        meanings = "; ".join(f"{name} ({codec.meaning})" for name, codec in CODECS.items())
-        raise _wrong(entry, CODEC, f"one of {meanings}", kind)
+    kind, logits = _kind(entry), settings.get(LOGITS, False)
     if not isinstance(logits, bool):
         raise _wrong(entry, LOGITS, "true or false", logits)
     stride = settings.get(STRIDE, 4)
@@ -77,6 +76,14 @@ def _heatmap(size: Size, entry: Entry) -> Codec:
 
 def _rtmpose(size: Size, entry: Entry) -> Codec:
     return SimCCCodec(size, score_scale=_positive(entry, SCORE_SCALE, 1.0), pixels=_pixels(entry))
+
+
+def _kind(entry: Entry, default: str | None = None) -> str:
+    kind = entry.settings.get(CODEC, default)
+    if kind not in CODECS:
+        meanings = "; ".join(f"{name} ({codec.meaning})" for name, codec in CODECS.items())
+        raise _wrong(entry, CODEC, f"one of {meanings}", kind)
+    return kind
 
 
 def _positive(entry: Entry, name: str, default: float) -> float:
@@ -98,7 +105,7 @@ def _wrong(entry: Entry, name: str, expected: str, got: Any) -> EngineError:
 
 
 _CODECS: dict[str, tuple[Callable[[Size, Entry], Codec], tuple[str, ...]]] = {
-    "vitpose": (_vitpose, (TURNED,)),
+    "vitpose": (_vitpose, (TURNED, CODEC)),
     "rtmpose": (_rtmpose, (TURNED, SCORE_SCALE, *PIXEL_SETTINGS)),
     "heatmap": (_heatmap, (TURNED, CODEC, STRIDE, SIGMA, LOGITS, *PIXEL_SETTINGS)),
 }

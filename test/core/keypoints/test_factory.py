@@ -12,7 +12,7 @@ from vitpose_ros.keypoints.pixels import Pixels
 from vitpose_ros.keypoints.recipes import codec_of
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.layouts import HAND21
-from vitpose_ros.models.catalogue import load_catalogue
+from vitpose_ros.models.catalogue import Conversion, load_catalogue
 from vitpose_ros.models.errors import ModelError
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.types import Crop, Region
@@ -63,6 +63,41 @@ def test_vitpose_is_read_by_heatmaps_and_rtmpose_by_simcc_each_with_its_own_warp
     assert codec_of(whole) == SimCCCodec((256, 256), score_scale=10.0)
 
 
+@pytest.mark.parametrize("size", "sblh")
+@pytest.mark.parametrize(
+    ("head", "udp"),
+    [("", True), ("-mpii", True), *((f"-{n}", False) for n in ("aic", "ap10k", "apt36k"))],
+)
+def test_each_head_of_vitpose_plus_has_the_lattice_that_it_was_trained_on(size, head, udp):
+    codec = codec_of(CATALOGUE.get(f"vitpose-plus-{size}{head}"))
+    assert (codec.udp, codec.step, codec.shift) == (udp, "dark", int(not udp))
+
+
+@pytest.mark.parametrize(
+    ("expert", "udp"),
+    [("coco", True), ("mpii", True)]
+    + [(name, False) for name in ("aic", "ap10k", "apt36k", "wholebody")],
+)
+def test_an_entry_that_names_an_expert_has_its_lattice_unless_it_says_otherwise(expert, udp):
+    base = CATALOGUE.get("vitpose-b")
+    entry = dataclasses.replace(base, convert=Conversion("vitpose_pth", expert))
+    assert codec_of(entry).udp == udp
+    other = dataclasses.replace(entry, settings={"codec": "classic" if udp else "udp"})
+    assert codec_of(other).udp != udp
+
+
+@pytest.mark.parametrize("name", ["vitpose-plus-s-ap10k", "vitpose-plus-s-apt36k"])
+def test_the_joints_of_an_animals_head_are_read_on_its_lattice(name):
+    entry = CATALOGUE.get(name)
+    true = np.stack([8.0 + 11 * np.arange(17), 240.0 - 13 * np.arange(17)], axis=1)
+    maps = HeatmapCodec(kind="classic").encode(true[None])[0]
+    engine = engine_for(entry)
+    engine.run = lambda tensors: {"o0": np.repeat(maps, len(tensors["in"]), axis=0)}
+    model = assemble_top_down(engine, entry, padding=1.0)
+    (found,) = model([Crop(np.zeros((256, 192, 3), np.uint8), Region(95.5, 127.5, 192, 256))])
+    np.testing.assert_allclose(found.uv, true - 0.5, atol=0.01)  # the crop begins at -0.5
+
+
 def test_a_network_of_heatmaps_has_the_codec_the_stride_and_the_pixels_of_its_entry():
     entry = dataclasses.replace(CATALOGUE.get("vitpose-b"), architecture="heatmap")
     settings = {"codec": "classic", "stride": 8, "sigma": 3, "logits": True, "pixels": "bgr"}
@@ -79,7 +114,8 @@ def test_a_network_of_heatmaps_has_the_codec_the_stride_and_the_pixels_of_its_en
     [
         ({"architecture": "yolox"}, "'yolox'; top-down models are vitpose, rtmpose and heatmap"),
         ({"layout": None}, "cannot be used for joints"),
-        ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned"),
+        ({"settings": {"sigma": 3}}, "unknown settings sigma .* vitpose takes turned and codec"),
+        ({"settings": {"codec": "msra"}}, "codec: expected one of udp .* got 'msra'"),
         ({"settings": {"score_scale": 3}}, "unknown settings score_scale .* vitpose takes turned"),
         (
             {"architecture": "rtmpose", "settings": {"sigma": 3}},

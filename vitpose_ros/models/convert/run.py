@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitpose_ros.layouts import LAYOUTS, Layout
-from vitpose_ros.models.catalogue import EXPERTS, NAME, Entry
+from vitpose_ros.models.catalogue import EXPERT_SETTINGS, EXPERTS, NAME, Entry
 from vitpose_ros.models.convert.checkpoint import Checkpoint
 from vitpose_ros.models.convert.export import INPUT, OPSET, OUTPUT, compare, export
 from vitpose_ros.models.convert.huggingface import CONFIG, WEIGHTS, open_huggingface
@@ -100,7 +100,7 @@ def convert_checkpoint(
     layout : its joints; not needed if `expert` determines them.
     expert : one of EXPERTS, if the checkpoint has several.
     input_size : width and height of a .pth file's input, px; by default INPUT_SIZE.
-    licence, origin, settings : for the manifest.
+    licence, origin, settings : for the manifest; settings take precedence over EXPERT_SETTINGS.
     judge : called with the path of a checkpoint's network before it is put in place. It raises a
         ModelError to refuse it; what it returns is the manifest's `training`.
 
@@ -150,7 +150,7 @@ def convert_checkpoint(
         licence=licence,
         origin=origin,
         sources=tuple(sources),
-        settings=settings or {},
+        settings={**EXPERT_SETTINGS.get(checkpoint.expert or "", {}), **(settings or {})},
     )
     return _write(folder, manifest, checkpoint, tell, judge)
 
