@@ -12,7 +12,7 @@ from vitpose_ros.keypoints.heatmap import CODECS, HeatmapCodec
 from vitpose_ros.keypoints.pixels import PIXEL_SETTINGS, Pixels, read_pixels
 from vitpose_ros.keypoints.simcc import SimCCCodec
 from vitpose_ros.keypoints.warp import Size
-from vitpose_ros.models.catalogue import EXPERT_SETTINGS, Entry
+from vitpose_ros.models.catalogue import Entry
 
 TURNED = "turned"
 """Setting of a hand model that was trained on crops in which the hand points up."""
@@ -25,6 +25,11 @@ CODEC, STRIDE, SIGMA, LOGITS = "codec", "stride", "sigma", "logits"
 """Settings of a network of heatmaps: one of `heatmap.CODECS`; input pixels per heatmap pixel (4);
 the Gaussians' deviation in heatmap pixels (2); whether it gives logits (false). A ViTPose takes
 only the first ("udp")."""
+
+EXPERT_CODECS = dict.fromkeys(("aic", "ap10k", "apt36k", "wholebody"), "dark")
+"""Of ViTPose+'s heads, those that are not "udp". In the authors' configurations
+(ViTAE-Transformer/ViTPose, configs/.../vitPose+_*_udp.py) only COCO and MPII are trained on UDP's
+lattice; the pipelines of the other sets have the classic one, in training and in evaluation."""
 
 
 def codec_of(entry: Entry) -> Codec:
@@ -52,7 +57,7 @@ def listed(names: Iterable[str]) -> str:
 
 def _vitpose(size: Size, entry: Entry) -> Codec:
     expert = entry.convert.expert if entry.convert else None
-    default = EXPERT_SETTINGS.get(expert or "", {}).get(CODEC, "udp")
+    default = EXPERT_CODECS.get(expert or "", "udp")
     return HeatmapCodec(size, (size[0] // 4, size[1] // 4), kind=_kind(entry, default))
 
 

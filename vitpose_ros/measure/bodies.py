@@ -54,8 +54,11 @@ def _checked(
     networks: Networks, i: int, frame: Frame, plan: FramePlan, bodies: Bodies, usage: Usage
 ) -> Bodies:
     """Bodies of image number `i` with the disagreement of those that are to be checked: all if the
-    plan asks for it, otherwise those that the person detector has just found.
+    plan asks for it, otherwise those that the person detector has just found. Animals have no hands
+    whose side they would tell, and are not checked.
     """
+    if networks.bodies is not None and networks.bodies.layout.kind == "animal":
+        return bodies
     two_stages = networks.body_finder is None
     due = [
         plan.check_persons or (two_stages and body.source is CropSource.DETECTION)

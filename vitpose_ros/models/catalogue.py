@@ -67,13 +67,6 @@ EXPERTS: Mapping[str, str] = {
 }
 """ViTPose+'s training sets, in the order of its experts, and their layouts."""
 
-EXPERT_SETTINGS: Mapping[str, Mapping[str, str]] = {
-    expert: {"codec": "dark"} for expert in ("aic", "ap10k", "apt36k", "wholebody")
-}
-"""Settings of ViTPose+'s heads. In the authors' configurations (ViTAE-Transformer/ViTPose,
-configs/.../vitPose+_*_udp.py) only COCO and MPII are trained on UDP's lattice; the pipelines of the
-other sets have the classic one, in training and in evaluation."""
-
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """What a model may be called."""
 

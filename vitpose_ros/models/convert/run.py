@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from vitpose_ros.keypoints.recipes import CODEC, EXPERT_CODECS
 from vitpose_ros.layouts import LAYOUTS, Layout
-from vitpose_ros.models.catalogue import EXPERT_SETTINGS, EXPERTS, NAME, Entry
+from vitpose_ros.models.catalogue import EXPERTS, NAME, Entry
 from vitpose_ros.models.convert.checkpoint import Checkpoint
 from vitpose_ros.models.convert.export import INPUT, OPSET, OUTPUT, compare, export
 from vitpose_ros.models.convert.huggingface import CONFIG, WEIGHTS, open_huggingface
@@ -100,7 +101,7 @@ def convert_checkpoint(
     layout : its joints; not needed if `expert` determines them.
     expert : one of EXPERTS, if the checkpoint has several.
     input_size : width and height of a .pth file's input, px; by default INPUT_SIZE.
-    licence, origin, settings : for the manifest; settings take precedence over EXPERT_SETTINGS.
+    licence, origin, settings : for the manifest; settings, in addition to the expert's codec.
     judge : called with the path of a checkpoint's network before it is put in place. It raises a
         ModelError to refuse it; what it returns is the manifest's `training`.
 
@@ -150,7 +151,7 @@ def convert_checkpoint(
         licence=licence,
         origin=origin,
         sources=tuple(sources),
-        settings={**EXPERT_SETTINGS.get(checkpoint.expert or "", {}), **(settings or {})},
+        settings={**_codec(checkpoint), **(settings or {})},
     )
     return _write(folder, manifest, checkpoint, tell, judge)
 
@@ -188,6 +189,12 @@ def _agree(path: Path, checkpoint: Checkpoint, layout: str) -> None:
         raise ModelError(
             f"{path}: the expert '{checkpoint.expert}' has the layout {given}, not {layout}."
         )
+
+
+def _codec(checkpoint: Checkpoint) -> dict[str, str]:
+    """The setting of a head that is not on UDP's lattice."""
+    kind = EXPERT_CODECS.get(checkpoint.expert or "")
+    return {CODEC: kind} if kind else {}
 
 
 def _joints(layout: Layout | None, checkpoint: Checkpoint, path: str) -> Layout:

@@ -78,7 +78,7 @@ def test_an_animal_is_read_by_the_expert_for_animals(
     (animal,) = Pipeline(networks, alone, "third_person")(Frame(image, 1)).instances
     assert (animal.layout.kind, animal.layout.name, animal.model) == ("animal", layout, "beast")
 
-    crop, *_ = [tensors["image"] for name, tensors in seen if name == "beast"]
+    (crop,) = [tensors["image"] for name, tensors in seen if name == "beast"]
     decoded = HeatmapCodec(kind="dark").decode((made.heatmaps(crop, expert),))
     (region,) = networks.person_detector(image, 0.5)
     matrices = crop_to_image([crop_region(region, (192, 256))], (192, 256), udp=False)
