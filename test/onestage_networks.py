@@ -44,7 +44,8 @@ def outputs(form: str, people: Sequence[Answer], size: int = 64) -> dict[str, np
     points = np.concatenate([uv, joint[..., None]], axis=2)
     count = len(people)
     if form == "rtmo":
-        dets, keypoints = np.zeros((1, 10, 5)), np.zeros((1, 10, K, 3))
+        slots = max(10, count)
+        dets, keypoints = np.zeros((1, slots, 5)), np.zeros((1, slots, K, 3))
         dets[0, :count] = np.column_stack([corners, score])
         keypoints[0, :count] = points
         return {"dets": dets, "keypoints": keypoints}
@@ -76,10 +77,46 @@ def outputs(form: str, people: Sequence[Answer], size: int = 64) -> dict[str, np
         yx = np.concatenate([uv[..., ::-1] / size, joint[..., None]], axis=2).reshape(count, 3 * K)
         rows[0, :count] = np.column_stack([yx, corners[:, [1, 0, 3, 2]] / size, score])
         return {"output_0": rows}
+    if form == "detrpose":
+        slots = max(60, count)
+        scores, keypoints = np.zeros((1, slots)), np.zeros((1, slots, K, 2))
+        scores[0, :count], keypoints[0, :count] = score, uv  # `write` makes pixels of the image
+        return {"scores": scores, "labels": np.ones((1, slots)), "keypoints": keypoints}
+    if form in ("dekr", "dekr-mmpose"):
+        return _dekr(people, size // 4, -1 if form == "dekr" else 1)
     raise ValueError(form)
 
 
-FORMS = ("rtmo", "yolo", "yolo-rows", "yolo26", "rf-detr", "rf-detr-background", "movenet")
+def _dekr(people: Sequence[Answer], side: int, direction: int) -> dict[str, np.ndarray]:
+    """Maps of side x side px: centres of the height that gives each person its score."""
+    heat, offsets = np.zeros((1, K + 1, side, side)), np.zeros((1, 2 * K, side, side))
+    seeds: list[np.ndarray] = []
+    for one in people:
+        joints = one.uv / 4
+        seed = np.rint(np.nanmean(joints, axis=0)).astype(int)
+        while any(np.abs(seed - other).max() < 3 for other in seeds):
+            seed = seed + np.array([3, 0])  # a second peak, outside the first one's neighbourhood
+        seeds.append(seed)
+        heat[0, K, seed[1], seed[0]] = one.score / one.joint_score.mean()
+        offsets[0, :, seed[1], seed[0]] = direction * (joints - seed).ravel()
+        for k in np.flatnonzero(np.isfinite(joints).all(axis=1)):
+            x, y = np.clip(np.floor(joints[k]).astype(int), 0, side - 1)
+            heat[0, k, y : y + 2, x : x + 2] = one.joint_score[k]
+    return {"heatmap": heat, "offset": offsets}
+
+
+FORMS = (
+    "rtmo",
+    "yolo",
+    "yolo-rows",
+    "yolo26",
+    "rf-detr",
+    "rf-detr-background",
+    "detrpose",
+    "movenet",
+    "dekr",
+    "dekr-mmpose",
+)
 
 
 def write(path: Path, form: str, people: Sequence[Answer], size: int = 64) -> Path:
@@ -91,7 +128,15 @@ def write(path: Path, form: str, people: Sequence[Answer], size: int = 64) -> Pa
     kind = onnx.TensorProto.INT32 if movenet else onnx.TensorProto.FLOAT
     shape = [1, size, size, 3] if movenet else [1, 3, size, size]
     nodes, weights, outs = [], [], []
-    source = "image"
+    source = "images" if form == "detrpose" else "image"
+    inputs = [helper.make_tensor_value_info(source, kind, shape)]
+    if form == "detrpose":
+        whole = onnx.TensorProto.INT64
+        inputs.append(helper.make_tensor_value_info("orig_target_sizes", whole, [1, 2]))
+        cast = {"to": onnx.TensorProto.FLOAT}
+        nodes.append(helper.make_node("Cast", ["orig_target_sizes"], ["sizes"], **cast))
+        nodes.append(helper.make_node("Div", ["sizes", "side"], ["scale"]))
+        weights.append(array(np.float32(size), "side"))
     if movenet:
         nodes.append(helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT))
         source = "pixels"
@@ -100,11 +145,13 @@ def write(path: Path, form: str, people: Sequence[Answer], size: int = 64) -> Pa
     weights.append(array(np.zeros((), np.float32), "nil"))
     for name, values in outputs(form, people, size).items():
         weights.append(array(values.astype(np.float32), f"{name}_values"))
-        nodes.append(helper.make_node("Add", ["zero", f"{name}_values"], [name]))
+        in_image = form == "detrpose" and name == "keypoints"
+        result = "fractions" if in_image else name
+        nodes.append(helper.make_node("Add", ["zero", f"{name}_values"], [result]))
+        if in_image:
+            nodes.append(helper.make_node("Mul", ["fractions", "scale"], [name]))
         outs.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, values.shape))
-    graph = helper.make_graph(
-        nodes, "net", [helper.make_tensor_value_info("image", kind, shape)], outs, weights
-    )
+    graph = helper.make_graph(nodes, "net", inputs, outs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     onnx.save(model, path)

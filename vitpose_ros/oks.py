@@ -49,13 +49,35 @@ def oks(
         )
     if not (np.isfinite(area) and area > 0):
         raise ValueError(f"oks: expected a positive area in px^2, got {area}")
-    squared = ((a.astype(np.float64) - b) ** 2).sum(axis=1)
-    use = np.isfinite(squared) & np.isfinite(known)
     if counted is not None:
-        use &= counted
-    if not use.any():
-        return float("nan")
-    return float(np.exp(-squared[use] / (2 * (2 * known[use]) ** 2 * area)).mean())
+        known = np.where(counted, known, np.nan)
+    return float(oks_with(a, b[None], np.array([area]), known)[0])
+
+
+def oks_with(
+    one: npt.NDArray,
+    others: npt.NDArray,
+    areas: npt.NDArray[np.float64],
+    sigmas: Sequence[float] | npt.NDArray,
+) -> npt.NDArray[np.float64]:
+    """The similarity of one set of K joints with each of N.
+
+    Parameters
+    ----------
+    one, others : (K, 2) and (N, K, 2), px. Joints with a NaN coordinate are never used.
+    areas : (N,) px^2, positive.
+    sigmas : K numbers, the layout's. Joints with a NaN sigma are ignored.
+
+    Returns
+    -------
+    (N,) 0 to 1; NaN where no joint is used.
+    """
+    squared = ((others.astype(np.float64) - one) ** 2).sum(axis=2)
+    spread = 2 * (2 * np.asarray(sigmas, np.float64)) ** 2 * areas[:, None]
+    used = np.isfinite(squared) & np.isfinite(spread)
+    similar = np.exp(-np.divide(squared, spread, out=np.full(squared.shape, np.inf), where=used))
+    count = used.sum(axis=1)
+    return np.divide(similar.sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0)
 
 
 def pair_oks(a: Keypoints, b: Keypoints, areas: tuple[float, float], threshold: float) -> float:

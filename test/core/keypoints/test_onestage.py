@@ -28,6 +28,23 @@ def person(x: float, y: float, height: float, score: float = 0.8, joints: float 
     return nets.Answer(grid * (height / 4, height) + (x, y), np.full(17, joints), score)
 
 
+class Fixed:
+    """A network of a format with these outputs, without an engine."""
+
+    name = "fixed"
+
+    def __init__(self, form, outputs, size=SIZE):
+        image = TensorSpec("image", (1, 3, size, size))
+        self.inputs = (image,)
+        if form == "detrpose":
+            self.inputs = (image, TensorSpec("orig_target_sizes", (1, 2)))
+        self.outputs = tuple(TensorSpec(name, values.shape) for name, values in outputs.items())
+        self._outputs = {name: np.float32(values) for name, values in outputs.items()}
+
+    def run(self, tensors):
+        return {name: values.copy() for name, values in self._outputs.items()}
+
+
 @pytest.fixture
 def model(tmp_path):
     """A function: a network of a format with these answers."""
@@ -41,10 +58,10 @@ def model(tmp_path):
 
 def in_image(form: str, uv: np.ndarray, width: int, height: int) -> np.ndarray:
     """Where points of the input lie in an image of that size."""
-    if form.startswith("rf-detr"):
+    if form in ("rf-detr", "rf-detr-background", "detrpose"):
         return uv * (width / SIZE, height / SIZE)
     scale = SIZE / max(width, height)
-    if form.startswith("yolo"):
+    if form.startswith(("yolo", "dekr")):
         uv = uv - ((SIZE - width * scale) / 2, (SIZE - height * scale) / 2)
     return uv / scale
 
@@ -58,7 +75,8 @@ def test_each_format_gives_its_persons_in_pixels_of_the_image(model, form, width
     for body, truth in zip(found, (one, two), strict=True):
         where = in_image(form, truth.uv, width, height)
         np.testing.assert_allclose(body.keypoints.uv, where, atol=0.02)
-        np.testing.assert_allclose(body.keypoints.score, 0.7, atol=1e-5)
+        joints = truth.score if form == "detrpose" else 0.7  # it gives joints no scores
+        np.testing.assert_allclose(body.keypoints.score, joints, atol=1e-5)
         inside = ((where > -0.5) & (where < np.array((width, height)) - 0.5)).all(axis=1)
         assert ((body.keypoints.state == JointState.MEASURED) == inside).all()
         u, v = where.mean(axis=0)
@@ -72,12 +90,12 @@ def test_an_image_without_persons_has_none(model, form):
 
 @pytest.mark.parametrize("form", nets.FORMS)
 def test_persons_below_the_threshold_are_left_out(model, form):
-    see = model(form, person(20, 32, 28, 0.8), person(44, 32, 28, 0.25))
-    assert len(see(np.zeros((64, 64, 3), np.uint8), 0.3)) == 1
-    assert len(see(np.zeros((64, 64, 3), np.uint8), 0.2)) == 2
+    see = model(form, person(20, 32, 28, 0.8), person(44, 32, 28, 0.35))
+    assert len(see(np.zeros((64, 64, 3), np.uint8), 0.4)) == 1
+    assert len(see(np.zeros((64, 64, 3), np.uint8), 0.3)) == 2
 
 
-@pytest.mark.parametrize("form", ["rtmo", "yolo"])
+@pytest.mark.parametrize("form", ["rtmo", "yolo", "dekr", "dekr-mmpose"])
 def test_a_person_found_twice_is_one(model, form):
     see = model(form, person(30, 32, 28, 0.8), person(30.5, 32, 28, 0.7))
     (body,) = see(np.zeros((64, 64, 3), np.uint8), 0.3)
@@ -116,20 +134,68 @@ def test_rf_detr_gives_the_standard_deviation_of_its_joints(model):
     assert np.isnan(body.keypoints.uv_std).all()
 
 
-def test_two_hundred_persons_in_a_crowd_are_all_read(tmp_path):
-    class Crowd:
-        name = "crowd"
-        inputs = (TensorSpec("image", (1, 3, 640, 640)),)
-        outputs = (TensorSpec("dets", (1, None, 5)), TensorSpec("keypoints", (1, None, 17, 3)))
+@pytest.mark.parametrize("form", ["rtmo", "yolo", "detrpose", "dekr"])
+def test_two_hundred_persons_in_a_crowd_are_all_read(form):
+    people = [person(20 + 30 * (i % 20), 30 + 60 * (i // 20), 28) for i in range(200)]
+    see = OneStage(Fixed(form, nets.outputs(form, people, 640), 640), form, COCO17, (640, 640))
+    found = see(np.zeros((640, 640, 3), np.uint8), 0.3)
+    truth = np.array([one.uv for one in people]).reshape(200, -1)
+    seen = np.array([body.keypoints.uv for body in found]).reshape(len(found), -1)
+    assert len(found) == 200
+    order = np.lexsort(seen.round().T[::-1]), np.lexsort(truth.round().T[::-1])
+    np.testing.assert_allclose(seen[order[0]], truth[order[1]], atol=0.02)
 
+
+# --- DEKR
+
+
+@pytest.mark.parametrize("form", ["dekr", "dekr-mmpose"])
+def test_two_persons_who_embrace_are_two(model, form):
+    one, two = person(28, 32, 40, 0.8), person(40, 32, 40, 0.6)  # boxes overlap, joints do not
+    found = model(form, one, two)(np.zeros((64, 64, 3), np.uint8), 0.3)
+    assert [body.score for body in found] == pytest.approx([0.8, 0.6], abs=1e-5)
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_offsets_that_lead_to_no_heat_give_no_person(direction):
+    outputs = nets.outputs("dekr", [person(32, 32, 28)])
+    outputs["heatmap"][:, :-1] = 0
+    outputs["offset"] *= direction
+    see = OneStage(Fixed("dekr", outputs), "dekr", COCO17, (SIZE, SIZE))
+    assert see(np.zeros((SIZE, SIZE, 3), np.uint8), 0.05) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.0])
+@pytest.mark.parametrize("name", ["heatmap", "offset"])
+def test_maps_of_one_value_end_with_finite_bodies_or_none(name, value):
+    outputs = nets.outputs("dekr", [person(32, 32, 28)], 640)
+    outputs[name][:] = value
+    see = OneStage(Fixed("dekr", outputs, 640), "dekr", COCO17, (640, 640))
+    for body in see(np.zeros((640, 640, 3), np.uint8), 0.05):
+        assert np.isfinite(body.score)
+        known = body.keypoints.state != JointState.ABSENT
+        assert np.isfinite(body.keypoints.uv[known]).all()
+
+
+def test_the_image_lies_in_dekrs_input_where_its_joints_are_read():
+    given = []
+
+    class Eye(Fixed):
         def run(self, tensors):
-            people = [person(20 + 30 * (i % 20), 30 + 60 * (i // 20), 28) for i in range(200)]
-            dets = [(*one.corners, 0.5) for one in people]
-            points = [np.column_stack([one.uv, one.joint_score]) for one in people]
-            return {"dets": np.float32([dets]), "keypoints": np.float32([points])}
+            given.append(tensors["image"][0])
+            return super().run(tensors)
 
-    see = OneStage(Crowd(), "crowd", COCO17, (640, 640))
-    assert len(see(np.zeros((640, 640, 3), np.uint8), 0.3)) == 200
+    image = np.zeros((160, 320, 3), np.uint8)
+    image[60:101, 180:221] = 255  # centred at (200, 80)
+    outputs = nets.outputs("dekr", [person(40, 32, 28)])
+    (body,) = OneStage(Eye("dekr", outputs), "dekr", COCO17, (SIZE, SIZE))(image, 0.3)
+    light = given[0][0] - given[0][0].min()
+    y, x = np.mgrid[:SIZE, :SIZE]
+    assert ((light * x).sum() / light.sum(), (light * y).sum() / light.sum()) == pytest.approx(
+        (40, 32), abs=0.1
+    )
+    assert body.keypoints.uv[1, 0] == pytest.approx(200, abs=0.1)  # at the person's x
+    assert body.keypoints.uv[8, 1] == pytest.approx(80, abs=0.1)  # at its y
 
 
 # --- what is refused
@@ -158,6 +224,14 @@ IMAGE = {"image": (1, 3, SIZE, SIZE)}
         (IMAGE, {"output0": (1, 55, 84)}),  # one column too few for a class
         ({"image": (1, 3, 32, 32)}, {"dets": (1, 10, 5), "keypoints": (1, 10, 17, 3)}),
         (IMAGE, {"heatmaps": (1, 17, 16, 16)}),
+        (IMAGE, {"heatmap": (1, 18, 16, 16), "offset": (1, 36, 16, 16)}),  # one joint too many
+        (IMAGE, {"heatmap": (1, 18, 32, 32), "offset": (1, 34, 32, 32)}),  # half the input's size
+        (IMAGE, {"heatmap": (1, None, 16, 16), "offset": (1, None, 16, 16)}),  # which is which?
+        (IMAGE, {"scores": (1, 60), "labels": (1, 60), "keypoints": (1, 60, 17, 2)}),  # no size
+        (
+            {**IMAGE, "orig_target_sizes": (1, 2)},  # a detector
+            {"scores": (1, 60), "labels": (1, 60), "boxes": (1, 60, 4)},
+        ),
         (IMAGE, {}),
     ],
 )

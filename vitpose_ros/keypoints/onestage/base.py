@@ -7,7 +7,7 @@ of the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from vitpose_ros.detect.nms import greedy_nms
 from vitpose_ros.engines.base import Tensors, TensorSpec
+from vitpose_ros.keypoints.pixels import Pixels
+from vitpose_ros.layouts import Layout
+from vitpose_ros.oks import oks_with
 from vitpose_ros.types import ByteArray, FloatArray
 
 Array = npt.NDArray[np.float64]
@@ -23,6 +26,9 @@ Size = tuple[int, int]
 
 SUPPRESSION_IOU = 0.65
 """RTMO's own limit of box overlap; files whose graph suppresses duplicates lose nothing by it."""
+
+SUPPRESSION_OKS = 0.7
+"""Two seeds whose poses are more similar than this are one person's."""
 
 _BAR = 114
 
@@ -36,7 +42,7 @@ class Persons:
     uv : (P, K, 2); NaN where the network's numbers are not finite.
     joint_score : (P, K), 0 .. 1.
     score : (P,) 0 .. 1.
-    corners : (P, 4) x0, y0, x1, y1 of each person's box.
+    corners : (P, 4) x0, y0, x1, y1 of each person's box; NaN from networks that give none.
     std : (P, K) standard deviation of u and of v, px; NaN from networks that give none.
     """
 
@@ -52,15 +58,15 @@ class Persons:
         uv: npt.NDArray,
         joint_score: npt.NDArray,
         score: npt.NDArray,
-        corners: npt.NDArray,
+        corners: npt.NDArray | None = None,
         std: npt.NDArray | None = None,
     ) -> Persons:
-        """Persons in double precision; without `std` it is unknown."""
+        """Persons in double precision; boxes and `std` are unknown unless given."""
         return cls(
             np.asarray(uv, np.float64),
             np.asarray(joint_score, np.float64),
             np.asarray(score, np.float64),
-            np.asarray(corners, np.float64),
+            np.full((len(uv), 4), np.nan) if corners is None else np.asarray(corners, np.float64),
             np.full(uv.shape[:2], np.nan) if std is None else np.asarray(std, np.float64),
         )
 
@@ -73,6 +79,25 @@ class Persons:
             self.corners[kept],
             self.std[kept],
         )
+
+    def distinct_poses(self, sigmas: Sequence[float]) -> Persons:
+        """The best of persons whose joints are too similar, best first; overlapping boxes do not
+        matter.
+        """
+        rest = self.pick(np.isfinite(self.score))
+        rest = rest.pick(np.argsort(-rest.score, kind="stable"))
+        known = np.isfinite(rest.uv)
+        sides = np.where(known, rest.uv, -np.inf).max(axis=1, initial=-np.inf)
+        sides -= np.where(known, rest.uv, np.inf).min(axis=1, initial=np.inf)
+        areas = np.maximum(np.nan_to_num(sides, neginf=0.0).prod(axis=1), 1.0)
+        order, kept = np.arange(len(areas)), []
+        while order.size:
+            best, order = order[0], order[1:]
+            kept.append(best)
+            mean = (areas[best] + areas[order]) / 2
+            alike = oks_with(rest.uv[best], rest.uv[order], mean, sigmas) > SUPPRESSION_OKS
+            order = order[~alike]  # NaN, of persons without a common joint, compares false
+        return rest.pick(np.array(kept, np.intp))
 
     def distinct(self) -> Persons:
         """The best of persons whose boxes overlap, best first."""
@@ -130,20 +155,25 @@ class Signature:
     Attributes
     ----------
     inputs, outputs : of the network.
-    joints : of the layout.
+    layout : of its joints.
     size : (width, height) of the input, px.
     person : class number of persons in networks with classes.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    joints: int
+    layout: Layout
     size: Size
     person: int = 0
     by_name: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {spec.name: spec for spec in self.outputs})
+
+    @property
+    def joints(self) -> int:
+        """The number of joints."""
+        return len(self.layout)
 
     def image_input(self, channels_last: bool = False) -> str | None:
         """The name of the input that takes the image, if it has that order of axes and size."""
@@ -164,14 +194,21 @@ def size_of(image: ByteArray) -> Size:
     return int(image.shape[1]), int(image.shape[0])
 
 
-def rgb(image: ByteArray) -> FloatArray:
-    """(H, W, 3) float32, 0 .. 1."""
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.float32) / np.float32(255)
-
-
 def sigmoid(values: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values, -100.0, 100.0))))
+
+
+def stretched(image: ByteArray, size: Size) -> ByteArray:
+    """The image stretched to the input's size."""
+    smaller = image.shape[1] > size[0] or image.shape[0] > size[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def tensor_of(image: ByteArray, pixels: Pixels) -> FloatArray:
+    """An image of the input's size as the network reads it: (1, 3, H, W)."""
+    return np.ascontiguousarray(pixels.of_image(image).transpose(2, 0, 1)[None], np.float32)
 
 
 def boxed(

@@ -1,8 +1,9 @@
-"""RF-DETR's keypoint model, by rfdetr's models/postprocess.py and utilities/keypoints.py."""
+"""RF-DETR's keypoint model, by rfdetr's models/postprocess.py and utilities/keypoints.py; and
+DETRPose, by its tools/deployment/export_onnx.py and src/models/detrpose/postprocesses.py.
+"""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from vitpose_ros.engines.base import Tensors
@@ -13,18 +14,22 @@ from vitpose_ros.keypoints.onestage.base import (
     Placed,
     Signature,
     Size,
-    rgb,
     sigmoid,
     size_of,
+    stretched,
+    tensor_of,
 )
+from vitpose_ros.keypoints.pixels import IMAGENET, PIXELS
 from vitpose_ros.types import ByteArray
 
 RF_COLUMNS = 7
 """x, y, the logit of being findable, one unused, log l11, l21, log l22."""
 
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_STD = np.array([0.229, 0.224, 0.225], np.float32)
+IMAGE_SIZE = "orig_target_sizes"
+"""DETRPose's input for the image's width and height, px."""
+
 _RF_NAMES = ("dets", "labels", "keypoints")
+_POSE_NAMES = ("scores", "labels", "keypoints")
 
 
 def rf_detr(signature: Signature) -> Format | None:
@@ -47,11 +52,7 @@ def rf_detr(signature: Signature) -> Format | None:
     person = slots // joints - 1
 
     def prepare(image: ByteArray) -> Placed:
-        width, height = signature.size
-        smaller = image.shape[1] > width or image.shape[0] > height
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        pixels = rgb(cv2.resize(image, signature.size, interpolation=how))  # type: ignore[arg-type]
-        tensor = np.ascontiguousarray(((pixels - _MEAN) / _STD).transpose(2, 0, 1)[None])
+        tensor = tensor_of(stretched(image, signature.size), IMAGENET)
         return Placed({source: tensor}, size_of(image))
 
     def read(outputs: Tensors, placed: Placed) -> Persons:
@@ -68,6 +69,38 @@ def rf_detr(signature: Signature) -> Format | None:
         )
 
     return Format("RF-DETR keypoint", prepare, read)
+
+
+def detrpose(signature: Signature) -> Format | None:
+    """The whole image stretched, pixels 0 .. 1, and its size; scores, labels, and joints in pixels
+    of the image, best first. All classes share one set of joints, so labels are not looked at, as
+    in the authors' own tools. Joints have no scores of their own: each gets its person's.
+    """
+    source = signature.image_input()
+    sizes = next((spec for spec in signature.inputs if spec.name == IMAGE_SIZE), None)
+    specs = [signature.by_name.get(name) for name in _POSE_NAMES]
+    if source is None or sizes is None or not sizes.fits((2,)) or None in specs:
+        return None
+    scores, labels, keypoints = (spec for spec in specs if spec is not None)
+    if (
+        len(signature.inputs) != 2
+        or len(signature.outputs) != 3
+        or not scores.fits((None,))
+        or not labels.fits((None,))
+        or not keypoints.fits((None, signature.joints, 2))
+    ):
+        return None
+
+    def prepare(image: ByteArray) -> Placed:
+        size = size_of(image)
+        tensor = tensor_of(stretched(image, signature.size), PIXELS["rgb01"])
+        return Placed({source: tensor, IMAGE_SIZE: np.array([size], np.float32)}, size)
+
+    def read(outputs: Tensors, placed: Placed) -> Persons:
+        score, uv = outputs["scores"][0], outputs["keypoints"][0]
+        return Persons.of(uv, np.repeat(score[:, None], signature.joints, axis=1), score)
+
+    return Format("DETRPose", prepare, read)
 
 
 def _precision_to_std(columns: Array, size: Size) -> Array:

@@ -42,7 +42,7 @@ class OneStage:
         self, engine: Engine, name: str, layout: Layout, size: Size, person_class: int = 0
     ) -> None:
         self.name, self.engine, self.layout = name, engine.name, layout
-        signature = Signature(engine.inputs, engine.outputs, len(layout), size, person_class)
+        signature = Signature(engine.inputs, engine.outputs, layout, size, person_class)
         self._run, self._format = engine.run, recognise(signature, name)
         self.format, self.classes = self._format.title, self._format.classes
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from vitpose_ros.engines.base import EngineError
 from vitpose_ros.keypoints.onestage.base import Format, Signature
-from vitpose_ros.keypoints.onestage.detr import RF_COLUMNS, rf_detr
+from vitpose_ros.keypoints.onestage.dekr import dekr
+from vitpose_ros.keypoints.onestage.detr import IMAGE_SIZE, RF_COLUMNS, detrpose, rf_detr
 from vitpose_ros.keypoints.onestage.movenet import movenet
 from vitpose_ros.keypoints.onestage.yolo import rtmo, yolo26_pose, yolo_pose
 
@@ -15,7 +16,9 @@ _FORMATS: tuple[Callable[[Signature], Format | None], ...] = (
     yolo_pose,
     yolo26_pose,
     rf_detr,
+    detrpose,
     movenet,
+    dekr,
 )
 
 
@@ -47,11 +50,13 @@ def recognise(signature: Signature, name: str) -> Format:
 
 
 def _accepted(signature: Signature) -> str:
-    k = signature.joints
+    k, (width, height) = signature.joints, signature.size
+    maps = f"{height // 4}, {width // 4}"
     return (
         f"Accepted are RTMO (dets (N, M, 5) and keypoints (N, M, {k}, 3)), YOLOv8/11-pose "
         f"(N, 4 + classes + {3 * k}, cells), YOLO26-pose (N, M, {6 + 3 * k}), RF-DETR (dets, "
-        f"labels and keypoints (N, M, slots, {RF_COLUMNS})), and MoveNet MultiPose "
-        f"(1, M, {5 + 3 * k}). Check the layout and the input size in its catalogue entry, or "
-        "choose another export"
+        f"labels and keypoints (N, M, slots, {RF_COLUMNS})), DETRPose (scores, labels and "
+        f"keypoints (N, M, {k}, 2), with the input {IMAGE_SIZE}), MoveNet MultiPose "
+        f"(1, M, {5 + 3 * k}), and DEKR (N, {k + 1}, {maps}) with (N, {2 * k}, {maps}). Check the "
+        "layout and the input size in its catalogue entry, or choose another export"
     )

@@ -189,7 +189,8 @@ def _kinds() -> Iterator[Kind]:
     body, hand = "body_keypoints", "hand_keypoints"
     yield Kind(
         body, "onestage", "a one-stage network: persons and joints in one pass",
-        "an image to boxes with joints: RTMO, YOLO pose, RF-DETR keypoint, MoveNet MultiPose",
+        "an image to persons with joints: RTMO, YOLO pose, RF-DETR keypoint, DETRPose, MoveNet "
+        "MultiPose, DEKR",
         one_stage, _of(body), usual_size=(640, 640),
     )  # fmt: skip
     yield Kind(
