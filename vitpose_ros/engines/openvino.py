@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vitpose_ros.engines.base import EngineError, Tensors, TensorSpec
 from vitpose_ros.engines.bf16 import lower_products
+from vitpose_ros.engines.deform_conv import OPERATOR, add_deform_conv
 
 _Arrays = list[npt.NDArray[np.float32]]
 
@@ -227,12 +228,22 @@ def _read(path: Path) -> tuple[Any, Any]:
         )
     core = _core(openvino.Core)
     try:
-        return core, core.read_model(str(path))
+        return core, _model(core, path)
     except Exception as error:  # its front ends raise more than RuntimeError
         raise EngineError(
             f"OpenVINO cannot read '{path}': {_reason(error)}. If the file is truncated or "
             "altered, delete it and pull it again with `vitpose_ros models pull`"
         ) from error
+
+
+def _model(core: Any, path: Path) -> Any:
+    try:
+        return core.read_model(str(path))
+    except RuntimeError as error:
+        if OPERATOR not in str(error):
+            raise
+    add_deform_conv(core)
+    return core.read_model(str(path))
 
 
 @functools.lru_cache
