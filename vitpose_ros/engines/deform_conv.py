@@ -19,7 +19,10 @@ def add_deform_conv(core: Any) -> None:
 
 
 def _convert(node: Any) -> Any:
-    from openvino import opset8
+    try:
+        from openvino import opset8
+    except ImportError:  # before 2025
+        from openvino.runtime import opset8
 
     def given(index: int) -> Any:
         """An input, or None where an optional one is left out or has no name."""
