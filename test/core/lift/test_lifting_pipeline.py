@@ -125,8 +125,8 @@ def test_the_licence_and_the_window_are_told_when_it_is_loaded(store, model_path
         own, Models(lifting_model="my-lifter"), view="third_person", tell=told.append
     )
     assert told == [
-        "my-lifter: shape of bodies from 9 images at 50 Hz; licence of its weights: CC-BY-NC-4.0 "
-        "(https://example.org/licence)"
+        "my-lifter: shape of bodies from 9 images at 50 Hz; licence of its weights: CC-BY-NC-4.0, "
+        "https://example.org/licence"
     ]
     assert pipeline.models[-1] == "my-lifter"
     pipeline.warm_up()
