@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,6 +65,43 @@ def network(tmp_path) -> Path:
     folder = tmp_path / "net"
     folder.mkdir()
     return write_network(folder / "model.onnx")
+
+
+@pytest.fixture
+def model_root(network, tmp_path, monkeypatch):
+    """The folder of a store that has the small network as the converted model `small`."""
+    from vitpose_ros.models.manifest import HashedFile, Manifest, Output, write_manifest
+
+    root, content = tmp_path / "store", network.read_bytes()
+    monkeypatch.setenv("VITPOSE_ROS_MODELS", str(root))
+    folder = root / "small"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(content)
+    file = HashedFile("model.onnx", len(content), hashlib.sha256(content).hexdigest())
+    width, height = SIZE
+    write_manifest(
+        folder,
+        Manifest(
+            name="small",
+            task="body_keypoints",
+            architecture="vitpose",
+            layout="coco17",
+            joints=JOINTS,
+            input_name="image",
+            input_width=width,
+            input_height=height,
+            outputs=(Output("heatmaps", (JOINTS, height // 4, width // 4)),),
+            parameters=816,
+            licence="MIT",
+            licence_url="",
+            origin="",
+            files=(file,),
+            sources=(file,),
+            date="2026-01-01T00:00:00+00:00",
+            network={},
+        ),
+    )
+    return root
 
 
 @pytest.fixture

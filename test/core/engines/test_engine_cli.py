@@ -14,13 +14,10 @@ from vitpose_ros.keypoints import gate_crops
 
 
 @pytest.fixture
-def store(network, tmp_path, monkeypatch):
+def store(model_root, monkeypatch):
     """A store with the small network as the model `small`, and few rendered images."""
-    monkeypatch.setenv("VITPOSE_ROS_MODELS", str(tmp_path / "store"))
     monkeypatch.setattr(gate_crops, "_SCENES", gate_crops._SCENES[:1])
-    words = ["models", "convert", str(network), "--name", "small", "--layout", "coco17", "--quiet"]
-    assert main(words) == 0
-    return tmp_path / "store"
+    return model_root
 
 
 @pytest.fixture

@@ -217,12 +217,9 @@ def test_a_jetson_is_told_that_it_has_no_tensorrt_for_rtx(gpu, tmp_path, monkeyp
 
 
 @pytest.fixture
-def store(desktop, network, tmp_path, monkeypatch):
-    monkeypatch.setenv("VITPOSE_ROS_MODELS", str(tmp_path / "store"))
+def store(desktop, model_root, monkeypatch):
     monkeypatch.setattr(gate_crops, "_SCENES", gate_crops._SCENES[:1])
-    words = ["models", "convert", str(network), "--name", "small", "--layout", "coco17", "--quiet"]
-    assert main(words) == 0
-    return ModelStore(tmp_path / "store")
+    return ModelStore(model_root)
 
 
 @pytest.fixture
