@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
@@ -27,7 +28,9 @@ from vitpose_ros.models.errors import ModelError
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAIT_S = 0.1
-"""Python handles a signal between two waits for messages: how long one of them lasts at most."""
+"""Python handles a signal between two waits for messages: how long one of them lasts at most. A
+timer of the node ends it. A time-out would, too, but makes rclpy create a timer for every wait.
+"""
 
 ASKED_TO_END = threading.Event()
 """Set by the first signal: its exception gets lost in a destructor, and becomes another one where
@@ -91,10 +94,11 @@ def autostart(node: Node) -> None:
 
 def spin(node: Node, going: Going) -> None:
     """Run a node's callbacks while `going` is true."""
+    node.create_timer(WAIT_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     executor = rclpy.get_global_executor()
     executor.add_node(node)
     while going():
-        executor.spin_once(timeout_sec=WAIT_S)
+        executor.spin_once()
 
 
 def _serve(node: Node, going: Going) -> int:
