@@ -45,9 +45,11 @@ class Computed:
 def cpu(monkeypatch):
     """A function: what the CPU has, and by how much the network is off in it."""
 
-    def make(has, off):
+    def make(has, off, fp16_ms=10.0):
         monkeypatch.setattr(cpu_precision, "OpenVinoEngine", Computed)
         monkeypatch.setattr(cpu_precision, "gate_crops", lambda *_: CROPS)
+        took_ms = {"fp32": 40.0, "fp16": fp16_ms}
+        monkeypatch.setattr(cpu_precision, "run_ms", lambda engine, _: took_ms[engine.precision])
         monkeypatch.setattr(Computed, "has", has)
         monkeypatch.setattr(Computed, "off", off)
 
@@ -104,6 +106,16 @@ def test_auto_says_why_it_did_not_take_fp16(cpu, has, why):
     engine, refused = selected("auto")
     assert engine.precision == "fp32" and refused.startswith(why)
     assert "Set precision" not in refused
+
+
+def test_auto_does_not_take_fp16_where_it_is_not_faster(cpu):
+    cpu(("fp32", "fp16"), {}, fp16_ms=60.0)
+    engine, refused = selected("auto")
+    assert engine.precision == "fp32"
+    assert refused == (
+        "fp16 not used: it is not faster on this CPU (60.0 ms per crop, float32 40.0 ms)"
+    )
+    assert selected("fp16")[0].precision == "fp16"
 
 
 def test_the_gate_looks_at_the_crops_that_are_made_for_it(cpu, monkeypatch):
