@@ -238,7 +238,8 @@ def _joints(body: Keypoints, names: Sequence[str], score: float) -> list[list[fl
     if any(name not in body.layout.joints for name in names):
         return None
     indices = [body.layout.index(name) for name in names]
-    known = (body.score[indices] > score) & np.isfinite(body.uv[indices]).all(axis=1)
+    # NaN, of models without scores per joint, compares false: all joints that they give count.
+    known = ~(body.score[indices] <= score) & np.isfinite(body.uv[indices]).all(axis=1)
     return body.uv[indices].astype(np.float64).tolist() if known.all() else None
 
 
@@ -247,7 +248,7 @@ def _points(body: Keypoints, side: str) -> Region | None:
     if names[0] not in body.layout.joints:
         return None
     indices = [body.layout.index(name) for name in names]
-    score = body.score[indices]
+    score = np.nan_to_num(body.score[indices], nan=1.0)
     region = region_from_points(body.uv[indices], score)
     return None if region is None else _with_score(region, score[score > POINT_SCORE].mean())
 
@@ -271,4 +272,4 @@ def _arm(body: Keypoints, side: str) -> Region | None:
 def _with_score(region: Region | None, score: float) -> Region | None:
     if region is None:
         return None
-    return replace(region, score=float(min(max(float(score), 0.0), 1.0)))
+    return replace(region, score=float(np.clip(np.nan_to_num(score, nan=1.0), 0.0, 1.0)))

@@ -101,7 +101,7 @@ def pair_oks(a: Keypoints, b: Keypoints, areas: tuple[float, float], threshold: 
         raise ValueError(
             f"pair_oks: layouts '{a.layout.name}' and '{b.layout.name}' have no joints in common"
         )
-    both = (a.score >= threshold) & (b.score >= threshold)
+    both = a.scored(threshold) & b.scored(threshold)
     return oks(a.uv, b.uv, (areas[0] + areas[1]) / 2, a.layout.sigmas, both)
 
 

@@ -332,6 +332,12 @@ class Keypoints:
             np.full(count, JointState.ABSENT, np.uint8),
         )
 
+    def scored(self, least: float) -> npt.NDArray[np.bool_]:
+        """(K,) which joints are there and have at least this score; where the model gives none per
+        joint, which are there.
+        """
+        return (self.state != JointState.ABSENT) & ~(self.score < least)
+
     def pick(self, joints: Sequence[int], layout: Layout) -> Keypoints:
         """The joints with these indices, in this order, as the joints of another layout."""
         order = list(joints)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,16 @@ def test_a_coco_body_has_a_hand_for_each_arm_with_the_side_of_the_wrist():
     assert left.region.cx == pytest.approx(333)
     assert right.region.cx == pytest.approx(-13)  # in the image or not: who looks decides
     assert left.region.score == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("layout", [COCO17, MEDIAPIPE33, COCO_WHOLEBODY133])
+def test_a_body_whose_joints_have_no_scores_has_the_same_hands(layout):
+    places = arm("left", (160, 100), (130, 100), (100, 100))
+    if layout is MEDIAPIPE33:
+        places |= {"left_index": (180, 95), "left_pinky": (178, 106)}
+    (sure,) = hands_of_body(body(places, layout))
+    (given,) = hands_of_body(body(places, layout, score=math.nan))
+    assert given.side is LEFT and given.region == replace(sure.region, score=1.0)
 
 
 @pytest.mark.parametrize("joint", ["left_wrist", "left_elbow", "left_shoulder"])

@@ -291,3 +291,14 @@ def test_raw_joints_of_another_layout_are_refused() -> None:
 def test_what_flows_through_the_core_cannot_be_changed(make: Callable[[], Any]) -> None:
     with pytest.raises(FrozenInstanceError):
         make().score = 1
+
+
+def test_joints_without_scores_count_wherever_a_score_is_asked_for() -> None:
+    state = np.full(21, JointState.MEASURED, np.uint8)
+    uv = np.zeros((21, 2), np.float32)
+    uv[4], state[4] = np.nan, JointState.ABSENT
+    score = np.full(21, np.nan, np.float32)
+    score[4], score[5], score[6] = 0.0, 0.2, 0.4
+    joints = Keypoints(HAND21, uv, score, state)
+    assert np.flatnonzero(~joints.scored(0.3)).tolist() == [4, 5]
+    assert np.flatnonzero(~joints.scored(0.0)).tolist() == [4]

@@ -78,6 +78,7 @@ def test_the_node_publishes_the_person_of_a_one_stage_network(
         assert body.score == pytest.approx(0.8, abs=1e-4)
         known = np.isfinite(body.uv_std)
         assert known.all() if form.startswith("rf-detr") else not known.any()
+        assert np.isnan(body.joint_score).all() == (form == "detrpose")
 
 
 def test_a_network_of_no_known_format_is_refused_with_what_is_accepted(

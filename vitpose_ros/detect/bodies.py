@@ -52,7 +52,7 @@ def body_region(
     """
     if not padding >= 1:
         raise ValueError(f"padding: expected at least 1, got {padding}")
-    supported = (keypoints.score >= threshold) & np.isfinite(keypoints.uv).all(axis=1)
+    supported = keypoints.scored(threshold)
     layout = keypoints.layout
     torso = [layout.joints.index(joint) for joint in _TORSO if joint in layout.joints]
     if supported.sum() < MIN_JOINTS or (torso and supported[torso].sum() < _MIN_TORSO):
@@ -67,6 +67,6 @@ def body_region(
         cy=float(y0 + y1) / 2,
         width=float(width),
         height=float(height),
-        score=float(min(max(keypoints.score[supported].mean(), 0.0), 1.0)),
+        score=float(np.clip(np.nan_to_num(keypoints.score[supported], nan=1.0).mean(), 0.0, 1.0)),
         track_id=track_id,
     )

@@ -69,7 +69,7 @@ class TopDownBodies:
 def whole_image_body(
     layout: Layout,
     uv: FloatArray,
-    score: FloatArray,
+    score: FloatArray | None,
     confidence: float,
     size: tuple[int, int],
     measured_from: float = MEASURED_THRESHOLD,
@@ -80,7 +80,8 @@ def whole_image_body(
     Parameters
     ----------
     layout : of the K joints.
-    uv, score : (K, 2) px and (K,), as the network gives them; not finite where it gives none.
+    uv, score : (K, 2) px and (K,), as the network gives them; not finite where it gives none. No
+        scores at all if it gives none per joint.
     confidence : that it is a body, 0 .. 1.
     size : (width, height) of the image, px.
     measured_from : joints with a lower score are OCCLUDED, and do not locate the body.
@@ -90,9 +91,13 @@ def whole_image_body(
     -------
     None for a body with too few joints to be tracked.
     """
-    present = np.isfinite(uv).all(axis=1) & (score >= PRESENT_THRESHOLD)
-    inside = ((uv >= -0.5) & (uv < np.array(size) - 0.5)).all(axis=1)
-    measured = inside & (score >= measured_from)
+    present = np.array(np.isfinite(uv).all(axis=1))
+    measured = np.array(((uv >= -0.5) & (uv < np.array(size) - 0.5)).all(axis=1))
+    if score is None:
+        score = np.full(len(layout), np.nan, np.float32)
+    else:
+        present &= score >= PRESENT_THRESHOLD
+        measured &= score >= measured_from
     state = np.where(measured, JointState.MEASURED, JointState.OCCLUDED)
     known = np.full(len(layout), np.nan, np.float32) if std is None else std
     keypoints = Keypoints(

@@ -30,6 +30,7 @@ from vitpose_ros.ros.flow import Flow
 from vitpose_ros.ros.markers import marker_array
 from vitpose_ros.ros.messages import image_message, skeleton_array_message
 from vitpose_ros.ros.retargeting import Retargeting
+from vitpose_ros.ros.start import ASKED_TO_END
 from vitpose_ros.ros.throttle import Throttle
 from vitpose_ros.types import Frame
 
@@ -173,7 +174,7 @@ class Processor:
         except ImageError as error:
             self.reject(error)
         except Exception as error:  # noqa: BLE001 - one bad image must not affect the others
-            if not self._node.context.ok():
+            if ASKED_TO_END.is_set():
                 return  # the process is ending, and its publishers are gone
             self._flow.count("failed")
             self._throttle.say(

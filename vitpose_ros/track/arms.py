@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,4 +56,5 @@ def arm_is_hidden(arm: Arm, bodies: Sequence[Instance]) -> bool:
 
 def _arm(body: Instance, side: Side) -> Arm:
     wrist = float(body.keypoints.score[body.layout.index(f"{side.name.lower()}_wrist")])
-    return Arm(body.track_id, side, max(0.5, min(wrist, 1.0)))
+    score = body.score if math.isnan(wrist) else wrist
+    return Arm(body.track_id, side, max(0.5, min(score, 1.0)))

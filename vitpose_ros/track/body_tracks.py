@@ -147,7 +147,7 @@ class BodyTracks:
         joints, region = body.keypoints, body.region
         assert region is not None  # measured bodies have one
         uv = joints.uv[self._compared]
-        sure = (joints.score[self._compared] >= JOINT_SCORE) & np.isfinite(uv[:, 0])
+        sure = joints.scored(JOINT_SCORE)[self._compared]
         return Reading(uv, sure, math.sqrt(region.width * region.height), region)
 
 

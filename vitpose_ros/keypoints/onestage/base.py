@@ -40,14 +40,14 @@ class Persons:
     Attributes
     ----------
     uv : (P, K, 2); NaN where the network's numbers are not finite.
-    joint_score : (P, K), 0 .. 1.
+    joint_score : (P, K), 0 .. 1; None from networks that give none.
     score : (P,) 0 .. 1.
     corners : (P, 4) x0, y0, x1, y1 of each person's box; NaN from networks that give none.
     std : (P, K) standard deviation of u and of v, px; NaN from networks that give none.
     """
 
     uv: Array
-    joint_score: Array
+    joint_score: Array | None
     score: Array
     corners: Array
     std: Array
@@ -56,7 +56,7 @@ class Persons:
     def of(
         cls,
         uv: npt.NDArray,
-        joint_score: npt.NDArray,
+        joint_score: npt.NDArray | None,
         score: npt.NDArray,
         corners: npt.NDArray | None = None,
         std: npt.NDArray | None = None,
@@ -64,7 +64,7 @@ class Persons:
         """Persons in double precision; boxes and `std` are unknown unless given."""
         return cls(
             np.asarray(uv, np.float64),
-            np.asarray(joint_score, np.float64),
+            None if joint_score is None else np.asarray(joint_score, np.float64),
             np.asarray(score, np.float64),
             np.full((len(uv), 4), np.nan) if corners is None else np.asarray(corners, np.float64),
             np.full(uv.shape[:2], np.nan) if std is None else np.asarray(std, np.float64),
@@ -74,7 +74,7 @@ class Persons:
         """Some of the persons, by index or mask."""
         return Persons(
             self.uv[kept],
-            self.joint_score[kept],
+            None if self.joint_score is None else self.joint_score[kept],
             self.score[kept],
             self.corners[kept],
             self.std[kept],

@@ -74,7 +74,7 @@ def rf_detr(signature: Signature) -> Format | None:
 def detrpose(signature: Signature) -> Format | None:
     """The whole image stretched, pixels 0 .. 1, and its size; scores, labels, and joints in pixels
     of the image, best first. All classes share one set of joints, so labels are not looked at, as
-    in the authors' own tools. Joints have no scores of their own: each gets its person's.
+    in the authors' own tools. Joints have no scores.
     """
     source = signature.image_input()
     sizes = next((spec for spec in signature.inputs if spec.name == IMAGE_SIZE), None)
@@ -98,7 +98,7 @@ def detrpose(signature: Signature) -> Format | None:
 
     def read(outputs: Tensors, placed: Placed) -> Persons:
         score, uv = outputs["scores"][0], outputs["keypoints"][0]
-        return Persons.of(uv, np.repeat(score[:, None], signature.joints, axis=1), score)
+        return Persons.of(uv, None, score)
 
     return Format("DETRPose", prepare, read)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vitpose_ros.detect.persons import MIN_IMAGE_PX
@@ -12,7 +14,7 @@ from vitpose_ros.keypoints.onestage.recognise import recognise
 from vitpose_ros.layouts import Layout
 from vitpose_ros.measurements import BodyMeasurement
 from vitpose_ros.models.catalogue import Entry
-from vitpose_ros.types import ByteArray
+from vitpose_ros.types import ByteArray, FloatArray
 
 
 class OneStage:
@@ -69,9 +71,12 @@ class OneStage:
         persons = self._format.read(self._run(placed.tensors), placed)
         persons = persons.pick(persons.score >= threshold)  # NaN compares false
         persons = persons.pick(np.argsort(-persons.score, kind="stable"))
+        joint_scores: Sequence[FloatArray | None] = [None] * len(persons.score)
+        if persons.joint_score is not None:
+            joint_scores = list(persons.joint_score.astype(np.float32))
         rows = zip(
             persons.uv.astype(np.float32),
-            persons.joint_score.astype(np.float32),
+            joint_scores,
             persons.score.tolist(),
             persons.std.astype(np.float32),
             strict=True,
