@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vitpose_ros.bench.errors import BenchError
 from vitpose_ros.cli import bench_stages as stages
 from vitpose_ros.cli.options import add_action, add_store, open_store, print_table
+from vitpose_ros.models.files import write_whole
 
 if TYPE_CHECKING:
     from vitpose_ros.bench.forecast import Forecast
@@ -317,10 +317,8 @@ def _figures(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 
 def _write(path: Path, figures: dict[str, Any]) -> None:
     """Write the figures, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
-        draft.replace(path)
+        write_whole(path, json.dumps(figures, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise BenchError(f"the figures cannot be written to {path}: {error}") from error

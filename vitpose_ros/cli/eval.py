@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitpose_ros.cli.options import add_action, add_run, print_table
+from vitpose_ros.models.files import write_whole
 from vitpose_ros.offline.errors import OfflineError, UsageError
 
 if TYPE_CHECKING:
@@ -188,10 +188,8 @@ def as_json(result: Evaluation) -> dict[str, Any]:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Write a file, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise OfflineError(f"the figures cannot be written to {path}: {error}") from error

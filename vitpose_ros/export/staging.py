@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vitpose_ros.offline.errors import OfflineError, UsageError
+from vitpose_ros.offline.only_run import only_run
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -42,19 +42,7 @@ def staged(
     """
     out = Path(os.path.realpath(out))
     work = out.parent / f".{out.name}.export"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = (work / "lock").open("w")
-    except OSError as error:
-        raise UsageError(f"{out.parent} cannot be written: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"another vitpose_ros export is writing to {out}: wait for it, or choose another "
-                "folder"
-            ) from error
+    with only_run(work, "export", out):
         made, before = work / "new", work / "before"
         try:
             _recover(out, before)

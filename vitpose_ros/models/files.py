@@ -97,11 +97,17 @@ def write_record(folder: Path, name: str, record: Record) -> None:
     """Add or replace one file's record; OSError if the folder cannot be written."""
     records = read_records(folder) | {name: record}
     text = json.dumps({key: asdict(records[key]) for key in sorted(records)}, indent=2) + "\n"
-    part = folder / f".{RECORD_NAME}.{os.getpid()}.part"
+    write_whole(folder / RECORD_NAME, text)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old one or the whole new one; OSError if the folder
+    cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-        put_in_place(part, folder / RECORD_NAME)
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        put_in_place(part, path)
     finally:
         part.unlink(missing_ok=True)
 

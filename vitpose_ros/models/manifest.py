@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from vitpose_ros.layouts import LAYOUTS
 from vitpose_ros.models.catalogue import NAME, Catalogue, Entry, Licence, ModelFile
 from vitpose_ros.models.errors import ModelError
-from vitpose_ros.models.files import MANIFEST_NAME, put_in_place
+from vitpose_ros.models.files import MANIFEST_NAME, write_whole
 
 FORMAT = 2
 """The version of the file format."""
@@ -126,13 +125,8 @@ class Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write a folder's manifest atomically and return its path; OSError if that fails."""
     path = folder / MANIFEST_NAME
-    part = folder / f".{MANIFEST_NAME}.{os.getpid()}.part"
-    try:
-        text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2, ensure_ascii=False)
-        part.write_text(text + "\n", encoding="utf-8")
-        put_in_place(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2, ensure_ascii=False)
+    write_whole(path, text + "\n")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -14,9 +13,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from vitpose_ros.offline.errors import UsageError
 from vitpose_ros.offline.items import Item
 from vitpose_ros.offline.job import FAILED, WORK, Annotator, Job, Outcome
+from vitpose_ros.offline.only_run import only_run
 
 ATTEMPTS = 2
 """How often an item is begun whose worker dies: the machine may have been short of memory."""
@@ -47,19 +46,7 @@ def output_folder(out: Path) -> Iterator[None]:
     UsageError : it cannot be written, or another run uses it.
     """
     work = out / WORK
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = (work / "lock").open("w")
-    except OSError as error:
-        raise UsageError(f"the output folder {out} cannot be written: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"another vitpose_ros annotate is writing to {out}: wait for it, or choose another "
-                "output folder"
-            ) from error
+    with only_run(work, "annotate", out):
         for left in work.glob("item-*"):
             shutil.rmtree(left, ignore_errors=True)
         yield

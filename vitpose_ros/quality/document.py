@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vitpose_ros.models.files import write_whole
 from vitpose_ros.offline.errors import OfflineError
 from vitpose_ros.offline.files import IMAGE_SUFFIXES
 from vitpose_ros.offline.items import MANIFEST, Item
@@ -233,16 +234,3 @@ def _manifest(folder: Path, content: bytes) -> dict[str, Any]:
     if static:
         raise OfflineError("it holds photographs (--static): only sequences are reported")
     return manifest
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

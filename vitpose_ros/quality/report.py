@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vitpose_ros.models.files import write_whole
 from vitpose_ros.offline.errors import UsageError
 from vitpose_ros.offline.items import BAG, MANIFEST, Item
 from vitpose_ros.offline.meter import Meter
-from vitpose_ros.quality.document import Annotated, Reported, Reporter, write_whole
+from vitpose_ros.quality.document import Annotated, Reported, Reporter
 from vitpose_ros.quality.page import GENERATOR, Entry, Page
 from vitpose_ros.quality.thresholds import VERDICTS, Thresholds
 

@@ -18,7 +18,7 @@ from vitpose_ros.keypoints.warp import Size
 from vitpose_ros.layouts import Layout
 from vitpose_ros.models.convert.libraries import NEEDED, versions
 from vitpose_ros.models.convert.neck import KEY, add_neck
-from vitpose_ros.models.files import put_in_place
+from vitpose_ros.models.files import write_whole
 from vitpose_ros.models.manifest import Manifest, read_manifest
 from vitpose_ros.models.store import ModelStore
 from vitpose_ros.train.errors import TrainError
@@ -305,9 +305,7 @@ def _train(
 
 
 def _write_log(out: Path, log: Mapping[str, Any]) -> None:
-    part = out / f".{LOG}.part"
-    part.write_text(json.dumps(log, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    put_in_place(part, out / LOG)
+    write_whole(out / LOG, json.dumps(log, indent=1, allow_nan=False) + "\n")
 
 
 # --- folders ------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitpose_ros.models.files import put_in_place
+from vitpose_ros.models.files import write_whole
 
 if TYPE_CHECKING:
     from vitpose_ros.engines.trt.key import Machine
@@ -48,12 +47,7 @@ def read_cache(path: Path) -> bytes:
 
 def write_cache(path: Path, cache: bytes) -> None:
     """Write a cache atomically; OSError on failure."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(_header(cache) + cache)
-        put_in_place(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, _header(cache) + cache)
 
 
 def _header(cache: bytes) -> bytes:

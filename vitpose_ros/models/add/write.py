@@ -15,7 +15,7 @@ from vitpose_ros.engines.base import EngineError
 from vitpose_ros.engines.openvino import OpenVinoEngine
 from vitpose_ros.models.catalogue import FORMAT, Catalogue, Entry, ModelFile, read_catalogue
 from vitpose_ros.models.errors import CatalogueError, ModelError
-from vitpose_ros.models.files import disk_sentences, put_in_place, sha256_of
+from vitpose_ros.models.files import disk_sentences, sha256_of, write_whole
 from vitpose_ros.models.progress import Progress
 from vitpose_ros.models.pull import pull
 from vitpose_ros.models.sources import FileSource
@@ -74,12 +74,7 @@ def _remove(model: LocalModel) -> None:
 def _write(catalogue: Path, text: str) -> None:
     with disk_sentences(catalogue.parent):
         catalogue.parent.mkdir(parents=True, exist_ok=True)
-        part = catalogue.with_name(f".{catalogue.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            put_in_place(part, catalogue)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(catalogue, text)
 
 
 def extended(catalogue: Path, entry: Entry) -> str:

@@ -24,6 +24,7 @@ from vitpose_ros.models.files import (
     put_in_place,
     sha256_of,
     write_record,
+    write_whole,
 )
 
 MIXED_NAME = "model.mixed.onnx"
@@ -138,10 +139,9 @@ def add_mixed(network: Path) -> Mixed:
         )
     folder = network.parent
     made = make_mixed(network, folder / MIXED_NAME)
-    part = folder / f".{REPORT_NAME}.part"
     with disk_sentences(folder):
-        part.write_text(json.dumps({"format": FORMAT, **asdict(made)}, indent=2) + "\n", "utf-8")
-        put_in_place(part, folder / REPORT_NAME)
+        text = json.dumps({"format": FORMAT, **asdict(made)}, indent=2) + "\n"
+        write_whole(folder / REPORT_NAME, text)
         found = (folder / MIXED_NAME).stat()
         write_record(
             folder, MIXED_NAME, Record(made.sha256, found.st_size, found.st_mtime_ns, "mixed")
